@@ -1,0 +1,159 @@
+//! Reasons: why something is not trusted, cannot be decided, or did not work. One table, one code each.
+//!
+//! Codes are stable: once released, a code keeps its meaning and is never reused. `trustctl explain` and
+//! `docs/reference/reasons.md` are generated from [`Code::ALL`].
+
+mod table;
+
+use std::fmt;
+
+use serde::{Serialize, Serializer};
+
+pub use table::Code;
+
+/// Longest text from outside that is quoted in a reason, in characters.
+const MAX_QUOTED: usize = 300;
+
+/// One reason, with what was expected and found.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Reason {
+    /// The code.
+    pub code: Code,
+    /// What happened here, in one sentence; cleaned of control characters.
+    pub message: String,
+    /// What was expected, where that can be said in few words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expected: Option<String>,
+    /// What was found instead.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub found: Option<String>,
+    /// What to do next, in addition to the code's own advice. Never weakens the policy.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub next: Vec<Step>,
+}
+
+impl Reason {
+    /// A reason with a message.
+    #[must_use]
+    pub fn new(code: Code, message: impl AsRef<str>) -> Self {
+        Self { code, message: clean(message.as_ref()), expected: None, found: None, next: Vec::new() }
+    }
+
+    /// Adds what was expected and what was found.
+    #[must_use]
+    pub fn expected_found(mut self, expected: impl fmt::Display, found: impl fmt::Display) -> Self {
+        self.expected = Some(clean(&expected.to_string()));
+        self.found = Some(clean(&found.to_string()));
+        self
+    }
+
+    /// Adds a step the user can take.
+    #[must_use]
+    pub fn step(mut self, step: Step) -> Self {
+        self.next.push(step);
+        self
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({})", self.message, self.code)
+    }
+}
+
+/// Something the user can do: words, and where it is a command of this program, the command as an argument vector.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Step {
+    /// The words.
+    pub text: String,
+    /// The command, unquoted, one argument an element; empty when there is none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub command: Vec<String>,
+}
+
+impl Step {
+    /// A step in words.
+    #[must_use]
+    pub fn words(text: impl AsRef<str>) -> Self {
+        Self { text: clean(text.as_ref()), command: Vec::new() }
+    }
+
+    /// A step with the command that takes it.
+    #[must_use]
+    pub fn command<I: IntoIterator<Item = S>, S: AsRef<str>>(text: impl AsRef<str>, command: I) -> Self {
+        Self { text: clean(text.as_ref()), command: command.into_iter().map(|word| clean(word.as_ref())).collect() }
+    }
+}
+
+impl Code {
+    /// The code as users see it: `TC` and four digits.
+    #[must_use]
+    pub fn id(self) -> String {
+        format!("TC{:04}", self.number())
+    }
+
+    /// The code for an id such as `TC0204` or a name such as `dct.tag-moved`, in any case.
+    #[must_use]
+    pub fn find(text: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|code| code.id().eq_ignore_ascii_case(text) || code.name().eq_ignore_ascii_case(text))
+    }
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.id())
+    }
+}
+
+impl Serialize for Code {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// `text` without control and direction-changing characters, shortened to a length a terminal can show.
+#[must_use]
+pub fn clean(text: &str) -> String {
+    let unsafe_to_show = |c: char| {
+        c.is_control() || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+    };
+    let mut shown: String = text.chars().take(MAX_QUOTED).map(|c| if unsafe_to_show(c) { '\u{fffd}' } else { c }).collect();
+    if text.chars().nth(MAX_QUOTED).is_some() {
+        shown.push('…');
+    }
+    shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn codes_and_names_are_unique_and_in_their_range() {
+        let numbers: BTreeSet<u16> = Code::ALL.iter().map(|code| code.number()).collect();
+        let names: BTreeSet<&str> = Code::ALL.iter().map(|code| code.name()).collect();
+        assert_eq!(numbers.len(), Code::ALL.len());
+        assert_eq!(names.len(), Code::ALL.len());
+        for code in Code::ALL {
+            let prefixes: &[&str] = match code.number() / 100 {
+                1 => &["reference.", "registry.", "image."],
+                2 => &["dct."],
+                3 => &["cosign."],
+                4 => &["net.", "limit."],
+                5 => &["key.", "auth."],
+                6 => &["proxy."],
+                7 => &["policy.", "config."],
+                _ => &[],
+            };
+            assert!(prefixes.iter().any(|prefix| code.name().starts_with(prefix)), "{} {}", code, code.name());
+            assert!(!code.summary().ends_with('.') && !code.meaning().is_empty() && !code.advice().is_empty(), "{code}");
+        }
+    }
+
+    #[test]
+    fn text_from_outside_cannot_drive_a_terminal() {
+        assert_eq!(clean("a\u{1b}[31mb\u{202e}c\n"), "a\u{fffd}[31mb\u{fffd}c\u{fffd}");
+        assert_eq!(clean(&"x".repeat(1000)).chars().count(), MAX_QUOTED + 1);
+    }
+}

@@ -1,0 +1,418 @@
+//! The table of reason codes. Adding a row is additive; changing the meaning of one is not allowed.
+
+macro_rules! codes {
+    ($($variant:ident = $number:literal $name:literal rank $rank:literal
+        $summary:literal;
+        $meaning:literal;
+        $advice:literal)+) => {
+        /// A stable reason code. The table behind it says what it means and what to do.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[non_exhaustive]
+        pub enum Code {
+            $(#[doc = $summary] $variant,)+
+        }
+
+        impl Code {
+            /// Every code, ordered by number.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),+];
+
+            /// The number behind `TC`.
+            #[must_use]
+            pub fn number(self) -> u16 {
+                match self { $(Self::$variant => $number,)+ }
+            }
+
+            /// The name, `scheme.fact`.
+            #[must_use]
+            pub fn name(self) -> &'static str {
+                match self { $(Self::$variant => $name,)+ }
+            }
+
+            /// How telling the reason is: when several apply, the highest is shown first.
+            #[must_use]
+            pub fn rank(self) -> u8 {
+                match self { $(Self::$variant => $rank,)+ }
+            }
+
+            /// One line: what it says.
+            #[must_use]
+            pub fn summary(self) -> &'static str {
+                match self { $(Self::$variant => $summary,)+ }
+            }
+
+            /// A paragraph: what it means and why it matters.
+            #[must_use]
+            pub fn meaning(self) -> &'static str {
+                match self { $(Self::$variant => $meaning,)+ }
+            }
+
+            /// What to do next. Never weakens the policy.
+            #[must_use]
+            pub fn advice(self) -> &'static str {
+                match self { $(Self::$variant => $advice,)+ }
+            }
+        }
+    };
+}
+
+codes! {
+    // 01xx references, registry and images
+    BadReference = 101 "reference.malformed" rank 50
+        "the image reference is malformed";
+        "The text is not an image reference by Docker's rules: host, lower-case path, optional tag, optional digest.";
+        "write it like registry.example/team/app:1.0 or registry.example/team/app@sha256:<64 hex digits>"
+    ImageNotFound = 102 "image.not-found" rank 50
+        "the registry has no such image or tag";
+        "The registry answered that the manifest does not exist. Some registries answer the same when you may not see it.";
+        "check the spelling, and log in if the repository is private"
+    BadManifest = 103 "image.bad-manifest" rank 60
+        "the manifest cannot be read as an image or index";
+        "The bytes are not JSON, are of an unsupported type, mix the fields of an image and an index, or contradict their media type. Such a document can look different to different programs.";
+        "ask the publisher to push the image again with a current tool"
+    WrongDigest = 104 "registry.wrong-digest" rank 85
+        "the registry served bytes that do not have the digest they were asked by";
+        "Content is addressed by its digest. Bytes with another digest were altered on the way or by the registry.";
+        "pull through another network or mirror; report it to the operator of the registry"
+    TagNotAllowed = 105 "reference.tag-where-digest-needed" rank 50
+        "a tag was given where a digest is needed";
+        "A tag can move between looking and signing. What is signed must be named by its digest.";
+        "give the digest, or let this run resolve the tag once and print it: --resolve-tag"
+    TagMovedMeanwhile = 106 "registry.tag-moved-meanwhile" rank 80
+        "the tag was moved by somebody else during this run";
+        "Between resolving the tag and finishing, the registry began to serve another digest under it.";
+        "look at both images with trustctl inspect, then run the command again by digest"
+    PublishConflict = 107 "registry.publish-conflict" rank 70
+        "another publisher kept changing the same place";
+        "Signatures of one image share a tag or list. Each try read it, merged and wrote; somebody else wrote in between every time.";
+        "run the command again: it is safe to repeat"
+    PublishNotVisible = 108 "registry.publish-not-visible" rank 75
+        "what was published could not be read back";
+        "After writing, everything is fetched again and verified. The registry did not serve what it had accepted.";
+        "check that no mirror or cache stands between, then run the command again"
+    ImmutableTag = 109 "registry.immutable-tag" rank 70
+        "the registry refuses to change an existing tag";
+        "Tags are immutable here. The legacy .sig layout and the referrers fallback tag need a tag that can be rewritten.";
+        "use bundles on a registry with the referrers API, or exempt tags starting with sha256- from immutability"
+    DeleteRefused = 110 "registry.delete-refused" rank 60
+        "the registry does not delete";
+        "Many registries switch deletion off. The signed revocation counts without it; deleting only tidies up.";
+        "ask the operator to enable deletion, or leave the signatures: the revocation is enforced by verifiers that see it"
+    NoSuchMember = 111 "image.not-in-layout" rank 50
+        "the folder is not an OCI image layout with this image";
+        "An OCI image layout has oci-layout, index.json and blobs/. The image was not found in it.";
+        "check the folder, and name the digest if index.json lists several images"
+
+    // 02xx Docker Content Trust
+    DctNoData = 201 "dct.no-trust-data" rank 20
+        "the Notary server has no trust data for this repository";
+        "Nobody has signed anything in this repository with Docker Content Trust, or the data was deleted.";
+        "ask the publisher to sign with trustctl sign --scheme dct"
+    DctTagNotSigned = 202 "dct.tag-not-signed" rank 30
+        "the collection does not sign this tag";
+        "The repository has trust data, but none of the roles that count names this tag.";
+        "ask the publisher to sign the tag, or use one that is signed: trustctl inspect lists them"
+    DctDigestNotSigned = 203 "dct.digest-not-signed" rank 30
+        "the collection does not sign this digest under any tag";
+        "The image was asked for by digest, and no tag in the roles that count has it.";
+        "ask the publisher to sign it, or use a tag that is signed: trustctl inspect lists them"
+    DctTagMoved = 204 "dct.tag-moved" rank 90
+        "the tag has moved: the registry serves another digest than the one signed";
+        "Docker Content Trust signs which digest a tag means. The registry now serves another one: pushed without signing, rolled back, or replaced by an attacker.";
+        "use the signed digest; if you publish the image, sign the new one"
+    DctExpired = 205 "dct.expired" rank 70
+        "signed metadata has expired";
+        "Each file of the collection has an end date, so that an attacker cannot replay old data for ever (freeze attack).";
+        "if you publish, renew: sign again or ask the server's operator why the timestamp is not renewed"
+    DctRollback = 206 "dct.rollback" rank 95
+        "the server offers older metadata than was seen before";
+        "A version is lower than one already verified. Somebody restored old data, to hide an update or a revocation.";
+        "ask the publisher whether the repository was set up anew on purpose before starting trust afresh"
+    DctHashMismatch = 207 "dct.hash-mismatch" rank 88
+        "a file does not have the hash its signed parent names";
+        "Timestamp, snapshot and targets chain by hashes. A break means mixed or altered files (mix-and-match).";
+        "try again; if it stays, report it to the operator of the Notary server"
+    DctBadSignature = 208 "dct.bad-signature" rank 88
+        "valid signatures did not meet the threshold of the role";
+        "The file was altered, or was signed by keys that the role does not name.";
+        "do not use the data; ask the publisher to check the repository"
+    DctRootNotPinned = 209 "dct.root-not-pinned" rank 92
+        "the collection's root is not one that is pinned";
+        "The root key decides everything below it. This one is neither pinned nor reached from a pinned one by signed rotations.";
+        "compare the root key id with the publisher by another channel before pinning it"
+    DctBadRotation = 210 "dct.bad-root-rotation" rank 93
+        "the new root is not signed by the root trusted before";
+        "Each root must be signed by its predecessor's keys. A root without that signature is another repository in disguise.";
+        "ask the publisher whether the root was replaced, and compare its key id by another channel"
+    DctRootCertificate = 211 "dct.root-certificate" rank 85
+        "the root key's certificate is not acceptable";
+        "Notary demands an X.509 certificate for this GUN, within its validity, not signed with SHA-1, leaf first.";
+        "ask the publisher to rotate the root key"
+    DctMalformed = 212 "dct.malformed" rank 60
+        "a metadata file is malformed";
+        "The JSON is not Notary's format: a field is missing, of the wrong type, duplicated, or beyond a limit.";
+        "try again; if it stays, report it to the operator of the Notary server"
+    DctKeyIdMismatch = 213 "dct.key-id-mismatch" rank 85
+        "a key does not hash to the id it is listed under";
+        "Key ids are hashes of keys. A wrong id is an attempt to pass one key off as another.";
+        "do not use the data; ask the publisher to check the repository"
+    DctWrongLength = 214 "dct.wrong-length" rank 84
+        "a file does not have the declared length";
+        "Signed metadata declares how long each file is, which also stops endless downloads.";
+        "try again; if it stays, report it to the operator of the Notary server"
+    DctRoleConflict = 215 "dct.role-conflict" rank 65
+        "roles of the collection sign different digests for the tag";
+        "notary lookup, docker pull and docker trust inspect would disagree about this tag. The role Docker's pull uses decides here.";
+        "if you publish, sign the tag again, which writes every role, or revoke it where it is stale"
+    DctMissingFile = 216 "dct.missing-file" rank 62
+        "a file that signed metadata names is missing";
+        "The server has no copy of a file that must exist.";
+        "report it to the operator of the Notary server"
+    DctRoleMissing = 217 "dct.role-missing" rank 64
+        "the role the policy asks for does not exist in the collection";
+        "The policy names a delegation that the collection does not have, or that is not reachable from targets.";
+        "check the role in the policy with the publisher"
+    DctFirstUse = 218 "dct.trust-on-first-use" rank 10
+        "the root was believed because it was seen first";
+        "Trust on first use protects only from the second time on. It is allowed by the policy and remembered.";
+        "pin the root key id once you have compared it with the publisher"
+    DctExpiresSoon = 219 "dct.expires-soon" rank 5
+        "signed metadata expires soon";
+        "Within the warning period. Nothing is wrong yet.";
+        "if you publish, renew the role by signing again"
+    DctCached = 220 "dct.judged-from-cache" rank 5
+        "the Notary server was not reachable; judged from the verified copy kept here";
+        "A copy that was verified before and has not expired is used. Changes since then are not seen.";
+        "nothing to do unless it lasts: the copy ends with its timestamp"
+    DctPublishRefused = 221 "dct.publish-refused" rank 70
+        "the Notary server refused the update";
+        "The server checks signatures, versions and hashes of every upload. Its words are quoted.";
+        "read the server's words; if somebody else published meanwhile, run the command again"
+    DctKeyNeeded = 222 "dct.key-needed" rank 72
+        "a key that this change needs is not here";
+        "A role can only be changed by a holder of its key.";
+        "import the key with trustctl key import, or ask its holder to run the command"
+    DctStillSigned = 223 "dct.still-signed" rank 90
+        "the tag is still signed after revoking";
+        "The collection was read again after publishing and some role still names the tag.";
+        "import the key of the role that is named, or ask its holder to revoke there"
+    DctNotSameImage = 224 "dct.not-same-image" rank 60
+        "the tag is signed for another digest and was not replaced";
+        "The collection already signs this tag with a digest of its own.";
+        "look at both with trustctl inspect before signing again"
+
+    // 03xx Cosign
+    CosignUnsigned = 301 "cosign.no-signature" rank 20
+        "no signature was found";
+        "Both places were looked at: the .sig tag and the referrers.";
+        "ask the publisher to sign the image, or see what exists with trustctl inspect"
+    CosignWrongKey = 302 "cosign.wrong-key" rank 40
+        "there are signatures, but none by a key that is trusted here";
+        "Somebody signed the image, yet none of the signatures verifies with a key of the policy.";
+        "ask the publisher which key signs, and compare its fingerprint by another channel"
+    CosignDigestMismatch = 303 "cosign.digest-mismatch" rank 86
+        "a valid signature is about another image";
+        "The signed digest is not the digest of this image: the signature was copied from elsewhere.";
+        "do not use the image under this signature"
+    CosignRepositoryMismatch = 304 "cosign.repository-mismatch" rank 84
+        "a valid signature names another repository";
+        "The signed bytes name a repository, and it is not the one asked for.";
+        "if this is a mirror, map it in the rule's signed-repository table"
+    CosignTagMismatch = 305 "cosign.tag-mismatch" rank 84
+        "a valid signature names another tag";
+        "The rule demands that the signed tag is the one asked for.";
+        "use the tag that is signed, or ask the publisher to sign this one"
+    CosignAnnotationMismatch = 306 "cosign.annotation-mismatch" rank 60
+        "a valid signature lacks an annotation that the policy demands";
+        "One digest may be signed for development and not for production; the signed annotations say which.";
+        "ask the publisher to sign with the annotation"
+    CosignAttestationOnly = 307 "cosign.attestation-is-no-signature" rank 55
+        "there is an attestation by the signer, but no signature";
+        "An attestation says something about an image; it does not approve it.";
+        "ask the publisher to sign the image as well"
+    CosignMalformed = 308 "cosign.malformed" rank 35
+        "a signature artifact is malformed";
+        "A manifest, payload or bundle is not of its format, has duplicate fields, or is beyond a limit. It was left aside.";
+        "look at it with trustctl inspect; remove it if it is yours"
+    CosignRevoked = 309 "cosign.revoked" rank 100
+        "the image has been revoked";
+        "A signer whose word counts here has withdrawn the image in a signed statement.";
+        "use another version; the signer's message says why"
+    CosignLogUnjudged = 310 "cosign.log-not-judged" rank 45
+        "the policy demands a transparency log entry, which this version cannot judge";
+        "A log entry is present or missing; its proof is not checked yet, so nothing is decided.";
+        "wait for the release that judges log entries"
+    CosignBadSignature = 311 "cosign.bad-signature" rank 50
+        "a signature by a trusted key's hint does not verify";
+        "The artifact says it was made with a trusted key, and the signature is not valid over its bytes.";
+        "look at it with trustctl inspect; the bytes were altered or the hint is false"
+    CosignWrongIdentity = 312 "cosign.wrong-identity" rank 45
+        "the signature is by another identity";
+        "The certificate names an identity or issuer that the policy does not accept.";
+        "compare expected and found with care; a look-alike name is how this attack looks"
+    CosignRepositoryUnnamed = 313 "cosign.repository-not-named" rank 52
+        "the signature names no repository, and the rule demands one";
+        "Plain bundles of cosign 3 sign a bare digest. This program adds the repository as a signed annotation.";
+        "ask the publisher to sign with a tool that names the repository"
+    CosignKeylessUnjudged = 314 "cosign.identity-not-judged" rank 45
+        "the signature is by a certificate, which this version cannot judge";
+        "Identity-based signatures need a transparency log and a certificate chain to be checked.";
+        "wait for the release that judges identities, or have the image signed with a key"
+    CosignTooMany = 315 "cosign.too-many" rank 48
+        "there are more signatures or referrers than are read";
+        "A limit keeps an attacker from exhausting the verifier. What lies beyond was not looked at.";
+        "remove superfluous artifacts from the image"
+    CosignSelfCheck = 316 "cosign.self-check-failed" rank 80
+        "the signature that was just made does not verify";
+        "Every signature is verified with a fresh client before success is reported.";
+        "check the key pair; nothing that failed the check counts as published"
+
+    // 04xx network and limits
+    Unavailable = 401 "net.unavailable" rank 75
+        "a server could not be reached or answered with an error";
+        "Nothing was learnt. An outage is never read as \"unsigned\".";
+        "try again later; evidence saved earlier can be judged with trustctl verify --evidence"
+    AccessDenied = 402 "net.denied" rank 74
+        "the server denied access";
+        "401 or 403: the credentials are missing, expired or not sufficient.";
+        "log in to the registry, then run the command again"
+    BadAnswer = 403 "net.bad-answer" rank 73
+        "a server's answer does not follow its protocol";
+        "The answer could not be understood and was not used.";
+        "check the address; a captive portal or a proxy often answers in place of the server"
+    TooLarge = 404 "limit.too-large" rank 71
+        "a file is larger than is read";
+        "Limits keep an attacker from exhausting memory. What is larger is not read, and nothing is trusted for it.";
+        "look at the artifact with trustctl inspect; remove it if it is yours"
+    OutOfBudget = 405 "limit.out-of-budget" rank 71
+        "the budget of one verification is used up";
+        "Rounds, bytes and time of one verification are limited.";
+        "remove superfluous artifacts from the image, or allow more time with --timeout"
+    PlainHttp = 406 "net.plain-http" rank 72
+        "plain HTTP is only used for loopback addresses or when it is named";
+        "Without TLS anybody on the path can read credentials and change answers.";
+        "use https, or name the registry as plain-http in the configuration"
+    RealmRefused = 407 "net.realm-refused" rank 78
+        "the registry points to a token server that it may not point to";
+        "Credentials are only sent to the registry's own host or its registrable domain, over TLS.";
+        "check the registry's address; if its token server really lives elsewhere, log in to that one"
+    NotGathered = 408 "net.not-gathered" rank 71
+        "a piece of evidence was never asked for";
+        "The evidence is incomplete, for example because it was saved by a run with another policy.";
+        "gather the evidence again with the policy it is to be judged by"
+    Offline = 409 "net.offline" rank 71
+        "the evidence is not here and the run is offline";
+        "No request is made in an offline run.";
+        "run without --offline, or give evidence saved earlier: --evidence"
+
+    // 05xx keys and credentials
+    KeyNotFound = 501 "key.not-found" rank 50
+        "there is no such key";
+        "No file, keyring entry or trust directory has it.";
+        "list what is there with trustctl key list"
+    KeyUnreadable = 502 "key.unreadable" rank 50
+        "the file is not a key of a supported format";
+        "Supported: Cosign's encrypted keys, Notary's PEM files of all generations, PKCS#8, SEC1, PKCS#1.";
+        "check the file; convert it with the tool that made it"
+    WrongPassphrase = 503 "key.wrong-passphrase" rank 52
+        "the passphrase does not open the key";
+        "The key is encrypted, and what was given does not decrypt it.";
+        "check which passphrase belongs to this key: root, repository and signer keys often differ"
+    PassphraseNeeded = 504 "key.passphrase-needed" rank 52
+        "the key is encrypted and no passphrase was given";
+        "Input is not a terminal, so nothing can be asked.";
+        "set the variable for this key, or give --passphrase env:NAME or a file"
+    KeyExists = 505 "key.exists" rank 50
+        "there is a key under this name already";
+        "Keys are never overwritten.";
+        "choose another name, or delete the old key first"
+    KeyUnsupported = 506 "key.unsupported" rank 50
+        "the key's algorithm cannot be used for this";
+        "Some keys can be verified with but not signed with, or not in this format.";
+        "use an ECDSA P-256 key"
+    ExampleKey = 507 "key.example" rank 95
+        "the key is one of the published example keys";
+        "Everybody has the private half of the keys in keys-example/.";
+        "generate a key of your own with trustctl key generate"
+    KeyringUnavailable = 508 "key.keyring-unavailable" rank 50
+        "the operating system's keyring cannot be used";
+        "No keyring service answers, or it is locked.";
+        "unlock it, or keep the key in an encrypted file"
+    NoCredentials = 509 "auth.no-credentials" rank 60
+        "the registry wants credentials and there are none";
+        "No entry for this registry in Docker's configuration or its credential helpers.";
+        "log in with docker login or podman login"
+    CredentialHelper = 510 "auth.helper-failed" rank 60
+        "a credential helper failed";
+        "Docker's configuration names a helper program for this registry, and it did not answer properly.";
+        "run the helper by hand to see its error"
+
+    // 07xx policy and configuration
+    PolicyUnusable = 701 "policy.unusable" rank 60
+        "the policy cannot be used";
+        "A policy is refused as a whole when any part of it is unknown or contradictory, so that a typing error cannot widen trust.";
+        "fix the line, then run trustctl policy check"
+    PolicyNoRule = 702 "policy.no-rule" rank 30
+        "no rule of the policy covers the image, and the default is deny";
+        "What no rule names is not trusted.";
+        "add a rule for the repository that names who must sign it"
+    PolicyDenied = 703 "policy.denied" rank 99
+        "the policy denies this digest";
+        "A deny entry beats every signature.";
+        "use another version of the image"
+    PolicyThreshold = 704 "policy.not-enough-signers" rank 25
+        "fewer signers than the rule requires";
+        "Some of the required signatures are there, but not all.";
+        "ask the missing signers to sign"
+    PolicyTooOld = 705 "policy.too-old" rank 66
+        "the newest signature is older than the rule allows";
+        "The rule limits the age of signatures.";
+        "ask the publisher to sign again"
+    PolicyNoTime = 706 "policy.no-trusted-time" rank 64
+        "the rule limits the age, and the signature has no trusted time";
+        "Only a third party's time counts: a log or a timestamp authority. A signer's own clock proves nothing.";
+        "sign with a timestamp, or use a scheme that knows freshness"
+    PolicyAttestationMissing = 707 "policy.attestation-missing" rank 58
+        "an attestation that the rule demands is missing";
+        "The rule asks for an attestation of a type, by given signers, and none that qualifies was found.";
+        "ask the publisher to attach it"
+    PolicyAllowed = 708 "policy.allowed-unsigned" rank 10
+        "the image is allowed by an entry of the policy, not by a signature";
+        "An allow entry pins a digest until a date, with a reason.";
+        "plan its replacement before the entry ends"
+    PolicyAllowExpired = 709 "policy.allow-expired" rank 61
+        "the entry that allowed the image has ended";
+        "Allow entries have an end date so that exceptions do not last by accident.";
+        "review the image and renew the entry, or use a signed one"
+    PolicyWarn = 710 "policy.warn-only" rank 12
+        "the rule is in warn mode: the image would be refused";
+        "Warn mode lets images through until its end date.";
+        "have the image signed before the mode ends"
+    PolicyDefaultAllow = 711 "policy.default-allow" rank 10
+        "no rule covers the image, and the policy's default lets it through";
+        "With default = \"allow\" nothing is checked for images outside the rules.";
+        "set default = \"deny\" and write a rule"
+    AnchorUnusable = 712 "config.anchor-unusable" rank 60
+        "a key, root or certificate that the policy names cannot be used";
+        "The file is missing or is not of the expected format.";
+        "check the path, which is relative to the policy file"
+    ConfigUnusable = 713 "config.unusable" rank 60
+        "a configuration or state file cannot be used";
+        "The file is not readable or not of its format.";
+        "check the file that is named"
+    PolicyChildUntrusted = 714 "policy.child-untrusted" rank 67
+        "a platform image of the index is not trusted by itself";
+        "The rule asks that every platform image is signed, not only the index.";
+        "sign with --recursive, which is the default"
+    PolicyCaseFailed = 715 "policy.case-failed" rank 60
+        "a policy test case did not give the expected verdict";
+        "policy test judges saved evidence and compares.";
+        "compare the expected and the found verdict, then fix the policy or the case"
+    UsageAnchor = 716 "config.no-anchor" rank 60
+        "nothing says whom to trust";
+        "A verification needs a policy, a key, an identity or a pinned root; there is no default that trusts anybody.";
+        "give --policy, --key or --dct-root"
+    LocalFile = 717 "config.local-file" rank 60
+        "a local file could not be read or written";
+        "The operating system's words are quoted.";
+        "check the path, its permissions and the free space"
+}

@@ -1,0 +1,124 @@
+//! What a trust scheme does: say which evidence it wants, and say what the evidence proves.
+
+use crate::claim::{Claim, Principal, SchemeName, Source};
+use crate::evidence::{Evidence, Want};
+use crate::memory::{Memory, Slot};
+use crate::public_key::PublicKey;
+use crate::reason::Reason;
+use crate::subject::Subject;
+use crate::time::Timestamp;
+
+/// A trust scheme: Docker Content Trust, or Cosign. Both methods are pure.
+pub trait Scheme: Sync {
+    /// The scheme's name.
+    fn name(&self) -> SchemeName;
+
+    /// Everything that can be asked for now, given what is there already; empty when nothing more is needed.
+    ///
+    /// The caller fetches all of it at once, adds it to the evidence and asks again, for a bounded number of rounds. Nothing
+    /// that the evidence already answers is asked for again.
+    fn wants(&self, subject: &Subject, evidence: &Evidence, context: &Context<'_>) -> Vec<Want>;
+
+    /// What the evidence proves about the subject.
+    ///
+    /// Evidence that [`Scheme::wants`] would still ask for, and evidence that was refused, ends up in
+    /// [`Findings::missing`]: an outage never looks like "unsigned".
+    fn examine(&self, subject: &Subject, evidence: &Evidence, context: &Context<'_>) -> Findings;
+}
+
+/// What is trusted to begin with, what was seen before, and the time: the arguments no scheme may fetch for itself.
+#[derive(Clone, Copy, Debug)]
+pub struct Context<'a> {
+    /// What is trusted to begin with.
+    pub anchors: &'a Anchors,
+    /// What was seen before.
+    pub memory: &'a Memory,
+    /// The time at which the evidence is judged.
+    pub now: Timestamp,
+}
+
+/// What is trusted to begin with.
+#[derive(Clone, Debug, Default)]
+pub struct Anchors {
+    /// Cosign keys.
+    pub keys: Vec<KeyAnchor>,
+    /// Pinned roots of Notary collections.
+    pub dct: Vec<DctAnchor>,
+}
+
+/// A Cosign key that a signer of the policy holds.
+#[derive(Clone, Debug)]
+pub struct KeyAnchor {
+    /// The signer's name in the policy.
+    pub signer: String,
+    /// The key.
+    pub key: PublicKey,
+}
+
+/// What a DCT signer of the policy pins.
+#[derive(Clone, Debug)]
+pub struct DctAnchor {
+    /// The signer's name in the policy.
+    pub signer: String,
+    /// Pinned TUF root key ids, lower-case hexadecimal (the "Root Key" of `docker trust inspect`).
+    pub roots: Vec<String>,
+    /// DER of CA certificates that a root key's certificate may chain to.
+    pub authorities: Vec<Vec<u8>>,
+    /// Whether a collection seen for the first time is believed (trust on first use).
+    pub tofu: bool,
+}
+
+/// What a scheme found.
+#[derive(Clone, Debug)]
+pub struct Findings {
+    /// The scheme.
+    pub scheme: SchemeName,
+    /// What the evidence proves, for this subject's digest.
+    pub claims: Vec<Claim>,
+    /// Evidence that was read and does not prove what it should; each says whose it would have been, where that is known.
+    pub problems: Vec<Problem>,
+    /// Evidence that could not be read.
+    pub missing: Vec<Missing>,
+    /// Where the scheme looked, for people.
+    pub looked_at: Vec<String>,
+    /// What is to be remembered, by name; only what was proven. Stored whatever the verdict is.
+    pub learnt: Vec<(String, Slot)>,
+    /// Remarks that change nothing, such as an expiry that comes near.
+    pub warnings: Vec<Reason>,
+}
+
+impl Findings {
+    /// Nothing found so far.
+    #[must_use]
+    pub fn new(scheme: SchemeName) -> Self {
+        Self {
+            scheme,
+            claims: Vec::new(),
+            problems: Vec::new(),
+            missing: Vec::new(),
+            looked_at: Vec::new(),
+            learnt: Vec::new(),
+            warnings: Vec::new(),
+        }
+    }
+}
+
+/// Evidence that was read and is not what it should be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// What is wrong.
+    pub reason: Reason,
+    /// Whose evidence it would have been, when that is proven.
+    pub principal: Option<Principal>,
+    /// Where it was found.
+    pub source: Source,
+}
+
+/// Evidence that could not be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Missing {
+    /// Why it could not be read.
+    pub reason: Reason,
+    /// Whether a revocation could be in it: then nothing is trusted without it.
+    pub may_hide_revocation: bool,
+}
