@@ -1,0 +1,125 @@
+//! A Docker engine of its own on a Unix socket, and a Docker client with Content Trust.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::json;
+use tempfile::TempDir;
+
+use crate::failure::{Failure, io};
+use crate::notary::{NotaryServer, REPOSITORY_PASSPHRASE, ROOT_PASSPHRASE};
+use crate::peers::Program;
+use crate::process::{Ready, Server};
+use crate::tokens::basic;
+
+/// A running dockerd without networks of its own; it needs root.
+#[derive(Debug)]
+pub struct Engine {
+    server: Server,
+    folder: TempDir,
+}
+
+/// The Docker client with a configuration directory of its own.
+#[derive(Debug)]
+pub struct DockerClient {
+    program: Program,
+    socket: PathBuf,
+    notary: Option<String>,
+    folder: TempDir,
+}
+
+impl Engine {
+    /// Starts an engine without images; registries on 127.0.0.1 may speak plain HTTP to it.
+    ///
+    /// # Errors
+    /// [`Failure::NotReady`] with its log when it does not come up; [`Failure::Io`] for its files.
+    pub fn start(program: &Program) -> Result<Self, Failure> {
+        let folder = tempfile::tempdir().map_err(io("temporary folder"))?;
+        let at = |name: &str| folder.path().join(name);
+        fs::write(at("daemon.json"), "{}").map_err(io("daemon.json"))?;
+        let server = Server::start("dockerd", folder.path(), &Ready::Socket(at(SOCKET)), |_| {
+            let mut command = program.command(folder.path());
+            command.arg("--config-file").arg(at("daemon.json")).arg("--data-root").arg(at("data"));
+            command.arg("--exec-root").arg(at("exec")).arg("--pidfile").arg(at("pid"));
+            command.arg("-H").arg(format!("unix://{}", at(SOCKET).display()));
+            command.args(["--storage-driver=vfs", "--bridge=none", "--iptables=false", "--ip6tables=false"]);
+            command.args(["--ip-forward=false", "--ip-masq=false", "--userland-proxy=false"]);
+            Ok(command)
+        })?;
+        Ok(Self { server, folder })
+    }
+
+    /// The Unix socket of its API.
+    #[must_use]
+    pub fn socket(&self) -> PathBuf {
+        self.folder.path().join(SOCKET)
+    }
+
+    /// Everything it has logged so far.
+    #[must_use]
+    pub fn log(&self) -> String {
+        self.server.log()
+    }
+}
+
+impl DockerClient {
+    /// A client of `engine` whose configuration and trust directory are empty; with a Notary server, Content Trust is on.
+    ///
+    /// # Errors
+    /// [`Failure::Io`] for its files.
+    pub fn new(program: &Program, engine: &Engine, notary: Option<&NotaryServer>) -> Result<Self, Failure> {
+        let folder = tempfile::tempdir().map_err(io("temporary folder"))?;
+        if let Some(notary) = notary {
+            let tls = folder.path().join(".docker/tls").join(notary.address());
+            fs::create_dir_all(&tls).map_err(io("folder for certificates"))?;
+            fs::copy(notary.authority(), tls.join("ca.crt")).map_err(io("ca.crt"))?;
+        }
+        let client = Self { program: program.clone(), socket: engine.socket(), notary: notary.map(NotaryServer::url), folder };
+        fs::create_dir_all(client.config()).map_err(io("configuration folder"))?;
+        Ok(client)
+    }
+
+    /// Stores the credentials of [`crate::tokens::USER`] for these hosts, as `docker login` does.
+    ///
+    /// `docker trust sign` names the signer after the user who is logged in to the registry.
+    ///
+    /// # Errors
+    /// [`Failure::Io`] when its configuration cannot be written.
+    pub fn log_in(&self, hosts: &[&str]) -> Result<(), Failure> {
+        let secret = basic();
+        let secret = secret.trim_start_matches("Basic ");
+        let hosts: serde_json::Map<_, _> = hosts.iter().map(|host| ((*host).to_owned(), json!({"auth": secret}))).collect();
+        fs::write(self.config().join("config.json"), json!({"auths": hosts}).to_string()).map_err(io("config.json"))
+    }
+
+    /// `docker` with its environment and these arguments.
+    #[must_use]
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = self.program.command(self.folder.path());
+        command
+            .args(arguments)
+            .env("DOCKER_HOST", format!("unix://{}", self.socket.display()))
+            .env("DOCKER_CONFIG", self.config());
+        if let Some(notary) = &self.notary {
+            command.env("DOCKER_CONTENT_TRUST", "1").env("DOCKER_CONTENT_TRUST_SERVER", notary);
+            command.env("DOCKER_CONTENT_TRUST_ROOT_PASSPHRASE", ROOT_PASSPHRASE);
+            command.env("DOCKER_CONTENT_TRUST_REPOSITORY_PASSPHRASE", REPOSITORY_PASSPHRASE);
+        }
+        command
+    }
+
+    /// Its configuration directory (`DOCKER_CONFIG`); the trust directory is `trust` in it.
+    #[must_use]
+    pub fn config(&self) -> PathBuf {
+        self.folder.path().join(".docker")
+    }
+
+    /// Its home directory, which is also the directory its commands run in.
+    #[must_use]
+    pub fn home(&self) -> &Path {
+        self.folder.path()
+    }
+}
+
+const SOCKET: &str = "docker.sock";
