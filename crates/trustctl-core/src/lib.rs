@@ -19,7 +19,9 @@
 pub mod claim;
 pub mod digest;
 pub mod evidence;
+pub mod judge;
 pub mod memory;
+pub mod policy;
 pub mod public_key;
 pub mod publish;
 pub mod reason;
@@ -28,3 +30,4 @@ pub mod scheme;
 pub mod signer;
 pub mod subject;
 pub mod time;
+pub mod verdict;

@@ -345,6 +345,14 @@ codes! {
         "a credential helper failed";
         "Docker's configuration names a helper program for this registry, and it did not answer properly.";
         "run the helper by hand to see its error"
+    KeyFileAccess = 511 "key.file-access" rank 50
+        "a key's file or folder cannot be read or written";
+        "The operating system refused: no permission, a full disk, or a folder where a file should be.";
+        "check who owns the file and its folder, and the space left"
+    KeyBadName = 512 "key.bad-name" rank 50
+        "the name cannot be the name of a key";
+        "A key's name becomes a file name: 1 to 100 letters, digits, dots, dashes and underscores, starting with a letter or digit. The GUN and role of a Notary key become lines in its file.";
+        "choose a name such as release-2027"
 
     // 07xx policy and configuration
     PolicyUnusable = 701 "policy.unusable" rank 60

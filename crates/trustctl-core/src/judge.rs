@@ -1,0 +1,265 @@
+//! The judge: policy and findings in, verdict out. Pure, and the only place where trust is decided.
+//!
+//! The order is fixed: deny entries, allow entries, the most specific rule; then revocations, then the required signers, then
+//! attestations. Evidence that could not be read blocks trust wherever it could have changed the answer.
+
+mod signer;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeSet;
+
+use crate::claim::{Claim, Statement};
+use crate::policy::{Applies, DefaultAction, Platforms, Policy, Rule};
+use crate::reason::{Code, Reason};
+use crate::scheme::Findings;
+use crate::subject::Subject;
+use crate::time::Timestamp;
+use crate::verdict::{Reasons, Verdict, VerdictKind, nothing_code};
+
+use signer::{Case, Outcome};
+
+/// A verdict with what it rests on.
+#[derive(Clone, Debug)]
+pub struct Judgement {
+    /// The verdict.
+    pub verdict: Verdict,
+    /// The name of the rule that decided, if one did.
+    pub rule: Option<String>,
+    /// Remarks that did not change the verdict.
+    pub warnings: Vec<Reason>,
+}
+
+impl Judgement {
+    fn new(verdict: Verdict) -> Self {
+        Self { verdict, rule: None, warnings: Vec::new() }
+    }
+
+    /// A judgement that could not begin, for `reason`.
+    #[must_use]
+    pub fn undecided(reason: Reason) -> Self {
+        Self::new(Verdict::Undecided { missing: Reasons::one(reason) })
+    }
+
+    fn rejected(reason: Reason) -> Self {
+        Self::new(Verdict::Rejected { reasons: Reasons::one(reason) })
+    }
+}
+
+/// Judges one manifest by the policy and what the schemes found about it.
+///
+/// The same arguments always give the same judgement. Findings of schemes that the rule does not name are not looked at; a scheme
+/// that it names and that has no findings blocks trust.
+#[must_use]
+pub fn judge(policy: &Policy, subject: &Subject, findings: &[Findings], now: Timestamp) -> Judgement {
+    let rule = match policy.applies(&subject.repository, &subject.digest, now) {
+        Err(reason) => return Judgement::rejected(reason),
+        Ok(Applies::Deny(deny)) => {
+            return Judgement::rejected(Reason::new(
+                Code::PolicyDenied,
+                format!("the policy denies {}: {}", subject.digest, deny.reason),
+            ));
+        }
+        Ok(Applies::Allow(allow)) => {
+            let words = format!("allowed until {} without a signature: {}", allow.until.date(), allow.reason);
+            return passed_unchecked(Reason::new(Code::PolicyAllowed, words));
+        }
+        Ok(Applies::Default(DefaultAction::Allow)) => {
+            let words = format!("no rule of {} covers {}; its default lets it through", policy.name, subject.repository);
+            return passed_unchecked(Reason::new(Code::PolicyDefaultAllow, words));
+        }
+        Ok(Applies::Default(DefaultAction::Deny)) => return uncovered(policy, subject),
+        Ok(Applies::Rule(rule)) => rule,
+    };
+    let mut judgement = by_rule(&Case { policy, rule, subject, findings, now });
+    judgement.rule = Some(rule.name.clone());
+    if let Some(allow) = policy.ended_allow(&subject.repository, &subject.digest)
+        && !judgement.verdict.is_trusted()
+    {
+        let words = format!("the entry that allowed it ended {}", allow.until.date());
+        judgement.warnings.push(Reason::new(Code::PolicyAllowExpired, words));
+    }
+    warn_only(rule, now, judgement)
+}
+
+/// Whether the children of an index must be judged too before the verdict about the index is known.
+#[must_use]
+pub fn needs_children(policy: &Policy, subject: &Subject, whole: &Judgement, now: Timestamp) -> bool {
+    let Ok(Applies::Rule(rule)) = policy.applies(&subject.repository, &subject.digest, now) else { return false };
+    match rule.platforms {
+        Platforms::Index => false,
+        Platforms::Children => !subject.children.is_empty() && !is_revoked(whole),
+        Platforms::Either => !subject.children.is_empty() && !whole.verdict.is_trusted() && !is_revoked(whole),
+    }
+}
+
+/// The judgement about an index from the one about the index itself and those about all of its children, in its order.
+///
+/// Called only when [`needs_children`] says so. Children count when every one of them is trusted.
+#[must_use]
+pub fn with_children(whole: Judgement, subject: &Subject, children: Vec<Judgement>) -> Judgement {
+    if children.len() != subject.children.len() || children.is_empty() {
+        return whole;
+    }
+    let kinds: BTreeSet<VerdictKind> = children.iter().map(|child| child.verdict.kind()).collect();
+    let mut warnings = whole.warnings.clone();
+    warnings.extend(children.iter().flat_map(|child| child.warnings.clone()));
+    if kinds.iter().all(|kind| *kind == VerdictKind::Trusted) {
+        let claims = children.into_iter().flat_map(|child| match child.verdict {
+            Verdict::Trusted { claims } => claims,
+            _ => Vec::new(),
+        });
+        return Judgement { verdict: Verdict::Trusted { claims: claims.collect() }, rule: whole.rule, warnings };
+    }
+    if !whole.verdict.is_trusted() && kinds.contains(&VerdictKind::Unsigned) && kinds.len() == 1 {
+        return whole;
+    }
+    let untrusted = children.iter().zip(&subject.children).filter(|(child, _)| !child.verdict.is_trusted());
+    let mut reasons: Vec<Reason> = whole.verdict.reasons().into_iter().cloned().collect();
+    let mut undecided = whole.verdict.kind() == VerdictKind::Undecided;
+    for (judged, child) in untrusted {
+        undecided |= judged.verdict.kind() == VerdictKind::Undecided;
+        let platform = child.platform.as_deref().unwrap_or("unnamed platform");
+        let words = format!("{platform} ({}) is {}", child.digest, judged.verdict.kind().word());
+        reasons.push(Reason::new(Code::PolicyChildUntrusted, words));
+        reasons.extend(judged.verdict.reasons().into_iter().cloned());
+    }
+    let rejected = kinds.contains(&VerdictKind::Rejected) || whole.verdict.kind() == VerdictKind::Rejected;
+    let Some(reasons) = Reasons::ranked(reasons) else { return whole };
+    let verdict = if undecided && !rejected { Verdict::Undecided { missing: reasons } } else { Verdict::Rejected { reasons } };
+    Judgement { verdict, rule: whole.rule, warnings }
+}
+
+fn is_revoked(judgement: &Judgement) -> bool {
+    matches!(&judgement.verdict, Verdict::Rejected { reasons } if reasons.has(Code::CosignRevoked))
+}
+
+fn passed_unchecked(warning: Reason) -> Judgement {
+    Judgement { verdict: Verdict::Trusted { claims: Vec::new() }, rule: None, warnings: vec![warning] }
+}
+
+fn uncovered(policy: &Policy, subject: &Subject) -> Judgement {
+    if let Some(allow) = policy.ended_allow(&subject.repository, &subject.digest) {
+        let words = format!("the entry that allowed {} ended {}", subject.repository, allow.until.date());
+        return Judgement::rejected(Reason::new(Code::PolicyAllowExpired, words));
+    }
+    let words = format!("no rule of {} covers {}", policy.name, subject.repository);
+    Judgement::rejected(Reason::new(Code::PolicyNoRule, words))
+}
+
+/// In warn mode everything but a revocation passes, and is reported as what it is.
+fn warn_only(rule: &Rule, now: Timestamp, mut judgement: Judgement) -> Judgement {
+    let Some(until) = rule.warn_until.filter(|until| now <= *until) else { return judgement };
+    if judgement.verdict.is_trusted() || is_revoked(&judgement) {
+        return judgement;
+    }
+    let words =
+        format!("rule \"{}\" only warns until {}: the image is {}", rule.name, until.date(), judgement.verdict.kind().word());
+    judgement.warnings.push(Reason::new(Code::PolicyWarn, words));
+    judgement.warnings.extend(judgement.verdict.reasons().into_iter().cloned());
+    judgement.verdict = Verdict::Trusted { claims: Vec::new() };
+    judgement
+}
+
+fn by_rule(case: &Case<'_>) -> Judgement {
+    let warnings: Vec<Reason> = case.consulted().flat_map(|findings| findings.warnings.clone()).collect();
+    let done = |verdict: Verdict| Judgement { verdict, rule: None, warnings: warnings.clone() };
+
+    let revoked: Vec<Reason> = case.revocations().map(|claim| case.revoked(claim)).collect();
+    if let Some(reasons) = Reasons::ranked(revoked) {
+        return done(Verdict::Rejected { reasons });
+    }
+    let outcomes: Vec<Outcome> = case.rule.require.of.iter().map(|name| case.outcome(name)).collect();
+    let verdict = count(case, outcomes);
+    let Verdict::Trusted { claims } = verdict else { return done(verdict) };
+
+    // The signers are satisfied. What could still say no: a revocation that could not be read, and demanded attestations.
+    let hidden = case.consulted().flat_map(|findings| &findings.missing).filter(|missing| missing.may_hide_revocation);
+    if let Some(missing) = Reasons::ranked(hidden.map(|missing| missing.reason.clone()).collect()) {
+        return done(Verdict::Undecided { missing });
+    }
+    match case.attestations() {
+        Outcome::Blocked(reasons) => done(undecided(reasons, claims)),
+        Outcome::Failed(reasons) => done(rejected(reasons, claims)),
+        Outcome::Absent | Outcome::Satisfied(_) => done(Verdict::Trusted { claims }),
+    }
+}
+
+fn undecided(reasons: Vec<Reason>, claims: Vec<Claim>) -> Verdict {
+    Reasons::ranked(reasons).map_or(Verdict::Trusted { claims }, |missing| Verdict::Undecided { missing })
+}
+
+fn rejected(reasons: Vec<Reason>, claims: Vec<Claim>) -> Verdict {
+    Reasons::ranked(reasons).map_or(Verdict::Trusted { claims }, |reasons| Verdict::Rejected { reasons })
+}
+
+/// Counts the signers' outcomes against the requirement.
+fn count(case: &Case<'_>, outcomes: Vec<Outcome>) -> Verdict {
+    let needed = case.rule.require.at_least.max(1);
+    let total = case.rule.require.of.len();
+    let (mut claims, mut failed, mut blocked) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut satisfied, mut open) = (0_usize, 0_usize);
+    for outcome in outcomes {
+        match outcome {
+            Outcome::Absent => {}
+            Outcome::Blocked(reasons) => {
+                open += 1;
+                blocked.extend(reasons);
+            }
+            Outcome::Failed(reasons) => failed.extend(reasons),
+            Outcome::Satisfied(claim) => {
+                satisfied += 1;
+                claims.push(*claim);
+            }
+        }
+    }
+    if satisfied >= needed {
+        return Verdict::Trusted { claims };
+    }
+    if satisfied + open >= needed
+        && let Some(missing) = Reasons::ranked(blocked.clone())
+    {
+        return Verdict::Undecided { missing };
+    }
+    if satisfied > 0 {
+        let words = format!("{satisfied} of the {needed} required signers signed ({total} are named)");
+        failed.push(Reason::new(Code::PolicyThreshold, words).expected_found(needed, satisfied));
+    } else {
+        failed.extend(blocked);
+    }
+    match Reasons::ranked(failed) {
+        Some(reasons) => Verdict::Rejected { reasons },
+        None => unsigned(case),
+    }
+}
+
+/// Nothing anywhere: one reason for each scheme that was looked at.
+fn unsigned(case: &Case<'_>) -> Verdict {
+    let mut looked_at = Vec::new();
+    let mut reasons = Vec::new();
+    for findings in case.consulted() {
+        let words = format!(
+            "{} has no {} signature that this policy accepts: looked at {}",
+            case.subject.repository,
+            findings.scheme,
+            findings.looked_at.join(", ")
+        );
+        reasons.push(Reason::new(nothing_code(findings.scheme), words));
+        looked_at.extend(findings.looked_at.iter().cloned());
+    }
+    match Reasons::ranked(reasons) {
+        Some(reasons) => Verdict::Unsigned { looked_at, reasons },
+        None => Verdict::Undecided { missing: Reasons::one(Reason::new(Code::NotGathered, "no scheme was examined")) },
+    }
+}
+
+impl Case<'_> {
+    fn revoked(&self, claim: &Claim) -> Reason {
+        let (why, message) = match &claim.statement {
+            Statement::Revocation { reason, message, .. } => (reason.as_str(), message.as_str()),
+            _ => ("", ""),
+        };
+        Reason::new(Code::CosignRevoked, format!("revoked ({why}) by {}: {message}", self.name_of(&claim.principal)))
+            .expected_found("no revocation", format!("{} at {}", claim.source.form, claim.source.at))
+    }
+}

@@ -1,0 +1,241 @@
+//! Whether one signer of a rule has signed: the checks that bind a claim to the signer and to what was asked for.
+
+use crate::claim::{Claim, Principal, SchemeName, Statement};
+use crate::policy::{CosignDemands, Policy, Rule, SignedTag, SignerRule};
+use crate::reason::{Code, Reason};
+use crate::scheme::{Findings, Problem};
+use crate::subject::Subject;
+use crate::time::Timestamp;
+
+/// Everything one judgement by a rule looks at.
+pub(super) struct Case<'a> {
+    pub(super) policy: &'a Policy,
+    pub(super) rule: &'a Rule,
+    pub(super) subject: &'a Subject,
+    pub(super) findings: &'a [Findings],
+    pub(super) now: Timestamp,
+}
+
+/// What is known about one signer.
+pub(super) enum Outcome {
+    /// Nothing of this signer's scheme is there.
+    Absent,
+    /// It cannot be said.
+    Blocked(Vec<Reason>),
+    /// There is something, and it does not do.
+    Failed(Vec<Reason>),
+    /// This claim does.
+    Satisfied(Box<Claim>),
+}
+
+impl<'a> Case<'a> {
+    /// The findings of the schemes that the rule names.
+    pub(super) fn consulted(&self) -> impl Iterator<Item = &'a Findings> {
+        let schemes = self.policy.schemes(self.rule);
+        self.findings.iter().filter(move |findings| schemes.contains(&findings.scheme))
+    }
+
+    /// Revocations of this manifest by somebody whose word counts here: required signers and revokers.
+    pub(super) fn revocations(&self) -> impl Iterator<Item = &'a Claim> {
+        let names = self.rule.require.of.iter().chain(&self.rule.revokers);
+        let rules: Vec<&SignerRule> = names.filter_map(|name| self.policy.signers.get(name)).collect();
+        let digest = self.subject.digest;
+        self.consulted().flat_map(|findings| &findings.claims).filter(move |claim| {
+            matches!(claim.statement, Statement::Revocation { .. })
+                && claim.digest == digest
+                && rules.iter().any(|rule| is_by(rule, &claim.principal))
+        })
+    }
+
+    /// The name the policy gives to a principal, or how it names itself.
+    pub(super) fn name_of(&self, principal: &Principal) -> String {
+        let named = self.policy.signers.iter().find(|(_, rule)| is_by(rule, principal));
+        named.map_or_else(|| principal.to_string(), |(name, _)| format!("{name} ({principal})"))
+    }
+
+    /// Whether the signer `name` has signed.
+    pub(super) fn outcome(&self, name: &str) -> Outcome {
+        let Some(signer) = self.policy.signers.get(name) else {
+            return Outcome::Failed(vec![Reason::new(Code::PolicyUnusable, format!("there is no signer \"{name}\""))]);
+        };
+        let Some(findings) = self.findings.iter().find(|findings| findings.scheme == signer.scheme()) else {
+            return Outcome::Blocked(vec![Reason::new(Code::NotGathered, format!("{} was not examined", signer.scheme()))]);
+        };
+        let by_signer = findings.claims.iter().filter(|claim| {
+            claim.statement == Statement::Signature && claim.digest == self.subject.digest && is_by(signer, &claim.principal)
+        });
+        let (mut refused, mut blocked) = (Vec::new(), Vec::new());
+        for claim in by_signer {
+            match self.check(signer, claim) {
+                Ok(()) => return Outcome::Satisfied(Box::new(claim.clone())),
+                Err(reason) if reason.code == Code::CosignLogUnjudged => blocked.push(reason),
+                Err(reason) => refused.push(reason),
+            }
+        }
+        blocked.extend(findings.missing.iter().map(|missing| missing.reason.clone()));
+        blocked.extend(unjudged(signer, &findings.problems));
+        if !blocked.is_empty() {
+            return Outcome::Blocked(blocked);
+        }
+        refused
+            .extend(findings.problems.iter().filter(|problem| concerns(signer, problem)).map(|problem| problem.reason.clone()));
+        if refused.is_empty() && findings.claims.iter().any(|claim| claim.statement == Statement::Signature) {
+            refused.push(Reason::new(somebody_else(signer), format!("signed, but not by {name}")));
+        }
+        if refused.is_empty() { Outcome::Absent } else { Outcome::Failed(refused) }
+    }
+
+    /// The checks that the rule and the signer add to a valid signature.
+    fn check(&self, signer: &SignerRule, claim: &Claim) -> Result<(), Reason> {
+        self.check_repository(claim)?;
+        self.check_tag(claim)?;
+        match signer {
+            SignerRule::CosignIdentity { demands, .. } | SignerRule::CosignKey { demands, .. } => check_demands(demands, claim)?,
+            SignerRule::Dct { .. } => {}
+        }
+        self.check_age(claim)
+    }
+
+    fn check_repository(&self, claim: &Claim) -> Result<(), Reason> {
+        let expected = self.rule.signed_repository.expected(&self.subject.repository);
+        match &claim.repository {
+            Some(named) if *named == expected => Ok(()),
+            Some(named) => Err(Reason::new(
+                Code::CosignRepositoryMismatch,
+                format!("the signature by {} is for another repository", self.name_of(&claim.principal)),
+            )
+            .expected_found(expected, named)),
+            None if self.rule.signed_repository.required => Err(Reason::new(
+                Code::CosignRepositoryUnnamed,
+                format!("the signature by {} names no repository", self.name_of(&claim.principal)),
+            )
+            .expected_found(expected, "no repository")),
+            None => Ok(()),
+        }
+    }
+
+    fn check_tag(&self, claim: &Claim) -> Result<(), Reason> {
+        let (SignedTag::Same, Some(asked)) = (self.rule.signed_tag, &self.subject.tag) else { return Ok(()) };
+        if claim.tag.as_deref() == Some(asked.as_str()) {
+            return Ok(());
+        }
+        let words = format!("the signature by {} is not for this tag", self.name_of(&claim.principal));
+        let found = claim.tag.as_deref().unwrap_or("no tag");
+        Err(Reason::new(Code::CosignTagMismatch, words).expected_found(asked, found))
+    }
+
+    fn check_age(&self, claim: &Claim) -> Result<(), Reason> {
+        let Some(limit) = self.rule.max_age else { return Ok(()) };
+        match claim.signed_at {
+            None => Err(Reason::new(
+                Code::PolicyNoTime,
+                format!("the signature by {} has no time that a third party vouches for", self.name_of(&claim.principal)),
+            )),
+            Some(time) if self.now.since(time) > limit => {
+                let oldest = self.now.saturating_sub(limit);
+                Err(Reason::new(Code::PolicyTooOld, "the signature is too old").expected_found(format!("after {oldest}"), time))
+            }
+            Some(_) => Ok(()),
+        }
+    }
+
+    /// Whether every demanded attestation is there.
+    pub(super) fn attestations(&self) -> Outcome {
+        let (mut failed, mut blocked) = (Vec::new(), Vec::new());
+        for demand in &self.rule.attestations {
+            let rules: Vec<&SignerRule> = demand.signers.iter().filter_map(|name| self.policy.signers.get(name)).collect();
+            let found = self.consulted().flat_map(|findings| &findings.claims).find(|claim| {
+                matches!(&claim.statement, Statement::Attestation { predicate_type } if *predicate_type == demand.predicate_type)
+                    && claim.digest == self.subject.digest
+                    && rules.iter().any(|rule| is_by(rule, &claim.principal))
+            });
+            let words = format!("attestation {} by {}", demand.predicate_type, demand.signers.join(" or "));
+            match (found, demand.max_age) {
+                (Some(_), None) => {}
+                (Some(claim), Some(limit)) => match claim.signed_at {
+                    Some(time) if self.now.since(time) <= limit => {}
+                    Some(time) => failed.push(Reason::new(Code::PolicyTooOld, format!("{words} is of {time}"))),
+                    None => failed.push(Reason::new(Code::PolicyNoTime, words)),
+                },
+                (None, _) => {
+                    let missing: Vec<Reason> =
+                        self.consulted().flat_map(|findings| &findings.missing).map(|missing| missing.reason.clone()).collect();
+                    if missing.is_empty() {
+                        failed.push(Reason::new(Code::PolicyAttestationMissing, words))
+                    }
+                    blocked.extend(missing);
+                }
+            }
+        }
+        match (failed.is_empty(), blocked.is_empty()) {
+            (false, _) => Outcome::Failed(failed),
+            (true, false) => Outcome::Blocked(blocked),
+            (true, true) => Outcome::Absent,
+        }
+    }
+}
+
+/// Whether `principal` is the signer that `rule` describes.
+fn is_by(rule: &SignerRule, principal: &Principal) -> bool {
+    match (rule, principal) {
+        (SignerRule::CosignKey { key, .. }, Principal::Key { fingerprint }) => key.fingerprint() == *fingerprint,
+        (SignerRule::CosignIdentity { identity, issuer, .. }, Principal::Identity { identity: named, issuer: by }) => {
+            identity.matches(named) && issuer.matches(by)
+        }
+        (SignerRule::Dct { roots, authorities, tofu, role }, Principal::Role { role: named, effective, anchored_by, .. }) => {
+            let right_role = role.as_ref().map_or(*effective, |role| role == named);
+            let by_authority = |id: &String| authorities.iter().any(|der| *id == authority_id(der));
+            let anchored = anchored_by.iter().any(|id| roots.contains(id) || by_authority(id));
+            right_role && (anchored || (*tofu && roots.is_empty() && authorities.is_empty()))
+        }
+        _ => false,
+    }
+}
+
+/// How a pinned CA is named among the anchors of a claim: `ca:` and the SHA-256 of its DER.
+#[must_use]
+fn authority_id(der: &[u8]) -> String {
+    format!("ca:{}", crate::digest::Digest::sha256_of(der).hex())
+}
+
+/// Whether a problem is worth telling when this signer's signature is looked for.
+fn concerns(signer: &SignerRule, problem: &Problem) -> bool {
+    match (signer, &problem.principal) {
+        (SignerRule::Dct { role: Some(wanted), .. }, Some(Principal::Role { role, .. })) => wanted == role,
+        (SignerRule::Dct { role: None, .. }, Some(Principal::Role { effective, .. })) => *effective,
+        (_, Some(principal)) => is_by(signer, principal),
+        (_, None) => !matches!(problem.reason.code, Code::DctNoData | Code::CosignUnsigned),
+    }
+}
+
+/// A signature by certificate may be the one an identity signer made, and cannot be judged yet.
+fn unjudged(signer: &SignerRule, problems: &[Problem]) -> Vec<Reason> {
+    let SignerRule::CosignIdentity { .. } = signer else { return Vec::new() };
+    problems.iter().filter(|problem| problem.reason.code == Code::CosignKeylessUnjudged).map(|p| p.reason.clone()).collect()
+}
+
+fn somebody_else(signer: &SignerRule) -> Code {
+    match signer {
+        SignerRule::CosignIdentity { .. } => Code::CosignWrongIdentity,
+        SignerRule::CosignKey { .. } => Code::CosignWrongKey,
+        SignerRule::Dct { role: Some(_), .. } => Code::DctRoleMissing,
+        SignerRule::Dct { role: None, .. } => Code::DctRootNotPinned,
+    }
+}
+
+fn check_demands(demands: &CosignDemands, claim: &Claim) -> Result<(), Reason> {
+    for (name, value) in &demands.annotations {
+        let found = claim.annotations.get(name);
+        if found != Some(value) {
+            let words = format!("the signature by {} lacks a demanded annotation", claim.principal);
+            let found = found.map_or_else(|| format!("no {name}"), |found| format!("{name}={found}"));
+            return Err(Reason::new(Code::CosignAnnotationMismatch, words).expected_found(format!("{name}={value}"), found));
+        }
+    }
+    // Judging log entries is not part of this version; a demand for one is never met by a claimed entry.
+    if demands.log && claim.scheme == SchemeName::Cosign {
+        let there = if claim.log_entries.is_empty() { "none is there" } else { "one is there, unjudged" };
+        return Err(Reason::new(Code::CosignLogUnjudged, format!("a log entry is demanded: {there}")));
+    }
+    Ok(())
+}

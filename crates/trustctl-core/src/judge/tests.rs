@@ -1,0 +1,312 @@
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a failed unwrap fails the test")]
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::claim::{Principal, SchemeName, Source};
+use crate::digest::Digest;
+use crate::policy::PolicyText;
+use crate::scheme::{Missing, Problem};
+
+const KEY: &str = "-----BEGIN PUBLIC KEY-----\nMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEaxfR8uEsQkf4vOblY6RA8ncDfYEt\n6zOg9KE5RdiYwpZP40Li/hp/m47n60p8D54WK84zV2sxXs7LtkBoN79R9Q==\n-----END PUBLIC KEY-----\n";
+const ROOT: &str = "77d38dd19065ba20dbd1f5bbd01fac526ab3eddfeb88f58f38954bb4c368a732";
+
+fn now() -> Timestamp {
+    "2026-11-23T00:00:00Z".parse().unwrap()
+}
+
+fn policy(extra: &str) -> Policy {
+    let text = format!(
+        "version = 1\n[signers.key]\nscheme = \"cosign\"\nkey = '''{KEY}'''\n[signers.dct]\nscheme = \"dct\"\nroots = [\"{ROOT}\"]\n{extra}"
+    );
+    Policy::parse(&PolicyText { name: "p.toml", text: &text, load: &|_| Err("no files".to_owned()) }).unwrap()
+}
+
+fn any_rule(more: &str) -> Policy {
+    policy(&format!("[[rules]]\nname = \"r\"\nimages = [\"r.example/**\"]\nrequire = {{ any = [\"key\", \"dct\"] }}\n{more}"))
+}
+
+fn subject() -> Subject {
+    Subject {
+        repository: "r.example/app".parse().unwrap(),
+        tag: Some("1".parse().unwrap()),
+        digest: Digest::sha256_of(b"image"),
+        size: 5,
+        media_type: "application/vnd.oci.image.manifest.v1+json".to_owned(),
+        children: Vec::new(),
+    }
+}
+
+fn source() -> Source {
+    Source { form: "test".to_owned(), at: "here".to_owned() }
+}
+
+fn fingerprint() -> String {
+    crate::public_key::PublicKey::from_pem(KEY.as_bytes()).unwrap().fingerprint()
+}
+
+fn claim(statement: Statement) -> Claim {
+    Claim {
+        scheme: SchemeName::Cosign,
+        statement,
+        principal: Principal::Key { fingerprint: fingerprint() },
+        digest: subject().digest,
+        repository: None,
+        tag: None,
+        annotations: BTreeMap::new(),
+        signed_at: None,
+        fresh_until: None,
+        log_entries: Vec::new(),
+        source: source(),
+    }
+}
+
+fn role(name: &str, effective: bool, root: &str) -> Claim {
+    let principal = Principal::Role { role: name.to_owned(), effective, signers: Vec::new(), anchored_by: vec![root.to_owned()] };
+    Claim { scheme: SchemeName::Dct, principal, ..claim(Statement::Signature) }
+}
+
+fn revocation() -> Statement {
+    Statement::Revocation { reason: "compromised".to_owned(), message: "key stolen".to_owned(), issued: None }
+}
+
+fn findings(scheme: SchemeName, claims: Vec<Claim>) -> Findings {
+    let mut findings = Findings::new(scheme);
+    findings.claims = claims;
+    findings.looked_at.push("a place".to_owned());
+    findings
+}
+
+fn both(cosign: Vec<Claim>, dct: Vec<Claim>) -> Vec<Findings> {
+    vec![findings(SchemeName::Cosign, cosign), findings(SchemeName::Dct, dct)]
+}
+
+fn codes(judgement: &Judgement) -> Vec<Code> {
+    judgement.verdict.reasons().iter().map(|reason| reason.code).collect()
+}
+
+#[test]
+fn one_of_several_signers_is_enough_when_any_is_asked() {
+    let judged = judge(&any_rule(""), &subject(), &both(vec![claim(Statement::Signature)], vec![]), now());
+    assert_eq!(judged.verdict.kind(), VerdictKind::Trusted);
+    assert_eq!(judged.rule.as_deref(), Some("r"));
+    let judged = judge(&any_rule(""), &subject(), &both(vec![], vec![role("targets", true, ROOT)]), now());
+    assert_eq!(judged.verdict.kind(), VerdictKind::Trusted);
+}
+
+#[test]
+fn nothing_anywhere_is_unsigned_and_names_the_places() {
+    let judged = judge(&any_rule(""), &subject(), &both(vec![], vec![]), now());
+    let Verdict::Unsigned { looked_at, .. } = &judged.verdict else { panic!("{judged:?}") };
+    assert_eq!(looked_at.len(), 2);
+    assert_eq!(codes(&judged), [Code::CosignUnsigned, Code::DctNoData]);
+}
+
+#[test]
+fn an_outage_is_undecided_and_never_unsigned() {
+    let mut all = both(vec![], vec![]);
+    let reason = Reason::new(Code::Unavailable, "503");
+    all.first_mut().unwrap().missing.push(Missing { reason, may_hide_revocation: true });
+    let judged = judge(&any_rule(""), &subject(), &all, now());
+    assert_eq!(judged.verdict.kind(), VerdictKind::Undecided);
+    assert_eq!(codes(&judged), [Code::Unavailable]);
+}
+
+#[test]
+fn a_good_signature_is_not_trusted_while_a_revocation_may_be_hidden() {
+    let mut all = both(vec![claim(Statement::Signature)], vec![]);
+    let missing = Missing { reason: Reason::new(Code::Unavailable, "503"), may_hide_revocation: true };
+    all.first_mut().unwrap().missing.push(missing.clone());
+    assert_eq!(judge(&any_rule(""), &subject(), &all, now()).verdict.kind(), VerdictKind::Undecided);
+    all.first_mut().unwrap().missing = vec![Missing { may_hide_revocation: false, ..missing }];
+    assert_eq!(judge(&any_rule(""), &subject(), &all, now()).verdict.kind(), VerdictKind::Trusted);
+}
+
+#[test]
+fn a_scheme_that_was_not_examined_blocks() {
+    let judged = judge(&any_rule(""), &subject(), &[], now());
+    assert_eq!((judged.verdict.kind(), codes(&judged)), (VerdictKind::Undecided, vec![Code::NotGathered, Code::NotGathered]));
+}
+
+#[test]
+fn a_revocation_by_a_named_signer_beats_every_signature() {
+    let claims = vec![claim(Statement::Signature), claim(revocation())];
+    let judged = judge(&any_rule(""), &subject(), &both(claims, vec![role("targets", true, ROOT)]), now());
+    assert_eq!((judged.verdict.kind(), codes(&judged)), (VerdictKind::Rejected, vec![Code::CosignRevoked]));
+    let stranger = Claim { principal: Principal::Key { fingerprint: "00".to_owned() }, ..claim(revocation()) };
+    let judged = judge(&any_rule(""), &subject(), &both(vec![claim(Statement::Signature), stranger], vec![]), now());
+    assert!(judged.verdict.is_trusted(), "a stranger cannot revoke");
+}
+
+#[test]
+fn an_attestation_is_no_signature() {
+    let attestation = claim(Statement::Attestation { predicate_type: "https://slsa.dev/provenance/v1".to_owned() });
+    let judged = judge(&any_rule(""), &subject(), &both(vec![attestation], vec![]), now());
+    assert_eq!(judged.verdict.kind(), VerdictKind::Unsigned);
+}
+
+#[test]
+fn a_claim_about_another_digest_does_not_count() {
+    let other = Claim { digest: Digest::sha256_of(b"other"), ..claim(Statement::Signature) };
+    assert!(!judge(&any_rule(""), &subject(), &both(vec![other], vec![]), now()).verdict.is_trusted());
+}
+
+#[test]
+fn a_role_counts_by_dockers_rule_and_by_its_pin() {
+    let not_effective = both(vec![], vec![role("targets", false, ROOT)]);
+    assert!(!judge(&any_rule(""), &subject(), &not_effective, now()).verdict.is_trusted());
+    let other_root = both(vec![], vec![role("targets", true, &"0".repeat(64))]);
+    let judged = judge(&any_rule(""), &subject(), &other_root, now());
+    assert_eq!(codes(&judged), [Code::DctRootNotPinned]);
+}
+
+#[test]
+fn thresholds_count_signers() {
+    let policy = policy("[[rules]]\nname = \"r\"\nimages = [\"r.example/**\"]\nrequire = { all = [\"key\", \"dct\"] }\n");
+    let one = judge(&policy, &subject(), &both(vec![claim(Statement::Signature)], vec![]), now());
+    assert_eq!((one.verdict.kind(), codes(&one)), (VerdictKind::Rejected, vec![Code::PolicyThreshold]));
+    let two = both(vec![claim(Statement::Signature)], vec![role("targets", true, ROOT)]);
+    assert!(judge(&policy, &subject(), &two, now()).verdict.is_trusted());
+}
+
+#[test]
+fn the_repository_in_a_signature_must_be_the_one_asked_for() {
+    let named = |name: &str| Claim { repository: Some(name.to_owned()), ..claim(Statement::Signature) };
+    let judged = |policy: &Policy, claim: Claim| judge(policy, &subject(), &both(vec![claim], vec![]), now());
+    assert!(judged(&any_rule(""), named("r.example/app")).verdict.is_trusted());
+    assert_eq!(codes(&judged(&any_rule(""), named("r.example/other"))), [Code::CosignRepositoryMismatch]);
+    let required = any_rule("signed-repository = \"required\"\n");
+    assert_eq!(codes(&judged(&required, claim(Statement::Signature))), [Code::CosignRepositoryUnnamed]);
+    let mirror = any_rule("signed-repository = { remap = { \"r.example\" = \"origin.example/x\" } }\n");
+    assert!(judged(&mirror, named("origin.example/x/app")).verdict.is_trusted());
+    assert_eq!(codes(&judged(&mirror, named("r.example/app"))), [Code::CosignRepositoryMismatch]);
+}
+
+#[test]
+fn the_tag_must_be_signed_when_the_rule_says_so() {
+    let same = any_rule("signed-tag = \"same\"\n");
+    let tagged = |tag: &str| Claim { tag: Some(tag.to_owned()), ..claim(Statement::Signature) };
+    assert!(judge(&same, &subject(), &both(vec![tagged("1")], vec![]), now()).verdict.is_trusted());
+    let wrong = judge(&same, &subject(), &both(vec![tagged("2")], vec![]), now());
+    assert_eq!(codes(&wrong), [Code::CosignTagMismatch]);
+}
+
+#[test]
+fn a_log_that_is_required_is_undecided_for_now() {
+    let text = format!(
+        "[signers.logged]\nscheme = \"cosign\"\nkey = '''{KEY}'''\nlog = \"required\"\n[[rules]]\nname = \"l\"\nimages = [\"r.example/app\"]\nrequire = {{ any = [\"logged\"] }}\n"
+    );
+    let judged = judge(&policy(&text), &subject(), &both(vec![claim(Statement::Signature)], vec![]), now());
+    assert_eq!((judged.verdict.kind(), codes(&judged)), (VerdictKind::Undecided, vec![Code::CosignLogUnjudged]));
+}
+
+#[test]
+fn an_age_limit_needs_a_trusted_time() {
+    let limited = any_rule("max-age = \"7d\"\n");
+    let at = |time: &str| Claim { signed_at: Some(time.parse().unwrap()), ..claim(Statement::Signature) };
+    assert!(judge(&limited, &subject(), &both(vec![at("2026-11-20T00:00:00Z")], vec![]), now()).verdict.is_trusted());
+    let old = judge(&limited, &subject(), &both(vec![at("2026-11-01T00:00:00Z")], vec![]), now());
+    assert_eq!(codes(&old), [Code::PolicyTooOld]);
+    let timeless = judge(&limited, &subject(), &both(vec![claim(Statement::Signature)], vec![]), now());
+    assert_eq!(codes(&timeless), [Code::PolicyNoTime]);
+}
+
+#[test]
+fn deny_beats_signatures_and_allow_ends() {
+    let digest = subject().digest;
+    let signed = both(vec![claim(Statement::Signature)], vec![]);
+    let denied = any_rule(&format!("[[deny]]\ndigest = \"{digest}\"\nreason = \"CVE\"\n"));
+    assert_eq!(codes(&judge(&denied, &subject(), &signed, now())), [Code::PolicyDenied]);
+    let allow = |until: &str| {
+        policy(&format!(
+            "[[allow]]\nimages = [\"r.example/app\"]\ndigest = \"{digest}\"\nreason = \"reviewed\"\nuntil = {until}\n"
+        ))
+    };
+    let allowed = judge(&allow("2026-11-23"), &subject(), &[], now());
+    assert!(allowed.verdict.is_trusted() && allowed.warnings.iter().any(|warning| warning.code == Code::PolicyAllowed));
+    assert_eq!(codes(&judge(&allow("2026-11-21"), &subject(), &[], now())), [Code::PolicyAllowExpired]);
+}
+
+#[test]
+fn what_no_rule_covers_is_denied_by_default() {
+    assert_eq!(codes(&judge(&policy(""), &subject(), &[], now())), [Code::PolicyNoRule]);
+}
+
+#[test]
+fn warn_mode_lets_unsigned_pass_until_its_end_but_never_revoked() {
+    let warn = |until: &str| any_rule(&format!("mode = \"warn\"\nuntil = {until}\n"));
+    let passed = judge(&warn("2026-12-31"), &subject(), &both(vec![], vec![]), now());
+    assert!(passed.verdict.is_trusted() && passed.warnings.iter().any(|warning| warning.code == Code::PolicyWarn));
+    assert_eq!(judge(&warn("2026-11-01"), &subject(), &both(vec![], vec![]), now()).verdict.kind(), VerdictKind::Unsigned);
+    let revoked = judge(&warn("2026-12-31"), &subject(), &both(vec![claim(revocation())], vec![]), now());
+    assert_eq!(codes(&revoked), [Code::CosignRevoked]);
+}
+
+#[test]
+fn problems_of_a_scheme_explain_a_rejection() {
+    let mut all = both(vec![], vec![]);
+    let reason = Reason::new(Code::DctTagMoved, "moved");
+    let Claim { principal, .. } = role("targets", true, ROOT);
+    all.last_mut().unwrap().problems.push(Problem { reason, principal: Some(principal), source: source() });
+    let judged = judge(&any_rule(""), &subject(), &all, now());
+    assert_eq!((judged.verdict.kind(), codes(&judged)), (VerdictKind::Rejected, vec![Code::DctTagMoved]));
+}
+
+fn index() -> Subject {
+    let child = |name: &str| crate::subject::Child {
+        digest: Digest::sha256_of(name.as_bytes()),
+        size: 1,
+        media_type: String::new(),
+        platform: Some("linux/amd64".to_owned()),
+    };
+    Subject { children: vec![child("a"), child("b")], ..subject() }
+}
+
+#[test]
+fn platforms_decide_whether_the_index_or_the_children_count() {
+    let judged = |platforms: &str, whole: bool, children: [bool; 2]| {
+        let policy = any_rule(&format!("platforms = \"{platforms}\"\n"));
+        let signed = |subject: &Subject, signed: bool| {
+            let claims = if signed { vec![Claim { digest: subject.digest, ..claim(Statement::Signature) }] } else { vec![] };
+            judge(&policy, subject, &both(claims, vec![]), now())
+        };
+        let index = index();
+        let about_index = signed(&index, whole);
+        if !needs_children(&policy, &index, &about_index, now()) {
+            return about_index.verdict.kind();
+        }
+        let each = index.children.iter().zip(children).map(|(child, yes)| signed(&index.child(child), yes)).collect();
+        with_children(about_index, &index, each).verdict.kind()
+    };
+    assert_eq!(judged("index", true, [false, false]), VerdictKind::Trusted);
+    assert_eq!(judged("index", false, [true, true]), VerdictKind::Unsigned);
+    assert_eq!(judged("either", true, [false, false]), VerdictKind::Trusted);
+    assert_eq!(judged("either", false, [true, true]), VerdictKind::Trusted);
+    assert_eq!(judged("either", false, [true, false]), VerdictKind::Rejected);
+    assert_eq!(judged("either", false, [false, false]), VerdictKind::Unsigned);
+    assert_eq!(judged("children", true, [true, false]), VerdictKind::Rejected);
+    assert_eq!(judged("children", false, [true, true]), VerdictKind::Trusted);
+}
+
+proptest! {
+    /// Leaving out claims that are no revocations, or a whole scheme, never makes trust out of something else.
+    #[test]
+    fn dropping_evidence_never_yields_trust(keep in proptest::collection::vec(any::<bool>(), 4), all in any::<bool>()) {
+        let policy = if all {
+            policy("[[rules]]\nname = \"r\"\nimages = [\"r.example/**\"]\nrequire = { all = [\"key\", \"dct\"] }\n")
+        } else {
+            any_rule("")
+        };
+        let cosign = [claim(Statement::Signature), Claim { repository: Some("r.example/b".to_owned()), ..claim(Statement::Signature) }];
+        let dct = [role("targets", true, ROOT), role("targets/x", false, ROOT)];
+        let full = judge(&policy, &subject(), &both(cosign.to_vec(), dct.to_vec()), now());
+        let kept = |claims: &[Claim], keep: &[bool]| claims.iter().zip(keep).filter(|(_, k)| **k).map(|(c, _)| c.clone()).collect();
+        let (first, second) = keep.split_at(2);
+        let part = judge(&policy, &subject(), &both(kept(&cosign, first), kept(&dct, second)), now());
+        prop_assert!(full.verdict.is_trusted());
+        prop_assert!(part.verdict.is_trusted() <= full.verdict.is_trusted());
+        let again = judge(&policy, &subject(), &both(kept(&cosign, first), kept(&dct, second)), now());
+        prop_assert_eq!(part.verdict, again.verdict);
+    }
+}

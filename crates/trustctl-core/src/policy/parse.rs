@@ -1,0 +1,439 @@
+//! From the written form to a [`Policy`]: every name resolved, every key loaded, every contradiction refused with its line.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Display;
+use std::ops::Range;
+use std::time::Duration;
+
+use toml::Spanned;
+
+use super::form::{AllowForm, AttestationForm, PolicyForm, RepositoryForm, RequireForm, RuleForm, SignerForm};
+use super::{
+    Allow, AttestationRule, CosignDemands, DefaultAction, Deny, Glob, Pattern, Platforms, Policy, Requirement, Rule,
+    SignedRepository, SignedTag, SignerRule,
+};
+use crate::public_key::PublicKey;
+use crate::reason::{Code, Reason, Step, clean};
+use crate::time::{Timestamp, parse_age};
+
+/// Longest policy that is read, in bytes.
+const MAX_POLICY: usize = 1024 * 1024;
+/// Longest life of a warn mode or an allow entry is not limited; a day is added so that the named day still counts.
+const DAY: Duration = Duration::from_secs(86_400);
+
+/// The text of a policy and what it refers to.
+pub struct PolicyText<'a> {
+    /// Where it comes from, for messages.
+    pub name: &'a str,
+    /// The TOML text.
+    pub text: &'a str,
+    /// Loads a file that the policy names, by the path as written there; the error is for people.
+    pub load: &'a dyn Fn(&str) -> Result<Vec<u8>, String>,
+}
+
+/// Why a policy cannot be used: the place and what is wrong there.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{name}:{line}: {message}")]
+pub struct PolicyError {
+    /// The policy's name.
+    pub name: String,
+    /// The line, from 1.
+    pub line: usize,
+    /// What is wrong.
+    pub message: String,
+    /// [`Code::PolicyUnusable`], or [`Code::AnchorUnusable`] when a file it names cannot be used.
+    pub code: Code,
+}
+
+impl PolicyError {
+    /// The reason to report.
+    #[must_use]
+    pub fn reason(&self) -> Reason {
+        Reason::new(self.code, format!("line {}: {}", self.line, self.message))
+            .step(Step::command("fix the line, then run", ["trustctl", "policy", "check", &self.name]))
+    }
+}
+
+impl Policy {
+    /// Reads a policy.
+    ///
+    /// # Errors
+    /// [`PolicyError`] for the first thing that is wrong.
+    pub fn parse(source: &PolicyText<'_>) -> Result<Self, PolicyError> {
+        let reader = Reader { source };
+        if source.text.len() > MAX_POLICY {
+            return Err(reader.error(0..0, "the policy is larger than 1 MiB"));
+        }
+        let form: PolicyForm = toml::from_str(source.text)
+            .map_err(|error| reader.error(error.span().unwrap_or(0..0), explain_toml(error.message())))?;
+        if *form.version.get_ref() != 1 {
+            return Err(reader.error(form.version.span(), "unknown version; this program reads version 1"));
+        }
+        let default = match form.default.as_ref().map(|word| (word.get_ref().as_str(), word.span())) {
+            None | Some(("deny", _)) => DefaultAction::Deny,
+            Some(("allow", _)) => DefaultAction::Allow,
+            Some((_, span)) => return Err(reader.error(span, "default is \"deny\" or \"allow\"")),
+        };
+        let mut signers = BTreeMap::new();
+        for (name, signer) in &form.signers {
+            if let Some(instance) = &signer.get_ref().sigstore
+                && !form.sigstores.contains_key(instance.get_ref())
+            {
+                return Err(reader.error(instance.span(), format!("there is no [sigstores.{}]", instance.get_ref())));
+            }
+            signers.insert(name.clone(), reader.signer(signer)?);
+        }
+        for instance in form.sigstores.values() {
+            reader.load(&instance.trusted_root)?;
+        }
+        let names: BTreeSet<&str> = signers.keys().map(String::as_str).collect();
+        let mut rules = Vec::new();
+        for rule in &form.rules {
+            rules.push(reader.rule(rule, &names)?);
+        }
+        reader.check_rules(&form.rules, &rules)?;
+        let deny = form.deny.iter().map(|deny| {
+            let digest = reader.digest(&deny.digest)?;
+            Ok(Deny { digest, reason: clean(deny.reason.get_ref()) })
+        });
+        let deny = deny.collect::<Result<_, PolicyError>>()?;
+        let allow = form.allow.iter().map(|allow| reader.allow(allow)).collect::<Result<_, _>>()?;
+        Ok(Self { name: source.name.to_owned(), default, signers, rules, deny, allow })
+    }
+}
+
+struct Reader<'a> {
+    source: &'a PolicyText<'a>,
+}
+
+impl Reader<'_> {
+    fn error(&self, span: Range<usize>, message: impl Display) -> PolicyError {
+        let before = self.source.text.get(..span.start).unwrap_or_default();
+        PolicyError {
+            name: self.source.name.to_owned(),
+            line: before.matches('\n').count() + 1,
+            message: clean(&message.to_string()),
+            code: Code::PolicyUnusable,
+        }
+    }
+
+    fn load(&self, path: &Spanned<String>) -> Result<Vec<u8>, PolicyError> {
+        (self.source.load)(path.get_ref()).map_err(|error| PolicyError {
+            code: Code::AnchorUnusable,
+            ..self.error(path.span(), format!("\"{}\" cannot be read: {error}", path.get_ref()))
+        })
+    }
+
+    fn signer(&self, form: &Spanned<SignerForm>) -> Result<SignerRule, PolicyError> {
+        let signer = form.get_ref();
+        let foreign = |fields: &[(&str, Option<Range<usize>>)]| match fields.iter().find_map(|(n, s)| Some((n, s.clone()?))) {
+            Some((name, span)) => {
+                Err(self.error(span, format!("\"{name}\" does not go with scheme \"{}\"", signer.scheme.get_ref())))
+            }
+            None => Ok(()),
+        };
+        match signer.scheme.get_ref().as_str() {
+            "cosign" => {
+                foreign(&[
+                    ("roots", signer.roots.as_ref().map(Spanned::span)),
+                    ("ca", signer.ca.as_ref().map(Spanned::span)),
+                    ("tofu", signer.tofu.as_ref().map(Spanned::span)),
+                    ("role", signer.role.as_ref().map(Spanned::span)),
+                ])?;
+                self.cosign(form)
+            }
+            "dct" => {
+                foreign(&[
+                    ("identity", signer.identity.as_ref().map(Spanned::span)),
+                    ("issuer", signer.issuer.as_ref().map(Spanned::span)),
+                    ("key", signer.key.as_ref().map(Spanned::span)),
+                    ("log", signer.log.as_ref().map(Spanned::span)),
+                    ("annotations", signer.annotations.as_ref().map(Spanned::span)),
+                    ("sigstore", signer.sigstore.as_ref().map(Spanned::span)),
+                ])?;
+                self.dct(form)
+            }
+            _ => Err(self.error(signer.scheme.span(), "scheme is \"cosign\" or \"dct\"")),
+        }
+    }
+
+    fn cosign(&self, form: &Spanned<SignerForm>) -> Result<SignerRule, PolicyError> {
+        let signer = form.get_ref();
+        let log = |default: bool| match signer.log.as_ref().map(|word| (word.get_ref().as_str(), word.span())) {
+            None => Ok(default),
+            Some(("required", _)) => Ok(true),
+            Some(("optional", _)) => Ok(false),
+            Some((_, span)) => Err(self.error(span, "log is \"required\" or \"optional\"")),
+        };
+        let demands = |log: bool| CosignDemands {
+            log,
+            annotations: signer.annotations.as_ref().map(|table| table.get_ref().clone()).unwrap_or_default(),
+            sigstore: signer.sigstore.as_ref().map(|name| name.get_ref().clone()),
+        };
+        match (&signer.key, &signer.identity, &signer.issuer) {
+            (Some(key), None, None) => Ok(SignerRule::CosignKey { key: Box::new(self.key(key)?), demands: demands(log(false)?) }),
+            (None, Some(identity), Some(issuer)) => {
+                for text in [identity, issuer] {
+                    if text.get_ref().trim_matches('*').is_empty() {
+                        return Err(self.error(text.span(), "a pattern that matches everybody names nobody"));
+                    }
+                }
+                Ok(SignerRule::CosignIdentity {
+                    identity: Glob::new(identity.get_ref()),
+                    issuer: Glob::new(issuer.get_ref()),
+                    demands: demands(log(true)?),
+                })
+            }
+            _ => Err(self.error(form.span(), "a cosign signer has either key, or identity and issuer")),
+        }
+    }
+
+    /// A key is inline PEM, or a path relative to the policy.
+    fn key(&self, key: &Spanned<String>) -> Result<PublicKey, PolicyError> {
+        let inline = key.get_ref().contains("-----BEGIN");
+        let text = if inline { key.get_ref().clone().into_bytes() } else { self.load(key)? };
+        PublicKey::from_pem(&text).map_err(|error| PolicyError {
+            code: Code::AnchorUnusable,
+            ..self.error(key.span(), format!("the key cannot be used: {error}"))
+        })
+    }
+
+    fn dct(&self, form: &Spanned<SignerForm>) -> Result<SignerRule, PolicyError> {
+        let signer = form.get_ref();
+        let roots = signer.roots.as_ref().map(|roots| roots.get_ref().clone()).unwrap_or_default();
+        if let (Some(span), Some(bad)) = (signer.roots.as_ref().map(Spanned::span), roots.iter().find(|id| !is_key_id(id))) {
+            return Err(self.error(span, format!("\"{bad}\" is not a root key id: 64 lower-case hexadecimal digits")));
+        }
+        let authorities = match &signer.ca {
+            None => Vec::new(),
+            Some(ca) => {
+                let blocks = pem::parse_many(self.load(ca)?).unwrap_or_default();
+                let certificates =
+                    blocks.iter().filter(|block| block.tag() == "CERTIFICATE").map(|block| block.contents().to_vec());
+                certificates.collect()
+            }
+        };
+        if let (Some(ca), true) = (&signer.ca, authorities.is_empty()) {
+            return Err(PolicyError {
+                code: Code::AnchorUnusable,
+                ..self.error(ca.span(), format!("\"{}\" holds no PEM certificate", ca.get_ref()))
+            });
+        }
+        let tofu = signer.tofu.as_ref().is_some_and(|tofu| *tofu.get_ref());
+        if roots.is_empty() && authorities.is_empty() && !tofu {
+            return Err(
+                self.error(form.span(), "a dct signer pins roots or a ca; trust on first use must be asked for: tofu = true")
+            );
+        }
+        let role = signer.role.as_ref().map(|role| role.get_ref().clone());
+        if let Some(role) = &signer.role
+            && role.get_ref() != "targets"
+            && !role.get_ref().starts_with("targets/")
+        {
+            return Err(self.error(role.span(), "a role is targets, or a delegation like targets/releases"));
+        }
+        Ok(SignerRule::Dct { roots, authorities, tofu, role })
+    }
+
+    fn rule(&self, form: &Spanned<RuleForm>, names: &BTreeSet<&str>) -> Result<Rule, PolicyError> {
+        let rule = form.get_ref();
+        let images = self.patterns(&rule.images)?;
+        let platforms = match rule.platforms.as_ref().map(|word| (word.get_ref().as_str(), word.span())) {
+            None | Some(("either", _)) => Platforms::Either,
+            Some(("index", _)) => Platforms::Index,
+            Some(("children", _)) => Platforms::Children,
+            Some((_, span)) => return Err(self.error(span, "platforms is \"index\", \"children\" or \"either\"")),
+        };
+        let signed_tag = match rule.signed_tag.as_ref().map(|word| (word.get_ref().as_str(), word.span())) {
+            None | Some(("any", _)) => SignedTag::Any,
+            Some(("same", _)) => SignedTag::Same,
+            Some((_, span)) => return Err(self.error(span, "signed-tag is \"any\" or \"same\"")),
+        };
+        Ok(Rule {
+            name: clean(rule.name.get_ref()),
+            line: self.error(rule.name.span(), "").line,
+            images,
+            require: self.requirement(&rule.require, names)?,
+            platforms,
+            signed_repository: self.signed_repository(rule.signed_repository.as_ref())?,
+            signed_tag,
+            max_age: self.age(rule.max_age.as_ref())?,
+            attestations: rule.attestations.iter().map(|a| self.attestation(a, names)).collect::<Result<_, _>>()?,
+            warn_until: self.warn_until(rule)?,
+            revokers: self.signer_names(&rule.revokers, names)?,
+        })
+    }
+
+    fn warn_until(&self, rule: &RuleForm) -> Result<Option<Timestamp>, PolicyError> {
+        match (rule.mode.as_ref().map(|word| (word.get_ref().as_str(), word.span())), &rule.until) {
+            (None | Some(("enforce", _)), None) => Ok(None),
+            (None | Some(("enforce", _)), Some(until)) => Err(self.error(until.span(), "until goes with mode = \"warn\"")),
+            (Some(("warn", _)), Some(until)) => self.end(until).map(Some),
+            (Some(("warn", span)), None) => Err(self.error(span, "mode = \"warn\" needs an end: until = 2027-01-31")),
+            (Some((_, span)), _) => Err(self.error(span, "mode is \"enforce\" or \"warn\"")),
+        }
+    }
+
+    fn requirement(&self, form: &Spanned<RequireForm>, names: &BTreeSet<&str>) -> Result<Requirement, PolicyError> {
+        let require = form.get_ref();
+        let (at_least, list) = match (&require.any, &require.all, &require.at_least, &require.of) {
+            (Some(any), None, None, None) => (1, any),
+            (None, Some(all), None, None) => (all.len(), all),
+            (None, None, Some(count), Some(of)) => (*count.get_ref(), of),
+            _ => {
+                let message = "require is { any = [...] }, { all = [...] } or { at-least = N, of = [...] }";
+                return Err(self.error(form.span(), message));
+            }
+        };
+        let of = self.signer_names(list, names)?;
+        if at_least == 0 || at_least > of.len() {
+            return Err(self.error(form.span(), "require at least one signer, and not more than are listed"));
+        }
+        Ok(Requirement { at_least, of })
+    }
+
+    fn signer_names(&self, list: &[Spanned<String>], names: &BTreeSet<&str>) -> Result<Vec<String>, PolicyError> {
+        let mut seen = BTreeSet::new();
+        for name in list {
+            if !names.contains(name.get_ref().as_str()) {
+                let near = nearest(name.get_ref(), names.iter().copied());
+                let hint = near.map(|near| format!(" (did you mean \"{near}\"?)")).unwrap_or_default();
+                return Err(self.error(name.span(), format!("there is no signer \"{}\"{hint}", name.get_ref())));
+            }
+            if !seen.insert(name.get_ref().clone()) {
+                return Err(self.error(name.span(), format!("signer \"{}\" is listed twice", name.get_ref())));
+            }
+        }
+        Ok(list.iter().map(|name| name.get_ref().clone()).collect())
+    }
+
+    fn signed_repository(&self, form: Option<&Spanned<RepositoryForm>>) -> Result<SignedRepository, PolicyError> {
+        let of = |required: bool, remap: BTreeMap<String, String>| SignedRepository { required, remap };
+        match form.map(|form| (form.get_ref(), form.span())) {
+            None => Ok(of(false, BTreeMap::new())),
+            Some((RepositoryForm::Word(word), _)) if word == "same" => Ok(of(false, BTreeMap::new())),
+            Some((RepositoryForm::Word(word), _)) if word == "required" => Ok(of(true, BTreeMap::new())),
+            Some((RepositoryForm::Table(table), _)) => Ok(of(table.required, table.remap.clone())),
+            Some((RepositoryForm::Word(_), span)) => {
+                let message = "signed-repository is \"same\", \"required\" or { remap = { \"mirror/path\" = \"signed/path\" } }";
+                Err(self.error(span, message))
+            }
+        }
+    }
+
+    fn attestation(&self, form: &AttestationForm, names: &BTreeSet<&str>) -> Result<AttestationRule, PolicyError> {
+        let Some(predicate_type) = predicate_type(form.predicate.get_ref()) else {
+            return Err(self.error(form.predicate.span(), "type is a URI or one of the short names in the policy reference"));
+        };
+        let signers = self.signer_names(&form.signers, names)?;
+        if signers.is_empty() {
+            return Err(self.error(form.predicate.span(), "an attestation needs at least one signer"));
+        }
+        Ok(AttestationRule { predicate_type, signers, max_age: self.age(form.max_age.as_ref())? })
+    }
+
+    fn allow(&self, form: &AllowForm) -> Result<Allow, PolicyError> {
+        Ok(Allow {
+            images: self.patterns(&form.images)?,
+            digest: self.digest(&form.digest)?,
+            reason: clean(form.reason.get_ref()),
+            until: self.end(&form.until)?,
+        })
+    }
+
+    fn patterns(&self, list: &Spanned<Vec<Spanned<String>>>) -> Result<Vec<Pattern>, PolicyError> {
+        if list.get_ref().is_empty() {
+            return Err(self.error(list.span(), "name at least one image pattern"));
+        }
+        let parse = |text: &Spanned<String>| Pattern::parse(text.get_ref()).map_err(|error| self.error(text.span(), error));
+        list.get_ref().iter().map(parse).collect()
+    }
+
+    fn digest(&self, text: &Spanned<String>) -> Result<crate::digest::Digest, PolicyError> {
+        text.get_ref().parse().map_err(|error| self.error(text.span(), error))
+    }
+
+    fn age(&self, text: Option<&Spanned<String>>) -> Result<Option<Duration>, PolicyError> {
+        text.map(|text| parse_age(text.get_ref()).map_err(|error| self.error(text.span(), error))).transpose()
+    }
+
+    /// A date counts until its end, in UTC; a full time exactly.
+    fn end(&self, until: &Spanned<toml::value::Datetime>) -> Result<Timestamp, PolicyError> {
+        let at: Timestamp = until.get_ref().to_string().parse().map_err(|error| self.error(until.span(), error))?;
+        Ok(if until.get_ref().time.is_none() { at.saturating_add(DAY).saturating_sub(Duration::from_secs(1)) } else { at })
+    }
+
+    fn check_rules(&self, forms: &[Spanned<RuleForm>], rules: &[Rule]) -> Result<(), PolicyError> {
+        for (position, (form, rule)) in forms.iter().zip(rules).enumerate() {
+            for earlier in rules.iter().take(position) {
+                if earlier.name == rule.name {
+                    return Err(self.error(form.get_ref().name.span(), format!("there are two rules \"{}\"", rule.name)));
+                }
+                let tie =
+                    |one: &&Pattern| earlier.images.iter().any(|two| one.specificity() == two.specificity() && one.overlaps(two));
+                if let Some(pattern) = rule.images.iter().find(tie) {
+                    let message = format!(
+                        "\"{pattern}\" and a pattern of rule \"{}\" can cover the same image and are equally specific",
+                        earlier.name
+                    );
+                    return Err(self.error(form.get_ref().images.span(), message));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn is_key_id(id: &str) -> bool {
+    id.len() == 64 && id.bytes().all(|byte| byte.is_ascii_hexdigit() && !byte.is_ascii_uppercase())
+}
+
+/// The URI for a predicate type: itself, or Cosign's short name for it.
+fn predicate_type(text: &str) -> Option<String> {
+    let uri = match text {
+        "slsaprovenance" | "slsaprovenance02" => "https://slsa.dev/provenance/v0.2",
+        "slsaprovenance1" => "https://slsa.dev/provenance/v1",
+        "spdx" | "spdxjson" => "https://spdx.dev/Document",
+        "cyclonedx" => "https://cyclonedx.org/bom",
+        "link" => "https://in-toto.io/Link/v1",
+        "vuln" => "https://cosign.sigstore.dev/attestation/vuln/v1",
+        "openvex" => "https://openvex.dev/ns",
+        "custom" => "https://cosign.sigstore.dev/attestation/v1",
+        uri if uri.contains("://") => uri,
+        _ => return None,
+    };
+    Some(uri.to_owned())
+}
+
+/// The message of the TOML reader in this program's words, with the nearest known field for a misspelt one.
+fn explain_toml(message: &str) -> String {
+    let mut quoted = message.split('`').skip(1).step_by(2);
+    if let (true, Some(unknown)) = (message.starts_with("unknown field"), quoted.next()) {
+        let hint = nearest(unknown, quoted).map(|near| format!(" (did you mean \"{near}\"?)")).unwrap_or_default();
+        return format!("unknown field \"{unknown}\"{hint}; unknown fields are refused so that a typo cannot widen trust");
+    }
+    message.replace('`', "\"").lines().next().unwrap_or_default().to_owned()
+}
+
+/// The candidate that differs from `word` least, if it differs little.
+fn nearest<'a>(word: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let word: String = word.chars().take(64).collect();
+    let limit = (word.chars().count() / 3).max(1);
+    candidates.map(|name| (distance(&word, name), name)).filter(|(far, _)| *far <= limit).min().map(|(_, name)| name)
+}
+
+/// Levenshtein distance in characters.
+fn distance(one: &str, two: &str) -> usize {
+    let two: Vec<char> = two.chars().collect();
+    let mut row: Vec<usize> = (0..=two.len()).collect();
+    for (i, a) in one.chars().enumerate() {
+        let mut next = vec![i + 1];
+        for ((b, diagonal), above) in two.iter().zip(&row).zip(row.iter().skip(1)) {
+            let left = next.last().copied().unwrap_or_default();
+            let changed = diagonal + usize::from(a != *b);
+            next.push(changed.min(above + 1).min(left + 1));
+        }
+        row = next;
+    }
+    row.last().copied().unwrap_or_default()
+}

@@ -1,0 +1,237 @@
+//! Which repositories a rule covers: patterns over full repository names, and which of two is more specific.
+
+use std::fmt;
+
+use crate::reference::Repository;
+
+/// A pattern over full repository names, such as `registry.example/shop/**`.
+///
+/// `*` stands for any characters but `/`; `**` alone between slashes stands for one or more whole segments. The first segment is
+/// the registry host, so that a pattern can't match the same path on another registry by accident.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pattern {
+    text: String,
+    segments: Vec<String>,
+}
+
+/// How specific a pattern is: more literal segments first, then more literal characters.
+pub(super) type Specificity = (usize, usize);
+
+/// Why a text is not a pattern.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum PatternError {
+    /// The first segment is not a registry host.
+    #[error("a pattern starts with the registry host; for Docker Hub write docker.io/library/NAME or docker.io/USER/NAME")]
+    NoHost,
+    /// A segment is empty, or has a character that names never have.
+    #[error("a pattern has segments of a-z, 0-9, . _ - and * between single slashes, and no tag")]
+    BadSegment,
+    /// `**` stands beside other characters.
+    #[error("** stands alone between slashes; inside a segment write *")]
+    BadDoubleStar,
+    /// The pattern is longer than a repository name can be.
+    #[error("the pattern is longer than 255 characters")]
+    TooLong,
+}
+
+impl Pattern {
+    /// The pattern that covers every repository of every registry.
+    #[must_use]
+    pub fn everything() -> Self {
+        Self { text: "**".to_owned(), segments: vec!["**".to_owned()] }
+    }
+
+    /// Reads a pattern.
+    ///
+    /// # Errors
+    /// [`PatternError`], by what is wrong.
+    pub fn parse(text: &str) -> Result<Self, PatternError> {
+        if text.len() > 255 {
+            return Err(PatternError::TooLong);
+        }
+        let segments: Vec<String> = text.split('/').map(str::to_owned).collect();
+        for (position, segment) in segments.iter().enumerate() {
+            if segment != "**" && segment.contains("**") {
+                return Err(PatternError::BadDoubleStar);
+            }
+            let host = position == 0;
+            let allowed = |c: char| {
+                c.is_ascii_lowercase()
+                    || c.is_ascii_digit()
+                    || matches!(c, '.' | '_' | '-' | '*')
+                    || (host && (c.is_ascii_uppercase() || matches!(c, ':' | '[' | ']')))
+            };
+            if segment.is_empty() || !segment.chars().all(allowed) {
+                return Err(PatternError::BadSegment);
+            }
+        }
+        let host_like = |first: &String| first == "localhost" || first.contains(['.', ':', '*']);
+        match segments.as_slice() {
+            [only] if only == "**" => {}
+            [first, _, ..] if host_like(first) => {}
+            _ => return Err(PatternError::NoHost),
+        }
+        Ok(Self { text: text.to_owned(), segments })
+    }
+
+    /// Whether `repository` is covered.
+    #[must_use]
+    pub fn matches(&self, repository: &Repository) -> bool {
+        let name = repository.to_string();
+        let parts: Vec<&str> = name.split('/').collect();
+        segments_match(&self.segments, &parts)
+    }
+
+    pub(super) fn specificity(&self) -> Specificity {
+        let literal_segments = self.segments.iter().filter(|segment| !segment.contains('*')).count();
+        let literal_characters = self.segments.iter().flat_map(|segment| segment.chars()).filter(|c| *c != '*').count();
+        (literal_segments, literal_characters)
+    }
+
+    /// Whether some repository could be covered by both. May say yes where only a very odd name fits both.
+    pub(super) fn overlaps(&self, other: &Self) -> bool {
+        overlap(&self.segments, &other.segments)
+    }
+}
+
+impl fmt::Display for Pattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+fn segments_match(pattern: &[String], parts: &[&str]) -> bool {
+    match (pattern, parts) {
+        ([], []) => true,
+        ([first, rest @ ..], [_, others @ ..]) if first == "**" => {
+            segments_match(rest, others) || segments_match(pattern, others)
+        }
+        ([first, rest @ ..], [part, others @ ..]) => wildcard_match(first, part, '/') && segments_match(rest, others),
+        _ => false,
+    }
+}
+
+fn overlap(one: &[String], two: &[String]) -> bool {
+    match (one, two) {
+        ([], []) => true,
+        ([], _) | (_, []) => false,
+        ([first, rest @ ..], [other, others @ ..]) => {
+            let here = first == "**" || other == "**" || segment_overlap(first, other);
+            here && (overlap(rest, others) || (first == "**" && overlap(one, others)) || (other == "**" && overlap(rest, two)))
+        }
+    }
+}
+
+/// Two segments with stars: compatible when the literal starts and ends before the stars agree.
+fn segment_overlap(one: &str, two: &str) -> bool {
+    match (one.split_once('*'), two.split_once('*')) {
+        (None, None) => one == two,
+        (None, Some(_)) => wildcard_match(two, one, '/'),
+        (Some(_), None) => wildcard_match(one, two, '/'),
+        (Some((head, _)), Some((other, _))) => {
+            let tail = |text: &str| text.rsplit('*').next().unwrap_or_default().to_owned();
+            let (end, other_end) = (tail(one), tail(two));
+            (head.starts_with(other) || other.starts_with(head)) && (end.ends_with(&other_end) || other_end.ends_with(&end))
+        }
+    }
+}
+
+/// Whether `text` matches `pattern`, where `*` stands for any characters but `barrier`. Linear in `text` for each star.
+fn wildcard_match(pattern: &str, text: &str, barrier: char) -> bool {
+    let mut pieces = pattern.split('*');
+    let Some(mut rest) = pieces.next().and_then(|head| text.strip_prefix(head)) else { return false };
+    let mut pieces: Vec<&str> = pieces.collect();
+    let Some(last) = pieces.pop() else { return rest.is_empty() };
+    for piece in pieces {
+        let Some(found) = rest.find(piece) else { return false };
+        let Some((skipped, after)) = rest.split_at_checked(found) else { return false };
+        if skipped.contains(barrier) {
+            return false;
+        }
+        rest = after.get(piece.len()..).unwrap_or_default();
+    }
+    rest.strip_suffix(last).is_some_and(|skipped| !skipped.contains(barrier))
+}
+
+/// A text with `*` for any characters, always matched against the whole value: for identities and issuers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Glob(String);
+
+impl Glob {
+    /// The glob `text`.
+    #[must_use]
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// Whether the whole of `value` matches.
+    #[must_use]
+    pub fn matches(&self, value: &str) -> bool {
+        wildcard_match(&self.0, value, '\0')
+    }
+}
+
+impl fmt::Display for Glob {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
+    use super::*;
+
+    fn matches(pattern: &str, name: &str) -> bool {
+        Pattern::parse(pattern).unwrap().matches(&name.parse().unwrap())
+    }
+
+    #[test]
+    fn stars_stay_within_their_segment() {
+        assert!(matches("r.example/shop/**", "r.example/shop/cart"));
+        assert!(matches("r.example/shop/**", "r.example/shop/a/b"));
+        assert!(!matches("r.example/shop/**", "r.example/shop"));
+        assert!(!matches("r.example/shop/**", "r.example/shopping/cart"));
+        assert!(matches("r.example/*/cart", "r.example/shop/cart"));
+        assert!(!matches("r.example/*/cart", "r.example/a/b/cart"));
+        assert!(matches("r.example/shop/ca*t", "r.example/shop/cart"));
+        assert!(!matches("*.example/app", "a.example/evil.example/app"));
+        assert!(matches("**", "docker.io/library/alpine"));
+        assert!(matches("r.example/**/cart", "r.example/a/b/cart"));
+    }
+
+    #[test]
+    fn patterns_without_host_or_with_odd_characters_are_refused() {
+        assert_eq!(Pattern::parse("alpine"), Err(PatternError::NoHost));
+        assert_eq!(Pattern::parse("shop/cart"), Err(PatternError::NoHost));
+        assert_eq!(Pattern::parse("r.example/a//b"), Err(PatternError::BadSegment));
+        assert_eq!(Pattern::parse("r.example/app:1.0"), Err(PatternError::BadSegment));
+        assert_eq!(Pattern::parse("r.example/a**"), Err(PatternError::BadDoubleStar));
+    }
+
+    #[test]
+    fn more_literal_segments_are_more_specific() {
+        let specificity = |text: &str| Pattern::parse(text).unwrap().specificity();
+        assert!(specificity("r.example/shop/cart") > specificity("r.example/shop/**"));
+        assert!(specificity("r.example/shop/ca*") > specificity("r.example/shop/c*"));
+        assert!(specificity("r.example/**") > specificity("**"));
+    }
+
+    #[test]
+    fn overlapping_patterns_are_noticed() {
+        let overlap = |one: &str, two: &str| Pattern::parse(one).unwrap().overlaps(&Pattern::parse(two).unwrap());
+        assert!(overlap("r.example/a/*", "r.example/*/b"));
+        assert!(!overlap("r.example/a/*", "r.example/b/*"));
+        assert!(overlap("r.example/**", "r.example/x/y/z"));
+        assert!(!overlap("r.example/a*", "r.example/b*"));
+    }
+
+    #[test]
+    fn globs_are_anchored() {
+        let glob = Glob::new("https://git.example/shop/*@refs/tags/*");
+        assert!(glob.matches("https://git.example/shop/release@refs/tags/1"));
+        assert!(!glob.matches("xhttps://git.example/shop/release@refs/tags/1"));
+        assert!(!Glob::new("a@b.example").matches("a@b.example.evil"));
+    }
+}
