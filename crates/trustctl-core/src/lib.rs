@@ -7,6 +7,7 @@
 //! - [`evidence`]: untrusted bytes, keyed by where they came from;
 //! - [`scheme`]: what a trust scheme does with them; [`public_key`], [`signer`]: the one way to verify, and who signs;
 //! - [`publish`]: what to send, as values;
+//! - [`policy`], [`judge`], [`verdict`], [`report`]: who must sign, and the answer;
 //! - [`claim`], [`reason`]: what evidence proves, and why not; [`memory`]: what was seen before; [`time`].
 //!
 //! ```
@@ -26,6 +27,7 @@ pub mod public_key;
 pub mod publish;
 pub mod reason;
 pub mod reference;
+pub mod report;
 pub mod scheme;
 pub mod signer;
 pub mod subject;
