@@ -130,7 +130,8 @@ pub enum Principal {
         effective: bool,
         /// Signer roles (`targets/<name>`) that state the same; shown, never deciding.
         signers: Vec<String>,
-        /// The pinned root key ids that the chain to this role starts from; empty with trust on first use.
+        /// The pinned root key ids that the chain to this role starts from, a pinned CA as [`crate::scheme::authority_id`]; empty
+        /// with trust on first use.
         anchored_by: Vec<String>,
     },
 }

@@ -1,6 +1,7 @@
 //! What a trust scheme does: say which evidence it wants, and say what the evidence proves.
 
 use crate::claim::{Claim, Principal, SchemeName, Source};
+use crate::digest::Digest;
 use crate::evidence::{Evidence, Want};
 use crate::memory::{Memory, Slot};
 use crate::public_key::PublicKey;
@@ -66,6 +67,12 @@ pub struct DctAnchor {
     pub authorities: Vec<Vec<u8>>,
     /// Whether a collection seen for the first time is believed (trust on first use).
     pub tofu: bool,
+}
+
+/// How a pinned CA is named among the anchors of a claim: `ca:` and the SHA-256 of its DER, hexadecimal.
+#[must_use]
+pub fn authority_id(der: &[u8]) -> String {
+    format!("ca:{}", Digest::sha256_of(der).hex())
 }
 
 /// What a scheme found.

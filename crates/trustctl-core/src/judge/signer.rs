@@ -3,7 +3,7 @@
 use crate::claim::{Claim, Principal, SchemeName, Statement};
 use crate::policy::{CosignDemands, Policy, Rule, SignedTag, SignerRule};
 use crate::reason::{Code, Reason};
-use crate::scheme::{Findings, Problem};
+use crate::scheme::{Findings, Problem, authority_id};
 use crate::subject::Subject;
 use crate::time::Timestamp;
 
@@ -190,12 +190,6 @@ fn is_by(rule: &SignerRule, principal: &Principal) -> bool {
         }
         _ => false,
     }
-}
-
-/// How a pinned CA is named among the anchors of a claim: `ca:` and the SHA-256 of its DER.
-#[must_use]
-fn authority_id(der: &[u8]) -> String {
-    format!("ca:{}", crate::digest::Digest::sha256_of(der).hex())
 }
 
 /// Whether a problem is worth telling when this signer's signature is looked for.
