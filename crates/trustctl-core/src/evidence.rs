@@ -198,6 +198,11 @@ impl Evidence {
         self.entries.iter()
     }
 
+    /// Adds every entry of `other`; its answers replace earlier ones.
+    pub fn merge(&mut self, other: Self) {
+        self.entries.extend(other.entries);
+    }
+
     /// Forgets one entry, as if nobody had asked. For tests and for re-fetching.
     pub fn remove(&mut self, locator: &Locator) -> Option<Entry> {
         self.entries.remove(locator)

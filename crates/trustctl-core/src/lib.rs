@@ -7,7 +7,7 @@
 //! - [`evidence`]: untrusted bytes, keyed by where they came from;
 //! - [`scheme`]: what a trust scheme does with them; [`public_key`], [`signer`]: the one way to verify, and who signs;
 //! - [`publish`]: what to send, as values;
-//! - [`policy`], [`judge`], [`verdict`], [`report`]: who must sign, and the answer;
+//! - [`policy`], [`assess`], [`judge`], [`verdict`], [`report`]: who must sign, and the answer;
 //! - [`claim`], [`reason`]: what evidence proves, and why not; [`memory`]: what was seen before; [`time`].
 //!
 //! ```
@@ -17,6 +17,7 @@
 //! # Ok::<(), trustctl_core::reference::ReferenceError>(())
 //! ```
 
+pub mod assess;
 pub mod claim;
 pub mod digest;
 pub mod evidence;

@@ -7,6 +7,8 @@ mod explain;
 mod form;
 mod parse;
 mod scope;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;

@@ -143,10 +143,10 @@ impl ImageReport {
 
 impl SchemeReport {
     fn new(findings: &Findings) -> Self {
-        let problems = findings.problems.iter().map(|problem| ProblemReport {
-            source: problem.source.clone(),
-            reason: ReasonReport::new(&problem.reason),
-        });
+        let problems = findings
+            .problems
+            .iter()
+            .map(|problem| ProblemReport { source: problem.source.clone(), reason: ReasonReport::new(&problem.reason) });
         Self {
             scheme: findings.scheme,
             claims: findings.claims.clone(),

@@ -200,6 +200,23 @@ codes! {
         "The collection already signs this tag with a digest of its own.";
         "look at both with trustctl inspect before signing again"
 
+    DctSelfCheck = 225 "dct.self-check-failed" rank 80
+        "what was about to be published does not verify";
+        "Every upload is verified as a reader would before it is sent. Nothing was sent.";
+        "check the keys and certificates that were given, and the clock of this machine"
+    DctInitialised = 226 "dct.already-initialised" rank 70
+        "the repository already has trust data under other keys";
+        "A repository is initialised once. Doing it again with another root key would cut off everybody who knows the first one.";
+        "use the existing root and targets keys, or ask their holder to add you as a signer"
+    DctCannotKeep = 227 "dct.cannot-keep" rank 62
+        "signing the file again would change or drop data that is in it";
+        "The file holds fields or numbers that Notary's format cannot carry unchanged. They were signed by somebody, so nothing is changed silently.";
+        "sign it again with the program that wrote it, or have its author take the field out"
+    DctBadChange = 228 "dct.change-not-possible" rank 60
+        "the change makes no sense for this collection";
+        "Names, keys and paths of roles follow Notary's rules, and a change must fit what is there.";
+        "look at the collection with trustctl inspect, then correct the command"
+
     // 03xx Cosign
     CosignUnsigned = 301 "cosign.no-signature" rank 20
         "no signature was found";
@@ -353,6 +370,10 @@ codes! {
         "the name cannot be the name of a key";
         "A key's name becomes a file name: 1 to 100 letters, digits, dots, dashes and underscores, starting with a letter or digit. The GUN and role of a Notary key become lines in its file.";
         "choose a name such as release-2027"
+    KeySigningFailed = 513 "key.signing-failed" rank 60
+        "the holder of the key did not sign";
+        "The file, keyring, token or plugin that keeps the private half refused or failed. Its words are quoted.";
+        "read the words; unlock the token or keyring, then run the command again"
 
     // 07xx policy and configuration
     PolicyUnusable = 701 "policy.unusable" rank 60

@@ -1,0 +1,88 @@
+//! From evidence to a judgement: which schemes are consulted, what they find, and what the judge makes of it. Pure.
+
+use crate::claim::SchemeName;
+use crate::evidence::Evidence;
+use crate::judge::{Judgement, judge, needs_children, with_children};
+use crate::memory::{Memory, Slot};
+use crate::policy::{Applies, Policy};
+use crate::scheme::{Anchors, Context, Findings, Scheme};
+use crate::subject::Subject;
+use crate::time::Timestamp;
+
+/// Everything a judgement rests on beside the evidence.
+#[derive(Clone, Copy)]
+pub struct Assessor<'a> {
+    /// The policy.
+    pub policy: &'a Policy,
+    /// The schemes this program has.
+    pub schemes: &'a [&'a dyn Scheme],
+    /// What was seen before.
+    pub memory: &'a Memory,
+    /// The time at which the evidence is judged.
+    pub now: Timestamp,
+}
+
+/// A judgement and how it came about.
+#[derive(Clone, Debug)]
+pub struct Assessment {
+    /// The judgement.
+    pub judgement: Judgement,
+    /// What each consulted scheme found about the subject, then about its children where these were judged too.
+    pub findings: Vec<Findings>,
+}
+
+impl Assessment {
+    /// What is to be remembered: by scheme and name, only what was proven. Stored whatever the verdict is.
+    pub fn learnt(&self) -> impl Iterator<Item = (SchemeName, &str, &Slot)> {
+        let all = self.findings.iter();
+        all.flat_map(|findings| findings.learnt.iter().map(move |(name, slot)| (findings.scheme, name.as_str(), slot)))
+    }
+}
+
+impl<'a> Assessor<'a> {
+    /// The schemes that the policy wants consulted about `subject`, and the anchors they are given; none when the policy decides
+    /// without evidence.
+    #[must_use]
+    pub fn consulted(&self, subject: &Subject) -> (Vec<&'a dyn Scheme>, Anchors) {
+        match self.policy.applies(&subject.repository, &subject.digest, self.now) {
+            Ok(Applies::Rule(rule)) => {
+                let named = self.policy.schemes(rule);
+                let schemes = self.schemes.iter().copied().filter(|scheme| named.contains(&scheme.name()));
+                (schemes.collect(), self.policy.anchors(rule))
+            }
+            _ => (Vec::new(), Anchors::default()),
+        }
+    }
+
+    /// Whether the children of `subject` have to be judged too, given evidence about the subject itself.
+    #[must_use]
+    pub fn needs_children(&self, subject: &Subject, evidence: &Evidence) -> bool {
+        let alone = self.alone(subject, evidence);
+        needs_children(self.policy, subject, &alone.judgement, self.now)
+    }
+
+    /// The judgement about `subject`, with its children where the policy asks for them.
+    ///
+    /// The same arguments always give the same judgement. Evidence that was never asked for makes it undecided.
+    #[must_use]
+    pub fn assess(&self, subject: &Subject, evidence: &Evidence) -> Assessment {
+        let mut whole = self.alone(subject, evidence);
+        if !needs_children(self.policy, subject, &whole.judgement, self.now) {
+            return whole;
+        }
+        let mut judgements = Vec::new();
+        for child in &subject.children {
+            let assessed = self.alone(&subject.child(child), evidence);
+            judgements.push(assessed.judgement);
+            whole.findings.extend(assessed.findings);
+        }
+        Assessment { judgement: with_children(whole.judgement, subject, judgements), findings: whole.findings }
+    }
+
+    fn alone(&self, subject: &Subject, evidence: &Evidence) -> Assessment {
+        let (schemes, anchors) = self.consulted(subject);
+        let context = Context { anchors: &anchors, memory: self.memory, now: self.now };
+        let findings: Vec<Findings> = schemes.iter().map(|scheme| scheme.examine(subject, evidence, &context)).collect();
+        Assessment { judgement: judge(self.policy, subject, &findings, self.now), findings }
+    }
+}

@@ -1,0 +1,161 @@
+#![expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
+use proptest::prelude::*;
+
+use super::*;
+
+const KEY: &str = "-----BEGIN PUBLIC KEY-----\nMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEaxfR8uEsQkf4vOblY6RA8ncDfYEt\n6zOg9KE5RdiYwpZP40Li/hp/m47n60p8D54WK84zV2sxXs7LtkBoN79R9Q==\n-----END PUBLIC KEY-----\n";
+
+fn read(text: &str) -> Result<Policy, PolicyError> {
+    let load = |path: &str| match path {
+        "keys/prod.pub" => Ok(KEY.as_bytes().to_vec()),
+        "root.json" => Ok(b"{}".to_vec()),
+        _ => Err("no such file".to_owned()),
+    };
+    Policy::parse(&PolicyText { name: "policy.toml", text, load: &load })
+}
+
+/// Everything the design names, in one file.
+const FULL: &str = r#"version = 1
+default = "deny"
+
+[signers.release]
+scheme = "cosign"
+identity = "https://github.com/acme/shop/.github/workflows/release.yml@refs/tags/*"
+issuer = "https://token.actions.githubusercontent.com"
+sigstore = "corp"
+
+[sigstores.corp]
+trusted-root = "root.json"
+
+[signers.prod-key]
+scheme = "cosign"
+key = "keys/prod.pub"
+log = "required"
+annotations = { env = "prod" }
+
+[signers.shop-dct]
+scheme = "dct"
+roots = ["77d38dd19065ba20dbd1f5bbd01fac526ab3eddfeb88f58f38954bb4c368a732"]
+role = "targets/releases"
+
+[[rules]]
+name = "shop"
+images = ["registry.example/shop/**"]
+require = { at-least = 2, of = ["release", "prod-key", "shop-dct"] }
+platforms = "either"
+signed-repository = "same"
+signed-tag = "any"
+max-age = "90d"
+attestations = [{ type = "slsaprovenance1", signers = ["release"] }, { type = "vuln", signers = ["release"], max-age = "7d" }]
+mode = "warn"
+until = 2027-01-31
+revokers = ["release"]
+
+[[deny]]
+digest = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+reason = "CVE-2026-1234"
+
+[[allow]]
+images = ["docker.io/library/alpine"]
+digest = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+reason = "base image reviewed by platform team"
+until = 2027-01-31
+"#;
+
+#[test]
+fn every_field_of_the_design_is_read() {
+    let policy = read(FULL).unwrap();
+    let rule = policy.rules.first().unwrap();
+    assert_eq!((rule.require.at_least, rule.require.of.len()), (2, 3));
+    assert_eq!(rule.max_age, Some(Duration::from_secs(90 * 86_400)));
+    assert_eq!(rule.warn_until.unwrap().to_string(), "2027-01-31T23:59:59Z", "the named day still counts");
+    assert_eq!(rule.line, line_of(FULL, "name = \"shop\""));
+    assert_eq!(rule.attestations.len(), 2);
+    assert_eq!(policy.anchors(rule).keys.len(), 1);
+    assert_eq!(policy.schemes(rule).len(), 2);
+    let lines = explain(&policy, &"registry.example/shop/cart".parse().unwrap(), None, "2026-11-23".parse().unwrap()).unwrap();
+    assert!(lines.iter().any(|line| line.contains("at least 2 of")), "{lines:?}");
+}
+
+/// The line of `text`, from 1, on which `part` begins.
+fn line_of(text: &str, part: &str) -> usize {
+    text.split(part).next().unwrap().matches('\n').count() + 1
+}
+
+/// Replaces `from` by `to` in the full policy and expects an error with `words` on the line of `to`.
+#[track_caller]
+fn refused(from: &str, to: &str, words: &str) {
+    assert!(FULL.contains(from), "{from}");
+    let text = FULL.replacen(from, to, 1);
+    let error = read(&text).map(|_| ()).unwrap_err();
+    assert!(error.message.contains(words), "{error}");
+    assert_eq!(error.line, line_of(&text, to), "{error}");
+}
+
+#[test]
+fn typing_errors_are_refused_with_line_and_suggestion() {
+    refused("identity = ", "identitty = ", "unknown field \"identitty\" (did you mean \"identity\"?)");
+    refused("of = [\"release\"", "of = [\"relaese\"", "there is no signer \"relaese\" (did you mean \"release\"?)");
+    refused("version = 1", "version = 2", "unknown version");
+    refused("default = \"deny\"", "default = \"maybe\"", "\"deny\" or \"allow\"");
+    refused("keys/prod.pub", "keys/gone.pub", "no such file");
+    refused("keys/prod.pub", "root.json\" # not a key", "cannot be used");
+    refused("at-least = 2", "at-least = 4", "not more than are listed");
+    refused("at-least = 2", "at-least = 0", "at least one");
+    refused("mode = \"warn\"\nuntil = 2027-01-31", "mode = \"warn\"", "needs an end");
+    refused("\"77d38dd1", "\"77D38DD1", "64 lower-case");
+    refused("registry.example/shop/**", "shop/**", "registry host");
+    refused("sigstore = \"corp\"", "sigstore = \"crop\"", "no [sigstores.crop]");
+    refused("max-age = \"90d\"", "max-age = \"90 days\"", "not an age");
+    refused("role = \"targets/releases\"", "role = \"releases\"", "targets/releases");
+    refused("type = \"vuln\"", "type = \"vulns\"", "short names");
+    refused("role = \"targets/releases\"", "key = \"keys/prod.pub\" # dct", "does not go with");
+    refused(
+        "identity = \"https://github.com/acme/shop/.github/workflows/release.yml@refs/tags/*\"",
+        "identity = \"*\"",
+        "names nobody",
+    );
+}
+
+#[test]
+fn trust_on_first_use_must_be_asked_for() {
+    let without = "version = 1\n[signers.d]\nscheme = \"dct\"\n";
+    assert!(read(without).unwrap_err().message.contains("tofu = true"));
+    assert!(read(&format!("{without}tofu = true\n")).is_ok());
+}
+
+#[test]
+fn equally_specific_rules_are_an_error_of_the_policy() {
+    let rules = |one: &str, two: &str| {
+        read(&format!(
+            "version = 1\n[signers.k]\nscheme = \"cosign\"\nkey = \"keys/prod.pub\"\n\
+             [[rules]]\nname = \"a\"\nimages = [\"{one}\"]\nrequire = {{ any = [\"k\"] }}\n\
+             [[rules]]\nname = \"b\"\nimages = [\"{two}\"]\nrequire = {{ any = [\"k\"] }}\n"
+        ))
+    };
+    assert_eq!(rules("r.example/a/*", "r.example/*/b").unwrap_err().line, 11, "the second rule's images");
+    let policy = rules("r.example/**", "r.example/a/*").unwrap();
+    let rule = |name: &str| policy.rule_for(&name.parse().unwrap()).unwrap().map(|rule| rule.name.clone());
+    assert_eq!(rule("r.example/a/b").as_deref(), Some("b"), "the most specific pattern wins alone");
+    assert_eq!(rule("r.example/c").as_deref(), Some("a"));
+    assert_eq!(rule("other.example/c"), None);
+}
+
+proptest! {
+    #[test]
+    fn no_text_panics(text in "\\PC{0,200}", cut in 0..FULL.len()) {
+        drop(read(&text));
+        drop(FULL.get(..cut).map(read));
+    }
+
+    #[test]
+    fn no_pattern_panics(text in "[a-z.*/]{0,24}", name in "[a-z]{1,3}(/[a-z]{1,3}){1,3}") {
+        if let (Ok(pattern), Ok(repository)) = (Pattern::parse(&text), format!("r.example/{name}").parse()) {
+            let one = pattern.matches(&repository);
+            prop_assert_eq!(one, pattern.matches(&repository));
+            if let Ok(exact) = Pattern::parse(&repository.to_string()) {
+                prop_assert!(!one || pattern.overlaps(&exact), "what matches overlaps");
+            }
+        }
+    }
+}
