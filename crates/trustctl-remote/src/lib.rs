@@ -1,3 +1,13 @@
-//! placeholder
+//! Everything that talks: registries, Notary servers, credentials; limits and retries.
+//!
+//! It never decides about trust. What it fetches is untrusted bytes, checked against digests and limits alone; an answer that does
+//! not count is an error or a refusal with its reason, and never looks like "there is nothing". In reading order:
+//!
+//! - [`limits`], [`error`]: how much is read and waited for, and what can go wrong;
+//! - [`http`]: the client; [`state`]: what is remembered on disk.
 
+pub mod error;
+pub mod http;
+pub mod limits;
 pub mod state;
+mod tls;

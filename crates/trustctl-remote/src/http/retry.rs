@@ -1,0 +1,189 @@
+//! When a request is tried again, and how long to wait before.
+
+use std::error::Error;
+use std::time::{Duration, SystemTime};
+
+use reqwest::header::{HeaderMap, RETRY_AFTER};
+use trustctl_core::reason::clean;
+
+use crate::error::RemoteError;
+
+/// Whether trying again can help.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Again {
+    /// The request was surely not carried out.
+    Always,
+    /// It may have been carried out.
+    IfRepeatable,
+    /// The next answer would be the same.
+    Never,
+}
+
+/// Why one try failed.
+#[derive(Clone, Debug)]
+pub(super) struct Failure {
+    pub(super) error: RemoteError,
+    pub(super) again: Again,
+    pub(super) retry_after: Option<Duration>,
+    /// A connection was made, and then broke or carried something that is not HTTP.
+    pub(super) is_broken_connection: bool,
+    /// TLS was spoken, and a certificate was refused by either side.
+    pub(super) is_certificate: bool,
+    /// No connection was made.
+    pub(super) is_refused: bool,
+}
+
+impl From<RemoteError> for Failure {
+    fn from(error: RemoteError) -> Self {
+        Self {
+            error,
+            again: Again::Never,
+            retry_after: None,
+            is_broken_connection: false,
+            is_certificate: false,
+            is_refused: false,
+        }
+    }
+}
+
+impl Failure {
+    /// The failure that an answer stands for: only for statuses that call for another try.
+    pub(super) fn of_status(host: &str, status: u16, headers: &HeaderMap, body: &[u8]) -> Option<Self> {
+        let again = match status {
+            408 | 429 => Again::Always,
+            500 | 502 | 503 | 504 => Again::IfRepeatable,
+            _ => return None,
+        };
+        let detail = format!("it answered {status}{}", server_words(body));
+        let error = RemoteError::Unavailable { host: host.to_owned(), detail, tries: 1 };
+        Some(Self { again, retry_after: retry_after(headers, SystemTime::now()), ..error.into() })
+    }
+
+    /// The failure that trouble on the way stands for.
+    pub(super) fn of_transport(host: &str, error: &reqwest::Error) -> Self {
+        let causes = causes(error);
+        let tls = causes.iter().find_map(|cause| tls_error(*cause));
+        // The address is left out: its query may be signed.
+        let last = causes.last().map(ToString::to_string).unwrap_or_default();
+        let detail = match tls {
+            Some(tls) => format!("TLS failed ({tls})"),
+            None if error.is_timeout() => "no answer in time".to_owned(),
+            None if error.is_connect() => format!("no connection ({last})"),
+            None if error.is_body() || error.is_decode() => format!("the answer broke off ({last})"),
+            None => format!("the connection broke ({last})"),
+        };
+        let is_certificate = tls.is_some_and(|tls| {
+            matches!(
+                tls,
+                rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented | rustls::Error::AlertReceived(_)
+            )
+        });
+        let again = match () {
+            () if is_certificate || causes.iter().any(|cause| cause.is::<super::clients::PrivateAddress>()) => Again::Never,
+            () if error.is_connect() => Again::Always,
+            () => Again::IfRepeatable,
+        };
+        let is_refused = error.is_connect() && tls.is_none();
+        Self {
+            again,
+            is_broken_connection: !is_refused && !error.is_timeout() && !error.is_body() && !error.is_decode(),
+            is_certificate,
+            is_refused,
+            ..RemoteError::Unavailable { host: host.to_owned(), detail: clean(&detail), tries: 1 }.into()
+        }
+    }
+}
+
+/// The error of a request that is not tried again, saying how often it was.
+pub(super) fn gave_up(failure: Failure, tries: u32) -> RemoteError {
+    match failure.error {
+        RemoteError::Unavailable { host, detail, .. } => {
+            let wished = failure.retry_after.map(|wished| format!(", asking to wait {} s", wished.as_secs()));
+            RemoteError::Unavailable { host, detail: detail + &wished.unwrap_or_default(), tries }
+        }
+        other => other,
+    }
+}
+
+/// The pause after try number `attempt`: doubling, with up to a quarter added at random so that clients do not march in step, and
+/// not shorter than the server asks for.
+pub(super) fn pause(base: Duration, attempt: u32, retry_after: Option<Duration>) -> Duration {
+    let doubled = base.saturating_mul(1_u32.checked_shl(attempt.saturating_sub(1)).unwrap_or(u32::MAX));
+    let pause = doubled.max(retry_after.unwrap_or_default());
+    pause + pause.mul_f64(fastrand::f64() / 4.0)
+}
+
+/// The value of `Retry-After` as a span: seconds, or an HTTP date (RFC 9110, section 10.2.3).
+fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
+    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+    if let Ok(seconds) = text.parse::<u64>() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let date = httpdate::parse_http_date(text).ok()?;
+    Some(date.duration_since(now).unwrap_or_default())
+}
+
+/// What the server says for people: the first message of an OCI error body (distribution specification, "Error Codes").
+pub(crate) fn server_words(body: &[u8]) -> String {
+    let Ok(value) = serde_json::from_slice::<serde_json::Value>(body) else { return String::new() };
+    let first = value.get("errors").and_then(|errors| errors.get(0));
+    let text = |name: &str| first.and_then(|first| first.get(name)).and_then(serde_json::Value::as_str).unwrap_or_default();
+    let words = match (text("code"), text("message")) {
+        ("", "") => return String::new(),
+        (code, "") => code.to_owned(),
+        ("", message) => message.to_owned(),
+        (code, message) => format!("{code}, {message}"),
+    };
+    format!(": {}", clean(&words))
+}
+
+fn causes(error: &reqwest::Error) -> Vec<&(dyn Error + 'static)> {
+    let mut causes: Vec<&(dyn Error + 'static)> = Vec::new();
+    let mut next: Option<&(dyn Error + 'static)> = Some(error);
+    while let Some(cause) = next {
+        causes.push(cause);
+        next = cause.source();
+    }
+    causes
+}
+
+/// The TLS library's error, which hides inside an I/O error.
+fn tls_error<'a>(cause: &'a (dyn Error + 'static)) -> Option<&'a rustls::Error> {
+    let inside = cause.downcast_ref::<std::io::Error>().and_then(|error| error.get_ref());
+    cause.downcast_ref::<rustls::Error>().or_else(|| inside.and_then(|inside| inside.downcast_ref::<rustls::Error>()))
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
+    use super::*;
+
+    #[test]
+    fn retry_after_is_seconds_or_a_date() {
+        let now = httpdate::parse_http_date("Sun, 06 Nov 1994 08:49:37 GMT").unwrap();
+        let read = |text: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(RETRY_AFTER, text.parse().unwrap());
+            retry_after(&headers, now)
+        };
+        assert_eq!(read("7"), Some(Duration::from_secs(7)));
+        assert_eq!(read("Sun, 06 Nov 1994 08:49:47 GMT"), Some(Duration::from_secs(10)));
+        assert_eq!(read("Sun, 06 Nov 1994 08:49:00 GMT"), Some(Duration::ZERO));
+        assert_eq!(read("soon"), None);
+    }
+
+    #[test]
+    fn pauses_grow_and_respect_the_server() {
+        let base = Duration::from_millis(100);
+        assert!((100..=125).contains(&pause(base, 1, None).as_millis()));
+        assert!((200..=250).contains(&pause(base, 2, None).as_millis()));
+        assert!(pause(base, 1, Some(Duration::from_secs(3))) >= Duration::from_secs(3));
+    }
+
+    #[test]
+    fn the_servers_words_are_quoted_clean() {
+        let body = br#"{"errors":[{"code":"DENIED","message":"no \u001b[31m access"}]}"#;
+        assert_eq!(server_words(body), ": DENIED, no \u{fffd}[31m access");
+        assert_eq!(server_words(b"<html>"), "");
+    }
+}
