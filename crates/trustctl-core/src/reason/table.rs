@@ -199,7 +199,6 @@ codes! {
         "the tag is signed for another digest and was not replaced";
         "The collection already signs this tag with a digest of its own.";
         "look at both with trustctl inspect before signing again"
-
     DctSelfCheck = 225 "dct.self-check-failed" rank 80
         "what was about to be published does not verify";
         "Every upload is verified as a reader would before it is sent. Nothing was sent.";
