@@ -1,1 +1,16 @@
-//! placeholder
+//! Docker Content Trust: read, judge and edit Notary v1 metadata.
+//!
+//! It never talks to a server, reads a clock or a file, or knows a private key: bytes and time come in, values go out. In reading
+//! order:
+//!
+//! - [`canonical_json`]: what exactly is signed;
+//! - [`key`], [`certificate`], [`role`]: who may sign;
+//! - [`metadata`]: the files of a collection, read and written;
+//! - [`error`]: what can be wrong with them.
+
+pub mod canonical_json;
+pub mod certificate;
+pub mod error;
+pub mod key;
+pub mod metadata;
+pub mod role;
