@@ -136,7 +136,7 @@ prepare_later() { # once: a private apt state with the suites trixie and sid of 
     -o Dir::Cache="$state/cache" -o Dir::State::status=/dev/null -o Debug::NoLocking=1 -o Acquire::Languages=none
     -o Acquire::IndexTargets::deb::DEP-11::DefaultEnabled=false -o APT::Sandbox::User=root)
   say 'reading the later suites'
-  if ! retry apt-get "${private_apt[@]}" update; then later_why="the later suites cannot be read (see $log)"; return 1; fi
+  if ! retry apt-get "${private_apt[@]}" --error-on=any update; then later_why="the later suites cannot be read (see $log)"; return 1; fi
   later_ready=yes
 }
 
