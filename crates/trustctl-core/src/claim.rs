@@ -48,7 +48,7 @@ impl<T> Claimed<T> {
 /// What a piece of evidence proves: that a principal made a statement about a digest.
 ///
 /// Only a scheme makes claims, after the signature and everything that binds it were checked with the anchors given. Whether the
-/// principal is one the policy accepts is for [`crate::judge`] to say.
+/// principal is one the policy accepts is for [`crate::judge::judge`] to say.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Claim {
     /// The scheme whose rules were checked.

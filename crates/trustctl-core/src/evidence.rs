@@ -1,7 +1,7 @@
 //! Evidence: untrusted bytes, keyed by where they came from.
 //!
 //! Nothing in here has been checked beyond transport limits and content digests. Evidence can be saved and judged again later,
-//! offline, with the same result: [`Evidence::to_json`] and [`Evidence::from_json`].
+//! offline, with the same result: [`EvidenceFile::to_json`] and [`EvidenceFile::from_json`].
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -6,6 +6,7 @@
 mod explain;
 mod form;
 mod parse;
+pub mod reference;
 mod scope;
 #[cfg(test)]
 mod tests;

@@ -141,6 +141,28 @@ fn equally_specific_rules_are_an_error_of_the_policy() {
     assert_eq!(rule("other.example/c"), None);
 }
 
+/// The reader names the fields it knows when it meets one that it does not: they must be those of the reference.
+#[test]
+fn the_reference_names_exactly_the_fields_that_are_read() {
+    let probes = [
+        ("top level", "version = 1\nzzz = 1\n"),
+        ("[signers.NAME]", "version = 1\n[signers.a]\nzzz = 1\n"),
+        ("[sigstores.NAME]", "version = 1\n[sigstores.a]\nzzz = 1\n"),
+        ("[[rules]]", "version = 1\n[[rules]]\nzzz = 1\n"),
+        ("attestations = [{ … }]", "version = 1\n[[rules]]\nattestations = [{ zzz = 1 }]\n"),
+        ("[[deny]]", "version = 1\n[[deny]]\nzzz = 1\n"),
+        ("[[allow]]", "version = 1\n[[allow]]\nzzz = 1\n"),
+    ];
+    assert_eq!(probes.len(), reference::TABLES.len());
+    for (header, probe) in probes {
+        let message = toml::from_str::<form::PolicyForm>(probe).map(|_| ()).unwrap_err().message().to_owned();
+        let known: BTreeSet<&str> = message.split('`').skip(3).step_by(2).collect();
+        let table = reference::TABLES.iter().find(|table| table.header == header).unwrap();
+        let documented: BTreeSet<&str> = table.fields.iter().map(|field| field.name).collect();
+        assert_eq!(documented, known, "{header}: {message}");
+    }
+}
+
 proptest! {
     #[test]
     fn no_text_panics(text in "\\PC{0,200}", cut in 0..FULL.len()) {

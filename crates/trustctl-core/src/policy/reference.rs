@@ -1,0 +1,172 @@
+//! The policy language as data: `docs/reference/policy.md` is generated from it, and a test holds it against the reader.
+
+/// A table of the policy file.
+#[derive(Clone, Copy, Debug)]
+pub struct TableReference {
+    /// How the table is written, such as `[signers.NAME]`.
+    pub header: &'static str,
+    /// What it is.
+    pub meaning: &'static str,
+    /// Its fields.
+    pub fields: &'static [FieldReference],
+}
+
+/// A field of a table.
+#[derive(Clone, Copy, Debug)]
+pub struct FieldReference {
+    /// Its name.
+    pub name: &'static str,
+    /// What may stand there.
+    pub values: &'static str,
+    /// What holds when it is left out; empty when it must be there.
+    pub default: &'static str,
+    /// What it does.
+    pub meaning: &'static str,
+}
+
+const fn field(name: &'static str, values: &'static str, default: &'static str, meaning: &'static str) -> FieldReference {
+    FieldReference { name, values, default, meaning }
+}
+
+/// Every table and field there is.
+pub const TABLES: &[TableReference] = &[
+    TableReference {
+        header: "top level",
+        meaning: "Holds for the whole policy.",
+        fields: &[
+            field("version", "1", "", "the version of this language"),
+            field(
+                "default",
+                "\"deny\" or \"allow\"",
+                "\"deny\"",
+                "what happens to images that no rule covers; \"allow\" is warned about in every report",
+            ),
+            field("signers", "tables", "none", "who signs, by name"),
+            field("sigstores", "tables", "none", "private Sigstore instances, by name"),
+            field("rules", "array of tables", "none", "which images need which signers"),
+            field("deny", "array of tables", "none", "digests that are rejected whatever is signed"),
+            field("allow", "array of tables", "none", "pinned digests that pass without a signature until a date"),
+        ],
+    },
+    TableReference {
+        header: "[signers.NAME]",
+        meaning: "A signer: a Cosign key (`key`), a Cosign identity (`identity` and `issuer`), or a role of Docker Content Trust (`roots`, `ca` or `tofu`).",
+        fields: &[
+            field("scheme", "\"cosign\" or \"dct\"", "", "how the signer signs"),
+            field("key", "a path relative to the policy, or PEM text", "none", "the public key (SPKI PEM)"),
+            field(
+                "identity",
+                "text with * for any characters",
+                "none",
+                "the subject of the certificate; the whole value must match",
+            ),
+            field(
+                "issuer",
+                "text with * for any characters",
+                "none",
+                "the OIDC issuer of the certificate; the whole value must match",
+            ),
+            field(
+                "log",
+                "\"required\" or \"optional\"",
+                "\"required\" for identities, \"optional\" for keys",
+                "whether a transparency log entry is demanded",
+            ),
+            field("annotations", "table of texts", "none", "signed values that must be there"),
+            field("sigstore", "a name of [sigstores]", "the public instance", "which Sigstore instance vouches for the identity"),
+            field(
+                "roots",
+                "list of 64 hexadecimal digits",
+                "none",
+                "pinned TUF root key ids, the \"Root Key\" of `docker trust inspect`",
+            ),
+            field("ca", "a path relative to the policy", "none", "PEM certificates that the root key's certificate may chain to"),
+            field("tofu", "true or false", "false", "believe the first root that is seen, remember it, and say so"),
+            field(
+                "role",
+                "\"targets\" or a delegation",
+                "Docker's rule",
+                "the role that must sign; Docker's rule is targets/releases, then targets",
+            ),
+        ],
+    },
+    TableReference {
+        header: "[sigstores.NAME]",
+        meaning: "A private Sigstore instance.",
+        fields: &[field("trusted-root", "a path relative to the policy", "", "its trusted root file")],
+    },
+    TableReference {
+        header: "[[rules]]",
+        meaning: "A rule. The one with the most specific pattern decides alone: more literal segments first, then more literal characters. Equally specific rules are an error.",
+        fields: &[
+            field("name", "text", "", "its name in reports, unique"),
+            field(
+                "images",
+                "list of patterns",
+                "",
+                "full repository names; * within a segment, ** for one or more whole segments",
+            ),
+            field(
+                "require",
+                "{ any = [...] }, { all = [...] } or { at-least = N, of = [...] }",
+                "",
+                "which signers must have signed",
+            ),
+            field(
+                "platforms",
+                "\"index\", \"children\" or \"either\"",
+                "\"either\"",
+                "which manifests of a multi-platform image must be signed; a trusted index covers the children it names",
+            ),
+            field(
+                "signed-repository",
+                "\"same\", \"required\" or { remap = { \"mirror/path\" = \"signed/path\" }, required = true }",
+                "\"same\"",
+                "a repository named in a signature must be this one; \"required\": one must be named",
+            ),
+            field("signed-tag", "\"any\" or \"same\"", "\"any\"", "asked for by tag, whether the signature must name that tag"),
+            field("max-age", "a number and s, m, h, d or w", "no limit", "the greatest age of the signature's trusted time"),
+            field("attestations", "list of { type, signers, max-age }", "none", "attestations that must be there"),
+            field(
+                "mode",
+                "\"enforce\" or \"warn\"",
+                "\"enforce\"",
+                "whether a failing image is rejected or only reported; revoked images are always rejected",
+            ),
+            field("until", "a date", "none", "when warn mode ends; the day still counts, in UTC"),
+            field("revokers", "list of signers", "none", "whose revocation counts beside that of the required signers"),
+        ],
+    },
+    TableReference {
+        header: "attestations = [{ … }]",
+        meaning: "An attestation that must be there.",
+        fields: &[
+            field(
+                "type",
+                "a URI or a short name",
+                "",
+                "the predicate type: slsaprovenance, slsaprovenance1, spdx, cyclonedx, vuln, openvex, link, custom, or the URI",
+            ),
+            field("signers", "list of signers", "", "whose attestation counts"),
+            field("max-age", "a number and s, m, h, d or w", "no limit", "the greatest age of its trusted time"),
+        ],
+    },
+    TableReference {
+        header: "[[deny]]",
+        meaning: "A digest that is rejected whatever is signed. Beats everything.",
+        fields: &[
+            field("digest", "sha256:…", "", "the manifest's digest"),
+            field("reason", "text", "", "shown to those who are refused"),
+        ],
+    },
+    TableReference {
+        header: "[[allow]]",
+        meaning: "A pinned image that passes without a signature. Shown in every report.",
+        fields: &[
+            field("images", "list of patterns", "", "full repository names"),
+            field("digest", "sha256:…", "", "the manifest's digest"),
+            field("reason", "text", "", "shown in every report"),
+            field("until", "a date", "", "the last day it counts, in UTC"),
+        ],
+    },
+];
