@@ -4,10 +4,14 @@
 //! not count is an error or a refusal with its reason, and never looks like "there is nothing". In reading order:
 //!
 //! - [`limits`], [`error`]: how much is read and waited for, and what can go wrong;
-//! - [`http`]: the client; [`state`]: what is remembered on disk.
+//! - [`http`]: the client;
+//! - [`state`]: what is remembered on disk; [`layout`], [`trust_dir`]: image layouts and Docker's and Notary's own files.
 
 pub mod error;
+mod folder;
 pub mod http;
+pub mod layout;
 pub mod limits;
 pub mod state;
 mod tls;
+pub mod trust_dir;

@@ -32,7 +32,7 @@ const MAX_FILES: usize = 100_000;
 /// How long a writer waits for others; each holds the lock for the time of a few small writes.
 const LOCK_PATIENCE: Duration = Duration::from_secs(10);
 /// Pause between two tries to get the lock.
-const LOCK_PAUSE: Duration = Duration::from_millis(5);
+const LOCK_PAUSE: Duration = Duration::from_millis(1);
 
 /// The state folder of this user: `$XDG_STATE_HOME/trustctl`, else `$HOME/.local/state/trustctl` (XDG base directory
 /// specification 0.8; a relative `XDG_STATE_HOME` is ignored as it demands).
