@@ -1,1 +1,31 @@
-//! placeholder
+//! A whole image-trust world on loopback, for demonstrations, tests and rehearsals. **Not for production.**
+//!
+//! Real wire protocols, in memory, on 127.0.0.1 only, on a thread of its own for each service; everything stops when its value is dropped and
+//! nothing survives. Passwords here protect nothing. It never judges an image. Beside serving, every service can be made to fail
+//! ([`faults`]), counts what it was asked ([`requests`]), and gives the powers of an attacker who owns it: older states brought back, tags
+//! moved, bytes changed.
+//!
+//! In reading order:
+//! - [`registry`]: OCI distribution 1.1 with the referrers API
+//! - [`image`]: tiny images to push to it
+//! - [`faults`], [`requests`]: what goes wrong, and what was asked
+//! - [`access`], [`authority`]: logins and TLS; [`clock`]: its time
+//!
+//! ```
+//! use trustctl_lab::registry::{LabRegistry, RegistryOptions};
+//! let registry = LabRegistry::start(RegistryOptions::default())?;
+//! assert!(registry.host().starts_with("127.0.0.1:"));
+//! # Ok::<(), trustctl_lab::error::LabError>(())
+//! ```
+
+pub mod access;
+mod answer;
+pub mod authority;
+pub mod clock;
+pub mod error;
+pub mod faults;
+pub mod image;
+mod push;
+pub mod registry;
+pub mod requests;
+mod server;

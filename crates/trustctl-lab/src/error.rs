@@ -1,0 +1,44 @@
+//! Why a lab could not be set up or used.
+
+/// Why the lab could not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum LabError {
+    /// A certificate could not be made.
+    #[error("cannot make a certificate: {0}")]
+    Certificate(#[from] rcgen::Error),
+    /// A request that the lab itself sent was not answered.
+    #[error("request failed: {0}")]
+    Http(#[from] reqwest::Error),
+    /// A socket, thread or file failed.
+    #[error("{what}: {source}")]
+    Io {
+        /// What was being done.
+        what: &'static str,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// There is no such repository, tag, manifest, blob or file in the lab.
+    #[error("the lab has no {what}")]
+    Missing {
+        /// What was looked for.
+        what: String,
+    },
+    /// A service of the lab answered a request of the lab with this status.
+    #[error("{what} was answered with {status}: {body}")]
+    Refused {
+        /// The request.
+        what: String,
+        /// The HTTP status.
+        status: u16,
+        /// The start of the answer's body.
+        body: String,
+    },
+    /// The TLS library refused its configuration.
+    #[error("cannot set up TLS: {0}")]
+    Tls(#[from] rustls::Error),
+}
+
+pub(crate) fn io(what: &'static str) -> impl FnOnce(std::io::Error) -> LabError {
+    move |source| LabError::Io { what, source }
+}
