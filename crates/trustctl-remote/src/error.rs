@@ -83,6 +83,14 @@ pub enum RemoteError {
         /// Who was being waited for.
         host: String,
     },
+    /// Somebody else published since this upload was prepared: read again, prepare it again, send it again.
+    #[error("{host} has newer files than this upload was made from: {detail}")]
+    OutdatedUpload {
+        /// The Notary server.
+        host: String,
+        /// The server's words.
+        detail: String,
+    },
     /// Plain HTTP would be needed, and the server is neither on loopback nor named for it.
     #[error("{host} would be asked without TLS")]
     PlainHttp {
@@ -116,6 +124,14 @@ pub enum RemoteError {
         detail: String,
         /// How often it was tried.
         tries: u32,
+    },
+    /// The Notary server does not take the upload; sending it again is of no use.
+    #[error("{host} refused the upload: {detail}")]
+    UploadRefused {
+        /// The Notary server.
+        host: String,
+        /// The server's words.
+        detail: String,
     },
     /// The bytes do not have the digest they were asked or announced by.
     #[error("{host} served bytes with digest {found}, not {expected}")]
@@ -153,10 +169,12 @@ impl RemoteError {
             Self::NoCredentials { .. } => Code::NoCredentials,
             Self::NotFound { .. } => Code::ImageNotFound,
             Self::OutOfTime { .. } => Code::OutOfBudget,
+            Self::OutdatedUpload { .. } => Code::PublishConflict,
             Self::PlainHttp { .. } => Code::PlainHttp,
             Self::RealmRefused { .. } => Code::RealmRefused,
             Self::TooLarge { .. } => Code::TooLarge,
             Self::Unavailable { .. } => Code::Unavailable,
+            Self::UploadRefused { .. } => Code::DctPublishRefused,
             Self::WrongDigest { .. } => Code::WrongDigest,
         }
     }
@@ -182,9 +200,12 @@ impl RemoteError {
             Self::OutOfTime { .. } => RefusalKind::OutOfBudget,
             Self::TooLarge { .. } => RefusalKind::TooLarge,
             Self::WrongDigest { .. } => RefusalKind::WrongDigest,
-            Self::BadAnswer { .. } | Self::DeleteRefused { .. } | Self::ImmutableTag { .. } | Self::NotFound { .. } => {
-                RefusalKind::Malformed
-            }
+            Self::BadAnswer { .. }
+            | Self::DeleteRefused { .. }
+            | Self::ImmutableTag { .. }
+            | Self::NotFound { .. }
+            | Self::OutdatedUpload { .. }
+            | Self::UploadRefused { .. } => RefusalKind::Malformed,
         };
         Refusal { kind, detail: self.to_string() }
     }
