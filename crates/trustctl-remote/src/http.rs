@@ -7,6 +7,8 @@
 //! - TLS is set up when the first server needs it.
 
 mod clients;
+mod ledger;
+mod message;
 pub mod origin;
 mod redirect;
 mod retry;
@@ -15,21 +17,21 @@ use std::collections::HashMap;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 pub use reqwest::Method;
-use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
-use zeroize::Zeroizing;
+use reqwest::header::AUTHORIZATION;
 
 use crate::error::RemoteError;
 use crate::limits::{Deadline, MAX_ERROR_BODY, RETRY_PAUSE, TRIES};
 use clients::Clients;
+use ledger::Ledger;
+pub use ledger::{Counts, Exchange};
+pub use message::{Authorization, Request, Response};
 use origin::{Origin, Scheme};
+pub(crate) use retry::server_words;
 use retry::{Again, Failure};
-
-/// Most exchanges that are remembered for `-v` and for tests.
-const MAX_EXCHANGES: usize = 4096;
 
 /// How the network is to be used. [`Network::default`] uses no folder and no exception.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,171 +65,6 @@ impl Network {
     }
 }
 
-/// The value of an `Authorization` header. Erased from memory when dropped, never shown.
-#[derive(Clone)]
-pub struct Authorization(Zeroizing<String>);
-
-impl Authorization {
-    /// `Bearer <token>`.
-    #[must_use]
-    pub fn bearer(token: &str) -> Self {
-        Self(Zeroizing::new(format!("Bearer {token}")))
-    }
-
-    /// `Basic <base64 of user:password>` (RFC 7617).
-    #[must_use]
-    pub fn basic(user: &str, password: &str) -> Self {
-        use base64::Engine as _;
-        let pair = Zeroizing::new(format!("{user}:{password}"));
-        let encoded = Zeroizing::new(base64::engine::general_purpose::STANDARD.encode(pair.as_bytes()));
-        Self(Zeroizing::new(format!("Basic {}", *encoded)))
-    }
-
-    fn header(&self) -> Result<HeaderValue, RemoteError> {
-        let mut value = HeaderValue::from_str(&self.0)
-            .map_err(|_| RemoteError::configuration("credentials", "they hold characters that HTTP cannot carry"))?;
-        value.set_sensitive(true);
-        Ok(value)
-    }
-}
-
-impl fmt::Debug for Authorization {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Authorization(…)")
-    }
-}
-
-/// One request. Made by [`Request::get`] or [`Request::new`], then completed field by field.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct Request {
-    /// The method.
-    pub method: Method,
-    /// The server.
-    pub origin: Origin,
-    /// Path and query, encoded; begins with a slash.
-    pub path: String,
-    /// Further headers; not `Authorization`.
-    pub headers: Vec<(HeaderName, String)>,
-    /// Credentials; they never reach another server.
-    pub authorization: Option<Authorization>,
-    /// The body.
-    pub body: Option<Bytes>,
-    /// Most bytes of a successful answer; more is [`RemoteError::TooLarge`].
-    pub max_bytes: u64,
-    /// Whether sending it twice does no harm. What may not be repeated is only tried again when it surely was not carried out.
-    pub repeatable: bool,
-}
-
-impl Request {
-    /// A GET of at most `max_bytes`.
-    #[must_use]
-    pub fn get(origin: Origin, path: impl Into<String>, max_bytes: u64) -> Self {
-        Self { max_bytes, ..Self::new(Method::GET, origin, path) }
-    }
-
-    /// A request without body. Of the answer [`MAX_ERROR_BODY`] bytes are read; GET, HEAD, PUT and DELETE may be repeated.
-    #[must_use]
-    pub fn new(method: Method, origin: Origin, path: impl Into<String>) -> Self {
-        Self {
-            repeatable: matches!(method, Method::GET | Method::HEAD | Method::PUT | Method::DELETE),
-            method,
-            origin,
-            path: path.into(),
-            headers: Vec::new(),
-            authorization: None,
-            body: None,
-            max_bytes: MAX_ERROR_BODY,
-        }
-    }
-
-    /// Adds a header.
-    #[must_use]
-    pub fn header(mut self, name: HeaderName, value: impl Into<String>) -> Self {
-        self.headers.push((name, value.into()));
-        self
-    }
-
-    /// Adds a body and its media type.
-    #[must_use]
-    pub fn body(mut self, media_type: &str, body: impl Into<Bytes>) -> Self {
-        self.body = Some(body.into());
-        self.header(reqwest::header::CONTENT_TYPE, media_type)
-    }
-}
-
-/// An answer: any status but those that were tried again in vain.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct Response {
-    /// The HTTP status.
-    pub status: u16,
-    /// The headers.
-    pub headers: HeaderMap,
-    /// The body: of a success all of it, of anything else its first [`MAX_ERROR_BODY`] bytes.
-    pub body: Bytes,
-    /// Who answered: after a redirect another server than the one asked.
-    pub origin: Origin,
-    /// The path that was answered, without query.
-    pub path: String,
-    /// Whether the answer came from another server than the one asked.
-    pub redirected: bool,
-}
-
-impl Response {
-    /// The value of a header, when it is there once and is visible ASCII.
-    #[must_use]
-    pub fn header(&self, name: &str) -> Option<&str> {
-        let mut values = self.headers.get_all(name).iter();
-        let value = values.next()?.to_str().ok()?;
-        if values.next().is_some() { None } else { Some(value) }
-    }
-
-    /// The media type, lower-case, without parameters.
-    #[must_use]
-    pub fn media_type(&self) -> Option<String> {
-        let value = self.header("content-type")?;
-        Some(value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase())
-    }
-
-    /// Whether the status is 2xx.
-    #[must_use]
-    pub fn is_success(&self) -> bool {
-        (200..300).contains(&self.status)
-    }
-}
-
-/// One request that was made, for `-v` and for tests. No query, no header, no secret.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Exchange {
-    /// The method.
-    pub method: String,
-    /// The server.
-    pub server: String,
-    /// The path.
-    pub path: String,
-    /// The status; `None` when there was no answer.
-    pub status: Option<u16>,
-    /// From sending to the last byte.
-    pub took: Duration,
-    /// Its place in the longest chain of requests of which each began after an earlier one had been answered, from 1.
-    pub round_trip: u32,
-}
-
-/// How much was asked so far.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Counts {
-    /// Requests, repeated and redirected ones included.
-    pub requests: u64,
-    /// Bytes of answers' bodies.
-    pub bytes: u64,
-    /// Dependent round trips: the longest chain of requests of which each began after an earlier one had been answered. With a
-    /// round trip of 50 ms, 50 ms times this is what waiting cost.
-    pub round_trips: u32,
-}
-
 /// The client. Cloning is cheap and shares connections, counts and what was learnt about servers.
 #[derive(Clone)]
 pub struct Http(Arc<Inner>);
@@ -237,13 +74,6 @@ struct Inner {
     clients: Clients,
     schemes: Mutex<HashMap<Origin, Scheme>>,
     ledger: Mutex<Ledger>,
-}
-
-#[derive(Default)]
-struct Ledger {
-    counts: Counts,
-    answered: u32,
-    exchanges: Vec<Exchange>,
 }
 
 impl Http {
@@ -373,7 +203,7 @@ impl Http {
     /// Sends to one server and waits for the head of its answer.
     async fn exchange(&self, request: &Request, hop: &redirect::Hop) -> Result<reqwest::Response, Failure> {
         let client = self.0.clients.client(hop).await?;
-        *lock(&hop.began) = self.began();
+        *lock(&hop.began) = Some(self.ledger().begin());
         let mut outgoing = client.request(request.method.clone(), hop.url.clone());
         for (name, value) in &request.headers {
             outgoing = outgoing.header(name, value);
@@ -409,29 +239,19 @@ impl Http {
         Ok(Response { status, headers, body, redirected: hop.left_first_server, origin, path: hop.url.path().to_owned() })
     }
 
-    /// Counts a request that begins; gives its time and its round trip.
-    fn began(&self) -> Option<(Instant, u32)> {
-        let mut ledger = self.ledger();
-        ledger.counts.requests += 1;
-        let round_trip = ledger.answered + 1;
-        ledger.counts.round_trips = ledger.counts.round_trips.max(round_trip);
-        Some((Instant::now(), round_trip))
-    }
-
     fn record(&self, request: &Request, hop: &redirect::Hop, response: Option<&reqwest::Response>) {
-        let Some((start, round_trip)) = lock(&hop.began).take() else { return };
-        let mut ledger = self.ledger();
-        ledger.answered = ledger.answered.max(round_trip);
-        if ledger.exchanges.len() < MAX_EXCHANGES {
-            ledger.exchanges.push(Exchange {
+        let Some(began) = lock(&hop.began).take() else { return };
+        self.ledger().record(
+            began,
+            Exchange {
                 method: request.method.to_string(),
                 server: hop.server.clone(),
                 path: hop.url.path().to_owned(),
                 status: response.map(|response| response.status().as_u16()),
-                took: start.elapsed(),
-                round_trip,
-            });
-        }
+                took: Duration::ZERO,
+                round_trip: 0,
+            },
+        );
     }
 
     fn ledger(&self) -> MutexGuard<'_, Ledger> {

@@ -7,11 +7,14 @@
 //! - [`http`]: the client;
 //! - [`state`]: what is remembered on disk; [`layout`], [`trust_dir`]: image layouts and Docker's and Notary's own files.
 
+pub mod credentials;
 pub mod error;
 mod folder;
+pub mod gather;
 pub mod http;
 pub mod layout;
 pub mod limits;
 pub mod state;
 mod tls;
+pub mod token;
 pub mod trust_dir;

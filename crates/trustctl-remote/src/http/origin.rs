@@ -111,12 +111,6 @@ impl Origin {
         self.host == "localhost" || self.address().is_some_and(|address| address.to_canonical().is_loopback())
     }
 
-    /// The same server with `scheme` said.
-    #[must_use]
-    pub(crate) fn with_scheme(&self, scheme: Scheme) -> Self {
-        Self { scheme: Some(scheme), ..self.clone() }
-    }
-
     /// The address of `path` (which begins with a slash, is encoded and may have a query) on this server.
     pub(crate) fn url(&self, scheme: Scheme, path: &str) -> Result<Url, RemoteError> {
         let text = format!("{}://{}{path}", scheme.as_str(), self);

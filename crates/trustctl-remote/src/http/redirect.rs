@@ -3,12 +3,12 @@
 
 use std::net::IpAddr;
 use std::sync::Mutex;
-use std::time::Instant;
 
 use reqwest::header::LOCATION;
 use reqwest::{Method, Url};
 
 use super::Request;
+use super::ledger::Began;
 use super::origin::{Origin, is_private};
 use crate::error::RemoteError;
 use crate::limits::MAX_REDIRECTS;
@@ -25,8 +25,8 @@ pub(super) struct Hop {
     pub(super) left_first_server: bool,
     /// Whether only public addresses may be connected to.
     pub(super) public_only: bool,
-    /// When the request began and its round trip, until it is recorded.
-    pub(super) began: Mutex<Option<(Instant, u32)>>,
+    /// The request that is going on, until it is recorded.
+    pub(super) began: Mutex<Option<Began>>,
     followed: usize,
 }
 

@@ -1,0 +1,70 @@
+//! How much was asked, and how long the longest chain of waiting was.
+
+use std::time::{Duration, Instant};
+
+/// Most exchanges that are remembered for `-v` and for tests.
+const MAX_EXCHANGES: usize = 4096;
+
+/// One request that was made, for `-v` and for tests. No query, no header, no secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Exchange {
+    /// The method.
+    pub method: String,
+    /// The server.
+    pub server: String,
+    /// The path.
+    pub path: String,
+    /// The status; `None` when there was no answer.
+    pub status: Option<u16>,
+    /// From sending to the last byte.
+    pub took: Duration,
+    /// Its place in the longest chain of requests of which each began after an earlier one had been answered, from 1.
+    pub round_trip: u32,
+}
+
+/// How much was asked so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Counts {
+    /// Requests, repeated and redirected ones included.
+    pub requests: u64,
+    /// Bytes of answers' bodies.
+    pub bytes: u64,
+    /// Dependent round trips: the longest chain of requests of which each began after an earlier one had been answered. With a
+    /// round trip of 50 ms, 50 ms times this is what waiting cost.
+    pub round_trips: u32,
+}
+
+/// What one client has asked so far.
+#[derive(Default)]
+pub(super) struct Ledger {
+    pub(super) counts: Counts,
+    pub(super) exchanges: Vec<Exchange>,
+    answered: u32,
+}
+
+/// A request that has begun.
+#[derive(Clone, Copy)]
+pub(super) struct Began {
+    at: Instant,
+    round_trip: u32,
+}
+
+impl Ledger {
+    /// Counts a request that begins.
+    pub(super) fn begin(&mut self) -> Began {
+        self.counts.requests += 1;
+        let round_trip = self.answered + 1;
+        self.counts.round_trips = self.counts.round_trips.max(round_trip);
+        Began { at: Instant::now(), round_trip }
+    }
+
+    /// Notes that a request has ended; fills in what its beginning says.
+    pub(super) fn record(&mut self, began: Began, exchange: Exchange) {
+        self.answered = self.answered.max(began.round_trip);
+        if self.exchanges.len() < MAX_EXCHANGES {
+            self.exchanges.push(Exchange { took: began.at.elapsed(), round_trip: began.round_trip, ..exchange });
+        }
+    }
+}
