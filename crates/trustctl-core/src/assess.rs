@@ -1,7 +1,7 @@
 //! From evidence to a judgement: which schemes are consulted, what they find, and what the judge makes of it. Pure.
 
 use crate::claim::SchemeName;
-use crate::evidence::Evidence;
+use crate::evidence::{Evidence, Want};
 use crate::judge::{Judgement, judge, needs_children, with_children};
 use crate::memory::{Memory, Slot};
 use crate::policy::{Applies, Policy};
@@ -54,11 +54,19 @@ impl<'a> Assessor<'a> {
         }
     }
 
-    /// Whether the children of `subject` have to be judged too, given evidence about the subject itself.
+    /// Everything that can be asked for now: about the subject, and when that is all there, about its children where the policy
+    /// needs them. Answers that are on their way are named again; whoever fetches leaves them out.
     #[must_use]
-    pub fn needs_children(&self, subject: &Subject, evidence: &Evidence) -> bool {
+    pub fn wants(&self, subject: &Subject, evidence: &Evidence) -> Vec<Want> {
+        let own = self.wants_alone(subject, evidence);
+        if !own.is_empty() || subject.children.is_empty() {
+            return own;
+        }
         let alone = self.alone(subject, evidence);
-        needs_children(self.policy, subject, &alone.judgement, self.now)
+        if !needs_children(self.policy, subject, &alone.judgement, self.now) {
+            return own;
+        }
+        subject.children.iter().flat_map(|child| self.wants_alone(&subject.child(child), evidence)).collect()
     }
 
     /// The judgement about `subject`, with its children where the policy asks for them.
@@ -77,6 +85,12 @@ impl<'a> Assessor<'a> {
             whole.findings.extend(assessed.findings);
         }
         Assessment { judgement: with_children(whole.judgement, subject, judgements), findings: whole.findings }
+    }
+
+    fn wants_alone(&self, subject: &Subject, evidence: &Evidence) -> Vec<Want> {
+        let (schemes, anchors) = self.consulted(subject);
+        let context = Context { anchors: &anchors, memory: self.memory, now: self.now };
+        schemes.iter().flat_map(|scheme| scheme.wants(subject, evidence, &context)).collect()
     }
 
     fn alone(&self, subject: &Subject, evidence: &Evidence) -> Assessment {

@@ -18,6 +18,9 @@ pub struct Timestamp(jiff::Timestamp);
 pub struct TimeError;
 
 impl Timestamp {
+    /// 1970-01-01T00:00:00Z.
+    pub const UNIX_EPOCH: Self = Self(jiff::Timestamp::UNIX_EPOCH);
+
     /// The time `seconds` after 1970-01-01T00:00:00Z.
     ///
     /// # Errors
