@@ -6,11 +6,18 @@
 //! - [`canonical_json`]: what exactly is signed;
 //! - [`key`], [`certificate`], [`role`]: who may sign;
 //! - [`metadata`]: the files of a collection, read and written;
-//! - [`error`]: what can be wrong with them.
+//! - [`reading`], [`collection`]: a collection as evidence proves it, from its root down;
+//! - [`scheme`]: what it says about one image;
+//! - [`error`]: what can be wrong.
 
 pub mod canonical_json;
 pub mod certificate;
+pub mod collection;
 pub mod error;
+mod files;
 pub mod key;
 pub mod metadata;
+pub mod reading;
 pub mod role;
+mod root_chain;
+pub mod scheme;
