@@ -1,0 +1,88 @@
+//! Adding a legacy signature: read, modify and write the manifest under the `.sig` tag.
+
+use trustctl_core::evidence::{Evidence, Locator, Want};
+use trustctl_core::public_key::PublicKey;
+use trustctl_core::publish::{Edit, Put};
+use trustctl_core::reason::{Code, Reason};
+use trustctl_core::reference::{Repository, Tag};
+use trustctl_core::signer::Signer;
+
+use super::{MakeError, Signing, checked_signature, is_own, read};
+use crate::format::encode;
+use crate::layout::signature_tag;
+use crate::layout::signatures::{SIMPLE_SIGNING, SignatureManifest, build};
+use crate::limits::{MAX_MANIFEST, MAX_SIGNATURES};
+use crate::simple_signing;
+
+/// Adds one signature to the `.sig` tag of an image; everybody else's stay as they are.
+#[derive(Clone, Debug)]
+pub struct AddSignature {
+    repository: Repository,
+    tag: Tag,
+    key: PublicKey,
+    payload: Vec<u8>,
+    signature: String,
+}
+
+impl AddSignature {
+    /// Signs the payload that Cosign would sign; what is published is then fixed.
+    ///
+    /// # Errors
+    /// [`MakeError`], by what is wrong.
+    pub fn make(signing: &Signing, signer: &dyn Signer) -> Result<Self, MakeError> {
+        let image = &signing.image;
+        let tag = signature_tag(&image.digest).ok_or(MakeError::DigestTooLong { digest: image.digest })?;
+        let named = signing.repository.as_ref().unwrap_or(&image.repository);
+        let payload = simple_signing::build(&image.digest, named, signing.tag.as_ref(), signing.checked_annotations()?);
+        let signature = encode(&checked_signature(signer, &payload)?);
+        Ok(Self { repository: signing.place().clone(), tag, key: signer.public_key().clone(), payload, signature })
+    }
+
+    fn locator(&self) -> Locator {
+        Locator::TaggedManifest { repository: self.repository.clone(), tag: self.tag.clone() }
+    }
+}
+
+impl Edit for AddSignature {
+    fn wants(&self, current: &Evidence) -> Vec<Want> {
+        let locator = self.locator();
+        if current.has(&locator) { Vec::new() } else { vec![Want { locator, max_bytes: MAX_MANIFEST }] }
+    }
+
+    /// Nothing when a signature by this key over the same payload is there: with the same payload it makes the same claims.
+    fn plan(&self, current: &Evidence) -> Result<Vec<Put>, Reason> {
+        let locator = self.locator();
+        let written = match read(current, &locator)? {
+            None => build(&self.payload, &self.signature),
+            Some(bytes) => {
+                let at = locator.to_string();
+                let manifest = SignatureManifest::parse(bytes).map_err(|error| error.reason(&at))?;
+                let payload = trustctl_core::digest::Digest::sha256_of(&self.payload);
+                let readable = || manifest.layers().iter().filter_map(|layer| layer.meaning.as_ref().ok());
+                let same = |layer: &&_| -> bool {
+                    let layer: &crate::layout::signatures::SignatureLayer = layer;
+                    layer.payload.media_type == SIMPLE_SIGNING && layer.payload.digest == payload
+                };
+                if readable().filter(same).any(|layer| is_own(&self.key, &self.payload, layer.signature.as_deref())) {
+                    return Ok(Vec::new());
+                }
+                if manifest.layers().len() >= MAX_SIGNATURES {
+                    let words = format!("{at} has {} signatures, and verifiers read {MAX_SIGNATURES}", manifest.layers().len());
+                    return Err(Reason::new(Code::CosignTooMany, words));
+                }
+                manifest.with_layer(&self.payload, &self.signature)
+            }
+        };
+        let repository = &self.repository;
+        Ok(vec![
+            Put::Blob { repository: repository.clone(), bytes: self.payload.clone() },
+            Put::Blob { repository: repository.clone(), bytes: written.config },
+            Put::TaggedManifest {
+                repository: repository.clone(),
+                tag: self.tag.clone(),
+                media_type: written.media_type,
+                bytes: written.manifest,
+            },
+        ])
+    }
+}

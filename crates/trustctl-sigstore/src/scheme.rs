@@ -1,0 +1,179 @@
+//! Cosign as a scheme: what it asks for, and what the evidence proves.
+//!
+//! Both storage layouts are asked for at once and judged in full, each artifact by itself: one that is broken, foreign or too large
+//! hides no other, and every one is reported. The digest is bound here. Repository, tag and annotations are carried in the claim; whether they fit is for
+//! [`trustctl_core::judge`] to say.
+//!
+//! An attestation is never a signature. Revocations are looked for wherever bundles lie, are remembered once verified, and count from then on
+//! even if the registry withholds them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use trustctl_core::claim::{Claim, Principal, SchemeName, Statement};
+use trustctl_core::evidence::{Evidence, Want};
+use trustctl_core::memory::Slot;
+use trustctl_core::reason::{Code, Reason};
+use trustctl_core::reference::Repository;
+use trustctl_core::scheme::{Context, Findings, Problem, Scheme};
+use trustctl_core::subject::Subject;
+
+use crate::artifact::{Artifact, State};
+use crate::bundle::{Bundle, Content as BundleContent};
+use crate::dsse::Envelope;
+use crate::keys::Keyring;
+use crate::limits::MAX_REVOCATION;
+use crate::survey::{Content, Found, Places, Survey};
+
+/// What the names of remembered revocations start with.
+const REMEMBERED: &str = "revocation:";
+
+/// Signatures by Cosign.
+///
+/// Requests for an image by tag, besides resolving the tag: `.sig` tag and referrers at once; then payloads and the manifests of bundles; then bundles. Attestations
+/// cost none, unless they are asked for, or nothing else is there and a few of them are read to say whose they are.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Cosign {
+    /// Where signatures are kept when that is not the image's own repository (`COSIGN_REPOSITORY`). Its `.sig` tag is read instead of the image's; referrers are
+    /// read in both, for cosign 3 ignores the setting when it writes bundles.
+    pub signature_repository: Option<Repository>,
+    /// Whether attestations are read too: those among the referrers, and those under the `.att` tag.
+    pub read_attestations: bool,
+}
+
+impl Scheme for Cosign {
+    fn name(&self) -> SchemeName {
+        SchemeName::Cosign
+    }
+
+    fn wants(&self, subject: &Subject, evidence: &Evidence, _context: &Context<'_>) -> Vec<Want> {
+        self.survey(subject, evidence).pending.into_iter().map(|pending| pending.want).collect()
+    }
+
+    fn examine(&self, subject: &Subject, evidence: &Evidence, context: &Context<'_>) -> Findings {
+        let survey = self.survey(subject, evidence);
+        let ring = Keyring::of_anchors(&context.anchors.keys);
+        let mut findings = Findings::new(SchemeName::Cosign);
+        findings.missing = survey.missing();
+        findings.looked_at = survey.looked_at;
+
+        let mut revoked_by = BTreeSet::new();
+        let mut learnt = BTreeMap::new();
+        for found in survey.found {
+            let bundle = match &found.content {
+                Content::Bundle(bytes) => Some(*bytes),
+                _ => None,
+            };
+            let artifact = Artifact::judge(found, &subject.digest, &ring);
+            if let State::Proven(claim) = &artifact.state
+                && is_revocation(claim)
+            {
+                let remember = bundle.and_then(envelope_of).map(|envelope| (fact(&claim.principal), envelope.to_json()));
+                learnt.extend(remember);
+                revoked_by.insert(claim.principal.clone());
+            }
+            report(artifact, &mut findings);
+        }
+        for envelope in remembered(subject, context) {
+            let artifact = Artifact::remembered(&envelope, &subject.digest, &ring);
+            if let State::Proven(claim) = artifact.state
+                && is_revocation(&claim)
+            {
+                learnt.remove(&fact(&claim.principal));
+                if revoked_by.insert(claim.principal.clone()) {
+                    findings.claims.push(*claim);
+                }
+            }
+        }
+        if !learnt.is_empty() {
+            findings.learnt.push((subject.digest.to_string(), Slot { facts: learnt, ..Slot::default() }));
+        }
+        attestations_only(&mut findings);
+        findings
+    }
+}
+
+impl Cosign {
+    /// Every artifact that the evidence holds, in the order in which they are read, proven with the anchors' keys where it can be.
+    #[must_use]
+    pub fn artifacts(&self, subject: &Subject, evidence: &Evidence, context: &Context<'_>) -> Vec<Artifact> {
+        let ring = Keyring::of_anchors(&context.anchors.keys);
+        let judge = |found: Found<'_>| Artifact::judge(found, &subject.digest, &ring);
+        let there = self.survey(subject, evidence).found.into_iter().map(judge);
+        let before = remembered(subject, context).into_iter().map(|it| Artifact::remembered(&it, &subject.digest, &ring));
+        there.chain(before).collect()
+    }
+
+    fn survey<'e>(&self, subject: &Subject, evidence: &'e Evidence) -> Survey<'e> {
+        Survey::new(&subject.digest, &self.places(&subject.repository), evidence)
+    }
+
+    fn places(&self, image: &Repository) -> Places {
+        let signatures = self.signature_repository.as_ref().unwrap_or(image);
+        let referrers = BTreeSet::from([image.clone(), signatures.clone()]);
+        Places {
+            signatures: Some(signatures.clone()),
+            referrers: referrers.into_iter().collect(),
+            attestations: self.read_attestations.then(|| signatures.clone()),
+            diagnose: true,
+        }
+    }
+}
+
+fn is_revocation(claim: &Claim) -> bool {
+    matches!(claim.statement, Statement::Revocation { .. })
+}
+
+/// The envelopes remembered for the image. What is not readable any more is passed over.
+fn remembered(subject: &Subject, context: &Context<'_>) -> Vec<Envelope> {
+    let Some(slot) = context.memory.slot(SchemeName::Cosign, &subject.digest.to_string()) else { return Vec::new() };
+    let facts = slot.facts.iter().filter(|(name, _)| name.starts_with(REMEMBERED));
+    facts.filter_map(|(_, json)| Envelope::parse(json.as_bytes()).ok()).collect()
+}
+
+/// The name under which a signer's revocation is remembered. One a signer is enough, and keeps the memory small.
+fn fact(principal: &Principal) -> String {
+    match principal {
+        Principal::Key { fingerprint } => format!("{REMEMBERED}key:{fingerprint}"),
+        other => format!("{REMEMBERED}{other}"),
+    }
+}
+
+/// The envelope of a bundle that is small enough to be remembered.
+fn envelope_of(bundle: &[u8]) -> Option<Envelope> {
+    if u64::try_from(bundle.len()).is_ok_and(|length| length > MAX_REVOCATION) {
+        return None;
+    }
+    match Bundle::parse(bundle).ok()?.content {
+        BundleContent::Envelope(envelope) => Some(envelope),
+        BundleContent::Message => None,
+    }
+}
+
+fn report(artifact: Artifact, findings: &mut Findings) {
+    let Artifact { state, principal, source, .. } = artifact;
+    match state {
+        State::Proven(claim) => findings.claims.push(*claim),
+        State::Broken(reason) => findings.problems.push(Problem { reason, principal, source }),
+        State::Claimed(reason) => findings.problems.push(Problem { reason, principal, source }),
+        State::Unread => {}
+    }
+}
+
+/// Says so where somebody attests and does not sign.
+fn attestations_only(findings: &mut Findings) {
+    let signs = |claim: &Claim| claim.statement == Statement::Signature;
+    let signers: BTreeSet<_> = findings.claims.iter().filter(|claim| signs(claim)).map(|claim| claim.principal.clone()).collect();
+    let mut told = BTreeSet::new();
+    for claim in &findings.claims {
+        let Statement::Attestation { predicate_type } = &claim.statement else { continue };
+        if signers.contains(&claim.principal) || !told.insert(claim.principal.clone()) {
+            continue;
+        }
+        let words = format!("{} is an attestation by {}, which does not sign the image", claim.source.at, claim.principal);
+        let reason = Reason::new(Code::CosignAttestationOnly, words).expected_found(crate::statement::SIGN, predicate_type);
+        findings.problems.push(Problem { reason, principal: Some(claim.principal.clone()), source: claim.source.clone() });
+    }
+}
+
+#[cfg(test)]
+mod tests;
