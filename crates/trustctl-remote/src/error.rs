@@ -25,6 +25,14 @@ pub enum RemoteError {
         /// What is wrong with it.
         detail: String,
     },
+    /// The registry says that somebody else is changing the same at this moment.
+    #[error("{host} reports a conflict{detail}")]
+    Conflict {
+        /// Who answered.
+        host: String,
+        /// The server's words, after a colon, or nothing.
+        detail: String,
+    },
     /// A credential helper did not do its work.
     #[error("credential helper {helper}: {detail}")]
     CredentialHelper {
@@ -162,6 +170,7 @@ impl RemoteError {
         match self {
             Self::BadAnswer { .. } => Code::BadAnswer,
             Self::Configuration { .. } => Code::ConfigUnusable,
+            Self::Conflict { .. } => Code::PublishConflict,
             Self::CredentialHelper { .. } => Code::CredentialHelper,
             Self::DeleteRefused { .. } => Code::DeleteRefused,
             Self::Denied { .. } => Code::AccessDenied,
@@ -196,7 +205,9 @@ impl RemoteError {
             Self::CredentialHelper { .. } | Self::Denied { .. } | Self::NoCredentials { .. } | Self::RealmRefused { .. } => {
                 RefusalKind::Denied
             }
-            Self::Configuration { .. } | Self::PlainHttp { .. } | Self::Unavailable { .. } => RefusalKind::Unavailable,
+            Self::Configuration { .. } | Self::Conflict { .. } | Self::PlainHttp { .. } | Self::Unavailable { .. } => {
+                RefusalKind::Unavailable
+            }
             Self::OutOfTime { .. } => RefusalKind::OutOfBudget,
             Self::TooLarge { .. } => RefusalKind::TooLarge,
             Self::WrongDigest { .. } => RefusalKind::WrongDigest,

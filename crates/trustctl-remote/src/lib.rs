@@ -14,6 +14,8 @@ pub mod gather;
 pub mod http;
 pub mod layout;
 pub mod limits;
+pub mod referrers;
+pub mod registry;
 pub mod state;
 mod tls;
 pub mod token;

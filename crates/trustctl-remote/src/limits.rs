@@ -17,8 +17,6 @@ pub const MAX_TOKEN_BODY: u64 = 256 * 1024;
 pub const MAX_REDIRECTS: usize = 5;
 /// Most pages of a tag or referrer listing.
 pub const MAX_PAGES: usize = 64;
-/// Most referrers of one manifest that are read.
-pub const MAX_REFERRERS: usize = 256;
 /// Most tags of one repository that are listed.
 pub const MAX_TAGS: usize = 100_000;
 /// Most bytes of one verification, all evidence together.

@@ -1,0 +1,135 @@
+//! What refers to a manifest: the referrers API, and the index under the fallback tag where a registry has no such API
+//! (distribution specification 1.1, "Listing Referrers" and "Referrers Tag Schema").
+
+mod index;
+
+use reqwest::header::ACCEPT;
+use serde_json::value::RawValue;
+use trustctl_core::digest::Digest;
+use trustctl_core::evidence::Origin;
+use trustctl_core::reference::{Repository, Tag};
+
+use crate::error::RemoteError;
+use crate::http::{Request, Response};
+use crate::limits::{Deadline, MAX_MANIFEST, MAX_PAGES};
+use crate::registry::{ManifestName, Registry, next_page};
+use crate::token::Access;
+pub use index::{Descriptor, with_entry};
+use index::{Index, OCI_INDEX};
+
+impl Registry {
+    /// The list of what refers to `digest`, as one OCI index; `None` when there is none.
+    ///
+    /// Only a 200 with an OCI index is an answer of the API. 404, 400, 405, 406, 410, 501 and web pages say that the registry has no
+    /// API: then the fallback tag is read, and the repository is remembered for it. Several pages are merged, each entry as it
+    /// was received.
+    ///
+    /// # Errors
+    /// See [`crate::token::Session::send`]; [`RemoteError::BadAnswer`] for pages that cannot be read, lead to another server or
+    /// do not end. A denied or unavailable fallback tag is an error, never an empty list.
+    pub async fn referrers(
+        &self,
+        repository: &Repository,
+        digest: &Digest,
+        max_bytes: u64,
+        deadline: Deadline,
+    ) -> Result<Option<(Vec<u8>, Origin)>, RemoteError> {
+        if self.referrers_api().get(repository) != Some(&false) {
+            let asked = self.ask_referrers_api(repository, digest, max_bytes, deadline).await?;
+            self.referrers_api().insert(repository.clone(), asked.is_some());
+            if let Some(bytes) = asked {
+                return Ok(Some((bytes, Origin::ReferrersApi)));
+            }
+        }
+        let name = ManifestName::Tag(fallback_tag(digest)?);
+        let found = self.manifest(repository, &name, max_bytes, deadline).await?;
+        Ok(found.map(|manifest| (manifest.bytes, Origin::FallbackTag)))
+    }
+
+    /// Whether the registry has the referrers API for this repository; asks only when that is not known yet.
+    pub(crate) async fn has_referrers_api(
+        &self,
+        repository: &Repository,
+        digest: &Digest,
+        deadline: Deadline,
+    ) -> Result<bool, RemoteError> {
+        let known = self.referrers_api().get(repository).copied();
+        if let Some(known) = known {
+            return Ok(known);
+        }
+        let asked = self.ask_referrers_api(repository, digest, MAX_MANIFEST, deadline).await?;
+        self.referrers_api().insert(repository.clone(), asked.is_some());
+        Ok(asked.is_some())
+    }
+
+    /// The API's answer; `None` when there is no API.
+    async fn ask_referrers_api(
+        &self,
+        repository: &Repository,
+        digest: &Digest,
+        max_bytes: u64,
+        deadline: Deadline,
+    ) -> Result<Option<Vec<u8>>, RemoteError> {
+        let mut request = Self::get(repository, &format!("referrers/{digest}"), max_bytes)?.header(ACCEPT, OCI_INDEX);
+        let mut entries: Vec<Box<RawValue>> = Vec::new();
+        let mut left = max_bytes;
+        for page in 0..MAX_PAGES {
+            let response =
+                self.session().send(Request { max_bytes: left, ..request.clone() }, &Access::pull(repository), deadline).await;
+            let response = match response {
+                Err(RemoteError::TooLarge { host, .. }) => return Err(RemoteError::TooLarge { host, limit: max_bytes }),
+                answered => answered?,
+            };
+            if page == 0 && has_no_api(&response) {
+                return Ok(None);
+            }
+            let index = page_of(&response)?;
+            left = left.saturating_sub(u64::try_from(response.body.len()).unwrap_or(u64::MAX));
+            match next_page(&response)? {
+                Some(path) => request.path = path,
+                None if page == 0 => return Ok(Some(response.body.into())),
+                None => {
+                    entries.extend(index.manifests);
+                    return index::of_entries(&entries).map(Some);
+                }
+            }
+            entries.extend(index.manifests);
+        }
+        Err(RemoteError::bad_answer(
+            repository.registry(),
+            format!("its list of referrers does not end within {MAX_PAGES} pages"),
+        ))
+    }
+}
+
+/// The tag under which clients keep the list for a registry without the API: `<algorithm>-<hex>`, cut to a tag's length.
+///
+/// # Errors
+/// [`RemoteError::BadAnswer`] never happens for digests this program knows; it stands for a tag that cannot be written.
+pub fn fallback_tag(digest: &Digest) -> Result<Tag, RemoteError> {
+    let (algorithm, hex) = (digest.algorithm().name(), digest.hex());
+    // Specification: algorithm up to 32 characters, encoded part up to 64.
+    let text = format!("{algorithm}-{}", hex.get(..64).unwrap_or(&hex));
+    text.parse().map_err(|_| RemoteError::bad_answer("", "a digest without fallback tag"))
+}
+
+fn has_no_api(response: &Response) -> bool {
+    match response.status {
+        400 | 404 | 405 | 406 | 410 | 501 => true,
+        // Some hosts send unknown addresses to a page for people.
+        200 => response.media_type().is_some_and(|media_type| media_type == "text/html"),
+        status => (300..400).contains(&status),
+    }
+}
+
+fn page_of(response: &Response) -> Result<Index, RemoteError> {
+    let wrong = |why: String| RemoteError::bad_answer(response.origin.to_string(), why);
+    if response.status != 200 {
+        return Err(wrong(format!("it answered {} to a listing of referrers", response.status)));
+    }
+    match response.media_type() {
+        Some(media_type) if media_type == OCI_INDEX => {}
+        other => return Err(wrong(format!("it lists referrers as \"{}\"", other.unwrap_or_default()))),
+    }
+    Index::parse(&response.body).map_err(|why| wrong(format!("its list of referrers is not an OCI index ({why})")))
+}
