@@ -1,0 +1,165 @@
+//! Why a key was not read, written or used.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use trustctl_core::reason::{Code, Reason, Step};
+
+/// Why nothing could be done with a key. No variant carries secret material.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum KeyError {
+    /// Several keys fit what was asked for.
+    #[error("\"{wanted}\" fits several keys: {}", candidates.join(", "))]
+    Ambiguous {
+        /// What was asked for.
+        wanted: String,
+        /// The keys that fit, by name, path or id.
+        candidates: Vec<String>,
+    },
+    /// The text cannot be a key's name, role or GUN.
+    #[error("\"{name}\" cannot be the {what} of a key")]
+    BadName {
+        /// `name`, `role` or `gun`.
+        what: &'static str,
+        /// The text.
+        name: String,
+    },
+    /// Opening the file would take more time or memory than any honest key needs.
+    #[error("the file asks for {parameter} = {asked}, and at most {most} is computed")]
+    Costly {
+        /// The parameter of the key derivation, or a size in bytes.
+        parameter: &'static str,
+        /// What the file asks for.
+        asked: u64,
+        /// The limit.
+        most: u64,
+    },
+    /// The key is one of the published ones in `keys-example/`.
+    #[error("the key {fingerprint} is a published example key")]
+    Example {
+        /// Its fingerprint.
+        fingerprint: String,
+    },
+    /// There is a key under this name already.
+    #[error("there is a key named \"{name}\" already")]
+    Exists {
+        /// The name, or the path.
+        name: String,
+    },
+    /// The operating system refused.
+    #[error("{} cannot be {action}: {}", path.display(), io_words(error))]
+    File {
+        /// The file or folder.
+        path: PathBuf,
+        /// `read`, `written`, `deleted`, `listed` or `made`.
+        action: &'static str,
+        /// What the operating system said.
+        error: io::Error,
+    },
+    /// No keyring answers, or it is locked.
+    #[error("the keyring cannot be used: {why}")]
+    KeyringUnavailable {
+        /// The keyring's own words.
+        why: String,
+    },
+    /// There is no such key.
+    #[error("there is no key \"{wanted}\"")]
+    NotFound {
+        /// What was asked for.
+        wanted: String,
+    },
+    /// The key is encrypted and there is no passphrase.
+    #[error("{key} is encrypted and no passphrase was given{}", set_one_of(variables))]
+    PassphraseNeeded {
+        /// The key, as users know it.
+        key: String,
+        /// The variables that would have been read for a key of this role.
+        variables: Vec<String>,
+    },
+    /// The bytes are not a key of a supported format.
+    #[error("not a key that can be read: {why}")]
+    Unreadable {
+        /// What is wrong, in words.
+        why: &'static str,
+    },
+    /// The key, or its encryption, is of a kind that cannot be used for this.
+    #[error("{what} cannot be used {purpose}")]
+    Unsupported {
+        /// The kind of key or algorithm.
+        what: &'static str,
+        /// For what, such as `in a Cosign key file`.
+        purpose: &'static str,
+    },
+    /// The passphrase does not open the key.
+    #[error("the passphrase does not open {key}")]
+    WrongPassphrase {
+        /// The key, as users know it.
+        key: String,
+    },
+}
+
+impl KeyError {
+    /// The reason to show, with a next step where there is a particular one.
+    #[must_use]
+    pub fn reason(&self) -> Reason {
+        let reason = Reason::new(self.code(), self.to_string());
+        match self {
+            Self::Ambiguous { .. } => reason.step(Step::words("give more of the fingerprint, or the path of the file")),
+            Self::NotFound { .. } => reason.step(Step::command("see which keys are here", ["trustctl", "key", "list"])),
+            Self::PassphraseNeeded { variables, .. } if !variables.is_empty() => {
+                reason.step(Step::words(format!("set {}", variables.join(" or "))))
+            }
+            _ => reason,
+        }
+    }
+
+    /// The code alone.
+    #[must_use]
+    pub fn code(&self) -> Code {
+        match self {
+            Self::Ambiguous { .. } | Self::NotFound { .. } => Code::KeyNotFound,
+            Self::BadName { .. } => Code::KeyBadName,
+            Self::Costly { .. } | Self::Unreadable { .. } => Code::KeyUnreadable,
+            Self::Example { .. } => Code::ExampleKey,
+            Self::Exists { .. } => Code::KeyExists,
+            Self::File { .. } => Code::KeyFileAccess,
+            Self::KeyringUnavailable { .. } => Code::KeyringUnavailable,
+            Self::PassphraseNeeded { .. } => Code::PassphraseNeeded,
+            Self::Unsupported { .. } => Code::KeyUnsupported,
+            Self::WrongPassphrase { .. } => Code::WrongPassphrase,
+        }
+    }
+
+    pub(crate) fn unreadable(why: &'static str) -> Self {
+        Self::Unreadable { why }
+    }
+
+    /// A closure for `map_err`: a missing file is [`KeyError::NotFound`], everything else [`KeyError::File`].
+    pub(crate) fn file<'a>(path: &'a Path, action: &'static str) -> impl FnOnce(io::Error) -> Self + 'a {
+        move |error| match error.kind() {
+            io::ErrorKind::NotFound => Self::NotFound { wanted: path.display().to_string() },
+            _ => Self::File { path: path.to_owned(), action, error },
+        }
+    }
+
+    /// The same error about a key that has a name.
+    pub(crate) fn named(self, name: &str) -> Self {
+        match self {
+            Self::WrongPassphrase { .. } => Self::WrongPassphrase { key: name.to_owned() },
+            Self::PassphraseNeeded { variables, .. } => Self::PassphraseNeeded { key: name.to_owned(), variables },
+            other => other,
+        }
+    }
+}
+
+fn set_one_of(variables: &[String]) -> String {
+    if variables.is_empty() { String::new() } else { format!(" ({} is not set)", variables.join(" or ")) }
+}
+
+/// The operating system's words without Rust's `(os error n)`.
+fn io_words(error: &io::Error) -> String {
+    let text = error.to_string();
+    let words = text.split(" (os error").next().unwrap_or_default();
+    words.to_lowercase()
+}
