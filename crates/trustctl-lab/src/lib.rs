@@ -6,15 +6,21 @@
 //! moved, bytes changed.
 //!
 //! In reading order:
+//! - [`world`]: everything together
 //! - [`registry`]: OCI distribution 1.1 with the referrers API
-//! - [`image`]: tiny images to push to it
+//! - [`notary`]: Notary v1, with its upload validation
+//! - [`image`]: tiny images to push
 //! - [`faults`], [`requests`]: what goes wrong, and what was asked
 //! - [`access`], [`authority`]: logins and TLS; [`clock`]: its time
 //!
 //! ```
-//! use trustctl_lab::registry::{LabRegistry, RegistryOptions};
-//! let registry = LabRegistry::start(RegistryOptions::default())?;
-//! assert!(registry.host().starts_with("127.0.0.1:"));
+//! use trustctl_lab::image::Artifact;
+//! use trustctl_lab::world::{World, WorldOptions};
+//!
+//! let world = World::start(WorldOptions::default())?;
+//! let digest = world.push("shop/cart:1.4", &Artifact::image("hello"))?;
+//! assert_eq!(world.registry().tag("shop/cart", "1.4"), Some(digest));
+//! println!("{}", world.describe());
 //! # Ok::<(), trustctl_lab::error::LabError>(())
 //! ```
 
@@ -25,7 +31,9 @@ pub mod clock;
 pub mod error;
 pub mod faults;
 pub mod image;
+pub mod notary;
 mod push;
 pub mod registry;
 pub mod requests;
 mod server;
+pub mod world;
