@@ -9,7 +9,7 @@ mod index;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read as _;
 use std::path::Path;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -20,6 +20,7 @@ use trustctl_core::reference::Reference;
 use trustctl_core::subject::{INDEX_TYPES, MANIFEST_TYPES, ManifestBytes, Subject};
 
 use crate::folder::{Folder, FolderError, Links};
+use crate::gather::{Fetching, Source};
 use index::LayoutIndex;
 
 /// Most bytes of a manifest and of `index.json`, as for a registry's manifests.
@@ -31,12 +32,12 @@ const MAX_BLOBS: usize = 65_536;
 /// Most bytes that are read to find referrers: manifests and configurations, not layers.
 const MAX_SCANNED: u64 = 256 * 1024 * 1024;
 
-/// An OCI image layout.
-#[derive(Debug)]
+/// An OCI image layout. Cloning is cheap; what was found out about the folder is shared.
+#[derive(Clone, Debug)]
 pub struct Layout {
     folder: Folder,
-    index: LayoutIndex,
-    referrers: OnceLock<Result<Referrers, Refusal>>,
+    index: Arc<LayoutIndex>,
+    referrers: Arc<OnceLock<Result<Referrers, Refusal>>>,
 }
 
 /// An image in a layout.
@@ -103,7 +104,7 @@ impl Layout {
                 .expected_found("1.0.0", found));
         }
         let index = LayoutIndex::parse(&required("index.json", MAX_MANIFEST)?)?;
-        Ok(Self { folder, index, referrers: OnceLock::new() })
+        Ok(Self { folder, index: Arc::new(index), referrers: Arc::default() })
     }
 
     /// The images the layout names, in its order. Signatures and other artifacts are not among them.
@@ -274,6 +275,16 @@ impl Layout {
             return Ok(None);
         }
         self.folder.read(path, MAX_MANIFEST)
+    }
+}
+
+impl Source for Layout {
+    fn fetch<'a>(&'a self, want: &'a Want) -> Fetching<'a> {
+        let (layout, want) = (self.clone(), want.clone());
+        Box::pin(async move {
+            let answer = tokio::task::spawn_blocking(move || layout.answer(&want)).await;
+            answer.unwrap_or_else(|_| refused(RefusalKind::Unavailable, "reading the layout was interrupted".to_owned()))
+        })
     }
 }
 

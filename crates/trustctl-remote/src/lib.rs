@@ -4,7 +4,7 @@
 //! not count is an error or a refusal with its reason, and never looks like "there is nothing". In reading order:
 //!
 //! - [`limits`], [`error`]: how much is read and waited for, and what can go wrong;
-//! - [`http`]: the client;
+//! - [`http`]: the client; [`notary`]: Notary servers;
 //! - [`state`]: what is remembered on disk; [`layout`], [`trust_dir`]: image layouts and Docker's and Notary's own files.
 
 pub mod credentials;
@@ -14,6 +14,7 @@ pub mod gather;
 pub mod http;
 pub mod layout;
 pub mod limits;
+pub mod notary;
 pub mod referrers;
 pub mod registry;
 pub mod state;
