@@ -15,6 +15,7 @@ pub mod http;
 pub mod layout;
 pub mod limits;
 pub mod notary;
+pub mod publish;
 pub mod referrers;
 pub mod registry;
 pub mod state;

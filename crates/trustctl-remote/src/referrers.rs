@@ -14,8 +14,9 @@ use crate::http::{Request, Response};
 use crate::limits::{Deadline, MAX_MANIFEST, MAX_PAGES};
 use crate::registry::{ManifestName, Registry, next_page};
 use crate::token::Access;
+use index::Index;
+pub(crate) use index::OCI_INDEX;
 pub use index::{Descriptor, with_entry};
-use index::{Index, OCI_INDEX};
 
 impl Registry {
     /// The list of what refers to `digest`, as one OCI index; `None` when there is none.

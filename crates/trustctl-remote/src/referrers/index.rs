@@ -12,7 +12,7 @@ use trustctl_core::digest::Digest;
 use crate::error::RemoteError;
 
 /// The media type of an OCI index.
-pub(super) const OCI_INDEX: &str = "application/vnd.oci.image.index.v1+json";
+pub(crate) const OCI_INDEX: &str = "application/vnd.oci.image.index.v1+json";
 
 /// What an index says about a manifest that refers to another one.
 #[derive(Clone, Debug, PartialEq, Eq)]
