@@ -166,7 +166,8 @@ mod tests {
         let now = Timestamp::from_unix_seconds(0).unwrap();
         let mut store = Store::default();
         for gun in ["a", "b", "a", "a"] {
-            let next = store.collections.get(gun).map_or(1, |one| one.roles.values().next().unwrap().len() as u64 + 1);
+            let next =
+                store.collections.get(gun).and_then(|one| one.current(&RoleName::timestamp())).map_or(1, |one| one.version + 1);
             store.update(gun, vec![update(next)], now).unwrap();
         }
         store.delete("b", now);
