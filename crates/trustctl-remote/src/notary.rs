@@ -172,7 +172,10 @@ impl Notary {
         answer::found(self.send(request, gun, "pull", deadline).await?)
     }
 
-    /// The bytes of the public key that the server signs `role` of `gun` with, made by the server when there is none yet.
+    /// The bytes of the public key that the server signs `role` of `gun` with.
+    ///
+    /// Until a root that names one is published, every asking makes another; the server keeps them all, so that any of them can be
+    /// named (measured on notary-server 0.7).
     ///
     /// # Errors
     /// As [`Notary::file`].
