@@ -43,6 +43,9 @@ pub enum Failure {
         /// Everything it wrote.
         log: String,
     },
+    /// A program printed something else than it should.
+    #[error("{0}")]
+    Output(String),
     /// A signing operation of the crypto library failed.
     #[error("signing failed")]
     Signing,

@@ -37,6 +37,8 @@ pub mod latency;
 pub mod notary;
 pub mod peers;
 pub mod process;
+pub mod program;
+pub mod reference;
 pub mod registry;
 pub mod tls;
 pub mod tokens;

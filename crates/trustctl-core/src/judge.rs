@@ -17,7 +17,7 @@ use crate::subject::Subject;
 use crate::time::Timestamp;
 use crate::verdict::{Reasons, Verdict, VerdictKind, nothing_code};
 
-use signer::{Case, Outcome};
+use signer::{Case, Outcome, says_nothing_is_there};
 
 /// A verdict with what it rests on.
 #[derive(Clone, Debug)]
@@ -244,7 +244,8 @@ fn unsigned(case: &Case<'_>) -> Verdict {
             findings.scheme,
             findings.looked_at.join(", ")
         );
-        reasons.push(Reason::new(nothing_code(findings.scheme), words));
+        let said = findings.problems.iter().map(|problem| &problem.reason).find(|reason| says_nothing_is_there(reason.code));
+        reasons.push(said.cloned().unwrap_or_else(|| Reason::new(nothing_code(findings.scheme), words)));
         looked_at.extend(findings.looked_at.iter().cloned());
     }
     match Reasons::ranked(reasons) {

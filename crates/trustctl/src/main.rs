@@ -1,2 +1,5 @@
-//! cli
-fn main() {}
+//! `trustctl`: decides which container images may run, and proves why.
+
+fn main() -> std::process::ExitCode {
+    trustctl::run::main()
+}

@@ -198,8 +198,13 @@ fn concerns(signer: &SignerRule, problem: &Problem) -> bool {
         (SignerRule::Dct { role: Some(wanted), .. }, Some(Principal::Role { role, .. })) => wanted == role,
         (SignerRule::Dct { role: None, .. }, Some(Principal::Role { effective, .. })) => *effective,
         (_, Some(principal)) => is_by(signer, principal),
-        (_, None) => !matches!(problem.reason.code, Code::DctNoData | Code::CosignUnsigned),
+        (_, None) => !says_nothing_is_there(problem.reason.code),
     }
+}
+
+/// Whether a problem only says that there is nothing: then the image is unsigned, not rejected.
+pub(super) fn says_nothing_is_there(code: Code) -> bool {
+    matches!(code, Code::CosignUnsigned | Code::DctDigestNotSigned | Code::DctNoData | Code::DctTagNotSigned)
 }
 
 /// A signature by certificate may be the one an identity signer made, and cannot be judged yet.

@@ -1,0 +1,173 @@
+//! The command line as data: every command, flag and help text. It depends on nothing else, so that help, man pages, completions
+//! and the reference are made from the same tree.
+//!
+//! Rules: OBJECT VERB except the everyday verbs; a flag means the same everywhere; imperative mood; secrets never as arguments;
+//! danger is spelled `--danger-…`.
+
+mod key;
+mod policy;
+mod sign;
+mod verify;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+pub use key::{KeyCommand, KeyFormat, KeyKindArg};
+pub use policy::PolicyCommand;
+pub use sign::{DctArgs, InspectArgs, RevokeArgs, RevokeReason, SchemeArg, SignArgs, SigningArgs, StorageArg};
+pub use verify::{TrustArgs, VerifyArgs};
+
+/// Decide which container images may run, and prove why
+#[derive(Debug, Parser)]
+#[command(name = "trustctl", version, max_term_width = 100, arg_required_else_help = true, after_help = EXITS)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+    /// Flags that every command takes.
+    #[command(flatten)]
+    pub global: Global,
+}
+
+const EXITS: &str = "Exit codes: 0 done or trusted, 1 rejected, 2 usage, 3 unsigned, 4 undecided, 5 credentials,\n\
+6 not found, 7 policy or configuration, 8 conflict. Every reason has a code: trustctl explain CODE";
+
+/// Flags that every command takes
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Global options")]
+pub struct Global {
+    /// Print text for people, or one JSON object
+    #[arg(long, global = true, value_enum, default_value_t = Output::Text, value_name = "FORM")]
+    pub output: Output,
+    /// Colour the text
+    #[arg(long, global = true, value_enum, default_value_t = Color::Auto, value_name = "WHEN")]
+    pub color: Color,
+    /// Print nothing but the answer
+    #[arg(long, short, global = true)]
+    pub quiet: bool,
+    /// Print what is done, with counts
+    #[arg(long, short, global = true)]
+    pub verbose: bool,
+    /// Never ask; fail and name the flag that was missing
+    #[arg(long, global = true)]
+    pub no_input: bool,
+    /// Spend at most this long on each image, as in 60s or 5m
+    #[arg(long, global = true, default_value = "60s", value_name = "AGE")]
+    pub timeout: String,
+    /// Speak plain HTTP to this registry or server (repeatable); loopback needs no flag
+    #[arg(long, global = true, value_name = "HOST[:PORT]")]
+    pub plain_http: Vec<String>,
+    /// Use the published example keys of the documentation
+    #[arg(long, global = true)]
+    pub danger_example_keys: bool,
+}
+
+/// The form of the answer
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    /// Text for people
+    Text,
+    /// One JSON object on stdout, also on failure
+    Json,
+}
+
+/// When to colour
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Color {
+    /// On a terminal, unless NO_COLOR is set
+    Auto,
+    /// Always
+    Always,
+    /// Never
+    Never,
+}
+
+/// The commands
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Judge images by a policy, keys or pinned roots
+    Verify(VerifyArgs),
+    /// Sign an image, named by its digest, and verify what was published
+    Sign(SignArgs),
+    /// Withdraw an image, and prove that it is withdrawn
+    Revoke(RevokeArgs),
+    /// Show every piece of evidence about an image, marked proven, claimed or broken
+    Inspect(InspectArgs),
+    /// Generate, list, show, import, export and delete signing keys
+    #[command(subcommand)]
+    Key(KeyCommand),
+    /// Write, check, explain and test policies
+    #[command(subcommand)]
+    Policy(PolicyCommand),
+    /// Explain a reason code such as TC0204
+    Explain(ExplainArgs),
+    /// Watch an image being refused, signed, accepted, attacked and revoked, on this machine alone
+    Demo(DemoArgs),
+    /// Print completions for a shell
+    Completions(CompletionsArgs),
+    /// Print the manual page, or write all pages to a folder
+    Man(ManArgs),
+}
+
+/// Explain a reason code
+#[derive(Args, Debug)]
+#[command(after_help = "Example:\n  trustctl explain TC0204")]
+pub struct ExplainArgs {
+    /// A code such as TC0204, or its name; all codes when none is given
+    #[arg(value_name = "CODE")]
+    pub code: Option<String>,
+}
+
+/// Run the demo
+#[derive(Args, Debug)]
+#[command(after_help = "Example:\n  trustctl demo")]
+pub struct DemoArgs {
+    /// Leave the throw-away registry and Notary server running, and print commands to play with
+    #[arg(long)]
+    pub keep: bool,
+}
+
+/// Print completions
+#[derive(Args, Debug)]
+#[command(after_help = "Example:\n  trustctl completions bash")]
+pub struct CompletionsArgs {
+    /// The shell
+    #[arg(value_enum)]
+    pub shell: clap_complete::Shell,
+}
+
+/// Print the manual
+#[derive(Args, Debug)]
+#[command(after_help = "Example:\n  trustctl man")]
+pub struct ManArgs {
+    /// Write one page a command into this folder
+    #[arg(long, value_name = "DIR")]
+    pub to: Option<std::path::PathBuf>,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_tree_is_consistent() {
+        super::Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn help_texts_are_imperative_lines_without_a_full_stop() {
+        fn check(command: &clap::Command) {
+            for argument in command.get_arguments() {
+                let help = argument.get_help().map(ToString::to_string).unwrap_or_default();
+                assert!(!help.is_empty() && !help.ends_with('.'), "{} {}: {help:?}", command.get_name(), argument.get_id());
+            }
+            for sub in command.get_subcommands() {
+                let about = sub.get_about().map(ToString::to_string).unwrap_or_default();
+                assert!(!about.is_empty() && !about.ends_with('.'), "{}: {about:?}", sub.get_name());
+                let examples = sub.get_after_help().is_some() || sub.has_subcommands();
+                assert!(examples || sub.get_name() == "help", "{} has no example", sub.get_name());
+                check(sub);
+            }
+        }
+        check(&super::Cli::command());
+    }
+}

@@ -1,0 +1,177 @@
+//! Flags of `sign`, `revoke` and `inspect`.
+
+use clap::{ArgAction, Args, ValueEnum};
+
+use super::verify::TrustArgs;
+
+/// Sign images
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:\n  \
+    trustctl sign registry.example/shop/cart@sha256:… --key cosign.key --tag 1.4\n  \
+    trustctl sign registry.example/shop/cart:1.4 --resolve-tag --scheme dct --scheme cosign --key cosign.key")]
+pub struct SignArgs {
+    /// The images, by digest; by tag only with --resolve-tag
+    #[arg(value_name = "IMAGE@DIGEST", required = true)]
+    pub images: Vec<String>,
+    /// Resolve the tag once, print the digest, and sign that
+    #[arg(long)]
+    pub resolve_tag: bool,
+    /// The tag to name in the signature; DCT signs a tag always
+    #[arg(long, value_name = "TAG")]
+    pub tag: Option<String>,
+    /// Sign the index and every platform image it names (Cosign)
+    #[arg(long, default_value_t = true, action = ArgAction::Set, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
+    pub recursive: bool,
+    /// Sign this annotation too (repeatable; Cosign)
+    #[arg(long, short, value_name = "NAME=VALUE")]
+    pub annotation: Vec<String>,
+    /// Where Cosign signatures are stored
+    #[arg(long, value_enum, default_value_t = StorageArg::Bundle, value_name = "FORM")]
+    pub storage: StorageArg,
+    /// Keys and servers.
+    #[command(flatten)]
+    pub signing: SigningArgs,
+    /// Show what would be published, and publish nothing
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+/// Where Cosign signatures are stored
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum StorageArg {
+    /// A bundle v0.3 as a referrer of the image (cosign 3)
+    Bundle,
+    /// A layer under the tag sha256-….sig (cosign 1 and 2, skopeo)
+    Legacy,
+    /// Both
+    Both,
+}
+
+/// Which scheme
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum SchemeArg {
+    /// Cosign
+    Cosign,
+    /// Docker Content Trust
+    Dct,
+}
+
+/// Keys and servers
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Keys and servers")]
+pub struct SigningArgs {
+    /// Sign with this scheme (repeatable); cosign when a key is given and nothing is said
+    #[arg(long, value_enum, value_name = "SCHEME")]
+    pub scheme: Vec<SchemeArg>,
+    /// The Cosign key: a file, the name of a stored key, its fingerprint, or env:NAME
+    #[arg(long, value_name = "KEY")]
+    pub key: Option<String>,
+    /// Where the key's passphrase is: a file, env:NAME or keyring:NAME; else the usual variables, else a prompt
+    #[arg(long, value_name = "SOURCE")]
+    pub passphrase: Option<String>,
+    /// Put Cosign's artifacts into this repository instead of the image's
+    #[arg(long, env = "COSIGN_REPOSITORY", value_name = "REPOSITORY")]
+    pub signature_repository: Option<String>,
+    /// Flags of Docker Content Trust.
+    #[command(flatten)]
+    pub dct: DctArgs,
+}
+
+/// Flags of Docker Content Trust
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Docker Content Trust")]
+pub struct DctArgs {
+    /// The Notary server of every registry
+    #[arg(long, env = "DOCKER_CONTENT_TRUST_SERVER", value_name = "URL")]
+    pub dct_server: Option<String>,
+    /// The trust directory with keys; ~/.docker/trust when nothing is said
+    #[arg(long, value_name = "DIR")]
+    pub trust_dir: Option<std::path::PathBuf>,
+    /// The pinned root key id of the collection (repeatable)
+    #[arg(long, value_name = "KEYID")]
+    pub dct_root: Vec<String>,
+    /// Sign as this signer: the delegation targets/NAME
+    #[arg(long, value_name = "NAME")]
+    pub signer: Option<String>,
+    /// Change just this role (repeatable); Docker's rule picks when nothing is said
+    #[arg(long, value_name = "ROLE")]
+    pub role: Vec<String>,
+}
+
+/// Withdraw an image
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:\n  \
+    trustctl revoke registry.example/shop/cart@sha256:… --key cosign.key --reason compromised --message 'CVE-2026-1234'\n  \
+    trustctl revoke registry.example/shop/cart:1.4 --scheme dct --reason superseded --message 'use 1.5'")]
+pub struct RevokeArgs {
+    /// The image: by digest for Cosign, by tag for DCT
+    #[arg(value_name = "IMAGE[@DIGEST]")]
+    pub image: String,
+    /// Why it is withdrawn
+    #[arg(long, value_enum, value_name = "REASON")]
+    pub reason: RevokeReason,
+    /// Words for those who are refused
+    #[arg(long, value_name = "TEXT")]
+    pub message: String,
+    /// Resolve the tag once, print the digest, and revoke that
+    #[arg(long)]
+    pub resolve_tag: bool,
+    /// Revoke the platform images of an index too (Cosign)
+    #[arg(long, default_value_t = true, action = ArgAction::Set, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
+    pub recursive: bool,
+    /// Leave this signer's own signatures in place, and only add the revocation (Cosign)
+    #[arg(long)]
+    pub keep_signatures: bool,
+    /// Keys and servers.
+    #[command(flatten)]
+    pub signing: SigningArgs,
+    /// Do not ask
+    #[arg(long, short)]
+    pub yes: bool,
+    /// Show what would be changed, and change nothing
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+/// Why an image is withdrawn
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum RevokeReason {
+    /// Its content or its signing key is in the wrong hands
+    Compromised,
+    /// It was signed by mistake
+    Mistake,
+    /// Something newer replaces it
+    Superseded,
+}
+
+impl RevokeReason {
+    /// The word in the signed statement.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Compromised => "compromised",
+            Self::Mistake => "mistake",
+            Self::Superseded => "superseded",
+        }
+    }
+}
+
+/// Show the evidence about an image
+#[derive(Args, Debug)]
+#[command(
+    after_help = "Examples:\n  trustctl inspect registry.example/shop/cart:1.4\n  trustctl inspect --docker-json docker.io/me/app"
+)]
+pub struct InspectArgs {
+    /// The image, or for --docker-json a repository
+    #[arg(value_name = "IMAGE")]
+    pub image: String,
+    /// Whom to trust; without, nothing is marked proven but what DCT pins prove.
+    #[command(flatten)]
+    pub trust: TrustArgs,
+    /// Print what docker trust inspect prints
+    #[arg(long)]
+    pub docker_json: bool,
+    /// Read an OCI image layout folder instead of a registry
+    #[arg(long, value_name = "DIR")]
+    pub oci_layout: Option<std::path::PathBuf>,
+}

@@ -1,0 +1,71 @@
+//! Flags of `verify`, and the flags that say whom to trust.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+/// Judge images
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:\n  \
+    trustctl verify registry.example/shop/cart:1.4 --policy policy.toml\n  \
+    trustctl verify registry.example/shop/cart:1.4 --key cosign.pub\n  \
+    trustctl verify docker.io/me/app:1.0 --dct-root 77d38dd19065ba20dbd1f5bbd01fac526ab3eddfeb88f58f38954bb4c368a732")]
+pub struct VerifyArgs {
+    /// The images, by tag or digest
+    #[arg(value_name = "IMAGE", required_unless_present_any = ["oci_layout", "evidence"])]
+    pub images: Vec<String>,
+    /// Whom to trust.
+    #[command(flatten)]
+    pub trust: TrustArgs,
+    /// Judge as of this time instead of now, as in 2026-12-01T12:00:00Z
+    #[arg(long, value_name = "TIME")]
+    pub at: Option<String>,
+    /// Make no request: judge by evidence, layout or what is cached
+    #[arg(long)]
+    pub offline: bool,
+    /// Save everything that was fetched to this file
+    #[arg(long, value_name = "FILE", conflicts_with = "evidence")]
+    pub save_evidence: Option<PathBuf>,
+    /// Judge evidence that was saved earlier; implies --offline
+    #[arg(long, value_name = "FILE", conflicts_with = "images")]
+    pub evidence: Option<PathBuf>,
+    /// Judge an image in an OCI image layout folder; IMAGE then names the repository it stands for
+    #[arg(long, value_name = "DIR", conflicts_with = "evidence")]
+    pub oci_layout: Option<PathBuf>,
+    /// Neither read nor store what was seen before (rollback state)
+    #[arg(long)]
+    pub danger_no_memory: bool,
+}
+
+/// Whom to trust
+#[derive(Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Whom to trust")]
+pub struct TrustArgs {
+    /// Judge by this policy file
+    #[arg(long, env = "TRUSTCTL_POLICY", hide_env_values = true, value_name = "FILE", conflicts_with_all = ["key", "identity", "dct_root"])]
+    pub policy: Option<PathBuf>,
+    /// Trust signatures by this public key, a PEM file or env:NAME (repeatable)
+    #[arg(long, value_name = "KEY")]
+    pub key: Vec<String>,
+    /// Demand this signed annotation (repeatable)
+    #[arg(long, short, value_name = "NAME=VALUE", requires = "key")]
+    pub annotation: Vec<String>,
+    /// Trust signatures by this identity, * for any characters
+    #[arg(long, value_name = "IDENTITY", requires = "issuer")]
+    pub identity: Option<String>,
+    /// The OIDC issuer that vouches for the identity
+    #[arg(long, value_name = "URL", requires = "identity")]
+    pub issuer: Option<String>,
+    /// Trust the Notary collection with this root key id (repeatable)
+    #[arg(long, value_name = "KEYID")]
+    pub dct_root: Vec<String>,
+    /// Trust Notary collections by whatever root is seen first
+    #[arg(long)]
+    pub danger_trust_on_first_use: bool,
+    /// The Notary server of every registry
+    #[arg(long, env = "DOCKER_CONTENT_TRUST_SERVER", value_name = "URL")]
+    pub dct_server: Option<String>,
+    /// Look for Cosign's artifacts in this repository instead of the image's
+    #[arg(long, env = "COSIGN_REPOSITORY", value_name = "REPOSITORY")]
+    pub signature_repository: Option<String>,
+}

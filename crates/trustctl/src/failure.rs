@@ -1,0 +1,40 @@
+//! How a run fails: one reason, and the exit code that follows from it.
+
+use trustctl_core::reason::{Code, Reason};
+
+use crate::exit::Exit;
+
+/// A run that could not do what was asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// How the process exits.
+    pub exit: Exit,
+    /// Why.
+    pub reason: Reason,
+}
+
+impl Failure {
+    /// A failure with the exit code its reason stands for.
+    #[must_use]
+    pub fn new(reason: Reason) -> Self {
+        Self { exit: Exit::of_code(reason.code), reason }
+    }
+
+    /// A failure of the command line.
+    #[must_use]
+    pub fn usage(code: Code, message: impl AsRef<str>) -> Self {
+        Self { exit: Exit::Usage, reason: Reason::new(code, message) }
+    }
+
+    /// A local file that could not be read or written.
+    #[must_use]
+    pub fn file(path: &std::path::Path, error: &std::io::Error) -> Self {
+        Self::new(Reason::new(Code::LocalFile, format!("{}: {error}", path.display())))
+    }
+}
+
+impl From<Reason> for Failure {
+    fn from(reason: Reason) -> Self {
+        Self::new(reason)
+    }
+}

@@ -1,0 +1,319 @@
+//! `trustctl inspect`: every piece of evidence about an image, marked proven, claimed or broken. It never says "trusted".
+
+use serde_json::{Value, json};
+use trustctl_core::claim::{Claimed, SchemeName};
+use trustctl_core::evidence::Evidence;
+use trustctl_core::memory::Memory;
+use trustctl_core::policy::Policy;
+use trustctl_core::reason::{Code, Reason};
+use trustctl_core::reference::{Reference, Repository};
+use trustctl_core::report::ReasonReport;
+use trustctl_core::scheme::{Anchors, Context, DctAnchor, Scheme as _};
+use trustctl_core::subject::Subject;
+use trustctl_core::time::Timestamp;
+use trustctl_dct::collection::{Collection, RoleFile, SigningRole};
+use trustctl_dct::reading::{Reading, read};
+use trustctl_remote::gather::{Limits, Source, Supply, collect};
+use trustctl_remote::layout::Layout;
+use trustctl_sigstore::artifact::{Artifact, State};
+use trustctl_sigstore::scheme::Cosign;
+
+use super::{Session, trust};
+use crate::cli::{InspectArgs, TrustArgs};
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::render;
+use crate::ui::Paint;
+
+/// Shows what there is.
+///
+/// # Errors
+/// A [`Failure`] when the image or the trust data cannot be read at all.
+pub(super) async fn run(session: &Session, args: &InspectArgs) -> Result<Exit, Failure> {
+    let view = View { session, trust: &args.trust, anchors: anchors(session, &args.trust)?, now: session.now(None)? };
+    if args.docker_json {
+        return view.docker_json(&super::parse_image(&args.image)?).await;
+    }
+    let reference = super::parse_image(&args.image)?;
+    if let Some(folder) = &args.oci_layout {
+        let layout = Layout::open(folder)?;
+        let subject = layout.resolve(&reference)?;
+        return view.show(&subject, (Evidence::new(), &layout)).await;
+    }
+    let world = session.world(args.trust.dct_server.as_deref())?;
+    let resolving = world.resolve(&reference, session.deadline()?);
+    let (subject, evidence) = session.ui.progress(&format!("resolving {reference}"), resolving).await?;
+    let source = world.until(session.deadline()?);
+    view.show(&subject, (evidence, &source)).await
+}
+
+/// The anchors that the flags or the policy in force give; none is fine here: then nothing of Cosign's is proven, and a
+/// collection's root is shown as not pinned.
+fn anchors(session: &Session, trust: &TrustArgs) -> Result<Anchors, Failure> {
+    let named = trust.policy.is_some() || !trust.key.is_empty() || !trust.dct_root.is_empty() || trust.identity.is_some();
+    let policy: Option<Policy> = match (named, session.environment.default_policy()) {
+        (false, None) => None,
+        _ => Some(session.policy_of(trust)?),
+    };
+    let mut anchors = Anchors::default();
+    for rule in policy.iter().flat_map(|policy| &policy.rules) {
+        let of_rule = policy.as_ref().map(|policy| policy.anchors(rule)).unwrap_or_default();
+        anchors.keys.extend(of_rule.keys);
+        anchors.dct.extend(of_rule.dct);
+    }
+    Ok(anchors)
+}
+
+struct View<'a> {
+    session: &'a Session,
+    trust: &'a TrustArgs,
+    anchors: Anchors,
+    now: Timestamp,
+}
+
+impl View<'_> {
+    fn cosign(&self) -> Result<Cosign, Failure> {
+        let signature_repository = trust::repository("--signature-repository", self.trust.signature_repository.as_deref())?;
+        Ok(Cosign { signature_repository, read_attestations: true })
+    }
+
+    /// The anchors as given, with first use allowed where no collection is pinned: this shows, and decides nothing.
+    fn open_anchors(&self) -> Anchors {
+        let mut anchors = self.anchors.clone();
+        if anchors.dct.is_empty() {
+            let (roots, authorities) = (Vec::new(), Vec::new());
+            anchors.dct.push(DctAnchor { signer: "inspect".to_owned(), roots, authorities, tofu: true });
+        }
+        anchors
+    }
+
+    async fn show(&self, subject: &Subject, (evidence, source): (Evidence, &dyn Source)) -> Result<Exit, Failure> {
+        let (cosign, anchors, memory) = (self.cosign()?, self.open_anchors(), Memory::new());
+        let context = Context { anchors: &anchors, memory: &memory, now: self.now };
+        let wants = |have: &Evidence| {
+            let mut all = cosign.wants(subject, have, &context);
+            all.extend(read(&subject.repository, have, &context).wants);
+            all
+        };
+        let deadline = self.session.deadline()?;
+        let gathering = collect(&wants, evidence, Supply { source, limits: Limits::default(), deadline });
+        let evidence = self.session.ui.progress("gathering evidence", gathering).await;
+        let artifacts = cosign.artifacts(subject, &evidence, &context);
+        let findings = cosign.examine(subject, &evidence, &context);
+        let reading = read(&subject.repository, &evidence, &context);
+        let missing: Vec<Reason> =
+            findings.missing.iter().chain(&reading.missing).map(|missing| missing.reason.clone()).collect();
+        let shown = Shown { subject, artifacts, reading, missing, pinned: !self.anchors.dct.is_empty() };
+        if self.session.ui.json() {
+            self.json(&shown)
+        } else {
+            self.text(&shown)
+        }
+        Ok(Exit::Done)
+    }
+
+    fn text(&self, shown: &Shown<'_>) {
+        let ui = &self.session.ui;
+        let subject = shown.subject;
+        ui.say(format!("{}@{}", subject.repository, subject.digest));
+        ui.say(format!("  {}, {} bytes", subject.media_type, subject.size));
+        for child in &subject.children {
+            ui.say(format!("  {}: {}", child.platform.as_deref().unwrap_or("unnamed platform"), child.digest));
+        }
+        ui.say(format!("cosign: {} artifact(s)", shown.artifacts.len()));
+        for artifact in &shown.artifacts {
+            let (paint, state, words) = match &artifact.state {
+                State::Proven(claim) => (Paint::Green, "proven ", render::describe(claim)),
+                State::Broken(reason) => (Paint::Red, "broken ", reason.to_string()),
+                State::Claimed(reason) => (Paint::Yellow, "claimed", reason.to_string()),
+                _ => (Paint::Yellow, "claimed", "an attestation by its own word; not read".to_owned()),
+            };
+            let what = artifact.predicate_type.as_ref().map_or("signature", |kind| kind.peek().as_str());
+            let what = trustctl_core::reason::clean(what);
+            ui.say(format!("  {}  {}, {what}: {words}", ui.paint(paint, state), artifact.form.words()));
+            ui.say(format!("           at {}", artifact.source.at));
+            for entry in artifact.log_entries.iter().map(Claimed::peek) {
+                ui.say(format!("           claims log entry {} of log {} (not judged)", entry.index, entry.log_id));
+            }
+        }
+        self.text_of_collection(shown);
+        for reason in &shown.missing {
+            ui.say(format!("{}: {reason}", ui.paint(Paint::Yellow, "could not be read")));
+        }
+    }
+
+    fn text_of_collection(&self, shown: &Shown<'_>) {
+        let ui = &self.session.ui;
+        let Some(collection) = &shown.reading.collection else {
+            ui.say("dct: no trust data");
+            return self.text_of_problems(&shown.reading);
+        };
+        let state = shown.state();
+        ui.say(format!("dct: {}", ui.paint(if state == "proven" { Paint::Green } else { Paint::Yellow }, state)));
+        for id in collection.root_keys() {
+            let pinned = if shown.pinned && !collection.anchored_by.is_empty() {
+                "pinned, or reached from a pinned one"
+            } else {
+                "not pinned"
+            };
+            ui.say(format!("  root key {} ({pinned}), version {}", id.as_str(), collection.root.document.version));
+        }
+        ui.say(format!("  fresh until {}", collection.timestamp.document.expires.time().date()));
+        for role in &collection.roles {
+            let files = match &role.file {
+                RoleFile::Broken(reason) => ui.paint(Paint::Red, &format!("broken: {reason}")),
+                RoleFile::Good(signed) => format!("version {}, {} tag(s)", signed.document.version, role.images().count()),
+                RoleFile::Unpublished => "nothing published".to_owned(),
+                _ => "not read".to_owned(),
+            };
+            ui.say(format!("  {}: {files}", role.name));
+            for (tag, digest) in role.images() {
+                let here = if digest == shown.subject.digest { "  <- this image" } else { "" };
+                ui.say(format!("    {} {digest}{here}", trustctl_core::reason::clean(tag)));
+            }
+        }
+        self.text_of_problems(&shown.reading);
+    }
+
+    fn text_of_problems(&self, reading: &Reading) {
+        for problem in reading.problems.iter().filter(|problem| problem.reason.code != Code::DctNoData) {
+            self.session.ui.say(format!("  {}: {}", self.session.ui.paint(Paint::Red, "broken"), problem.reason));
+        }
+    }
+
+    fn json(&self, shown: &Shown<'_>) {
+        let artifacts: Vec<Value> = shown.artifacts.iter().map(artifact_json).collect();
+        let problems: Vec<ReasonReport> =
+            shown.reading.problems.iter().map(|problem| ReasonReport::new(&problem.reason)).collect();
+        let missing: Vec<ReasonReport> = shown.missing.iter().map(ReasonReport::new).collect();
+        let report = json!({
+            "schema": "trustctl/inspect/v1",
+            "exit": 0,
+            "image": shown.subject.repository.to_string(),
+            "digest": shown.subject.digest,
+            "mediaType": shown.subject.media_type,
+            "size": shown.subject.size,
+            "children": shown.subject.children,
+            "cosign": { "artifacts": artifacts },
+            "dct": {
+                "state": shown.reading.collection.as_ref().map(|_| shown.state()),
+                "collection": shown.reading.collection.as_ref().map(collection_json),
+                "problems": problems,
+            },
+            "missing": missing,
+        });
+        self.session.ui.say(report.to_string());
+    }
+
+    /// The shape that `docker trust inspect` prints, for one repository or one tag of it.
+    async fn docker_json(&self, reference: &Reference) -> Result<Exit, Failure> {
+        let collection = self.collection(&reference.repository).await?;
+        if self.anchors.dct.is_empty() {
+            let words = format!("the root of {} is not pinned", reference.repository);
+            render::warning(&self.session.ui, &Reason::new(Code::DctFirstUse, words));
+        }
+        let wanted = reference.tag.as_ref().map(ToString::to_string);
+        let tags: Vec<Value> = collection
+            .signed_tags()
+            .into_iter()
+            .filter(|signed| wanted.as_ref().is_none_or(|tag| *tag == signed.tag))
+            .map(|signed| {
+                let signers = if signed.signers.is_empty() { vec!["Repo Admin".to_owned()] } else { signed.signers };
+                json!({ "SignedTag": signed.tag, "Digest": signed.digest.hex(), "Signers": signers })
+            })
+            .collect();
+        let ids = |keys: &[trustctl_dct::key::KeyId]| keys.iter().map(|id| json!({ "ID": id.as_str() })).collect::<Vec<_>>();
+        let signers: Vec<Value> =
+            collection.signers().into_iter().map(|(name, keys)| json!({ "Name": name, "Keys": ids(keys) })).collect();
+        let administrative = json!([
+            { "Name": "Root", "Keys": ids(collection.root_keys()) },
+            { "Name": "Repository", "Keys": ids(collection.repository_keys()) },
+        ]);
+        let name = reference.to_string();
+        let report = json!([{ "Name": name, "SignedTags": tags, "Signers": signers, "AdministrativeKeys": administrative }]);
+        self.session.ui.say(serde_json::to_string_pretty(&report).unwrap_or_default());
+        Ok(Exit::Done)
+    }
+
+    async fn collection(&self, gun: &Repository) -> Result<Collection, Failure> {
+        let world = self.session.world(self.trust.dct_server.as_deref())?;
+        let (anchors, name) = (self.open_anchors(), gun.to_string());
+        let memory = match self.session.environment.state.as_ref().map(trustctl_remote::state::Store::new) {
+            Some(store) if !self.anchors.dct.is_empty() => store.load([(SchemeName::Dct, name.as_str())])?,
+            _ => Memory::new(),
+        };
+        let context = Context { anchors: &anchors, memory: &memory, now: self.now };
+        let deadline = self.session.deadline()?;
+        let source = world.until(deadline);
+        let wants = |have: &Evidence| read(gun, have, &context).wants;
+        let evidence = collect(&wants, Evidence::new(), Supply { source: &source, limits: Limits::default(), deadline }).await;
+        let reading = read(gun, &evidence, &context);
+        match (reading.collection, reading.sound) {
+            (Some(collection), true) => Ok(collection),
+            _ => {
+                let problem = reading.problems.into_iter().map(|problem| problem.reason);
+                let mut reasons = problem.chain(reading.missing.into_iter().map(|missing| missing.reason));
+                let reason = reasons.next().unwrap_or_else(|| Reason::new(Code::DctNoData, format!("{gun} has no trust data")));
+                Err(Failure::new(reason))
+            }
+        }
+    }
+}
+
+/// Everything that is shown about one image.
+struct Shown<'a> {
+    subject: &'a Subject,
+    artifacts: Vec<Artifact>,
+    reading: Reading,
+    missing: Vec<Reason>,
+    pinned: bool,
+}
+
+impl Shown<'_> {
+    /// How far the collection is to be believed.
+    fn state(&self) -> &'static str {
+        match (self.reading.sound, self.pinned) {
+            (true, true) => "proven",
+            (true, false) => "claimed",
+            (false, _) => "broken",
+        }
+    }
+}
+
+fn artifact_json(artifact: &Artifact) -> Value {
+    let (state, claim, reason) = match &artifact.state {
+        State::Proven(claim) => ("proven", Some(claim), None),
+        State::Broken(reason) => ("broken", None, Some(ReasonReport::new(reason))),
+        State::Claimed(reason) => ("claimed", None, Some(ReasonReport::new(reason))),
+        _ => ("claimed", None, None),
+    };
+    json!({
+        "form": artifact.form.words(), "source": artifact.source, "state": state, "claim": claim, "reason": reason,
+        "claimed": {
+            "predicateType": artifact.predicate_type, "keyHint": artifact.hint, "certificate": artifact.has_certificate,
+            "logEntries": artifact.log_entries, "timestamps": artifact.timestamps,
+        },
+    })
+}
+
+fn collection_json(collection: &Collection) -> Value {
+    let role = |role: &SigningRole| {
+        let (version, problem) = match &role.file {
+            RoleFile::Good(signed) => (Some(signed.document.version), None),
+            RoleFile::Broken(reason) => (None, Some(ReasonReport::new(reason))),
+            _ => (None, None),
+        };
+        let tags: Vec<Value> = role.images().map(|(tag, digest)| json!({ "tag": tag, "digest": digest })).collect();
+        json!({
+            "role": role.name.as_str(), "version": version, "freshUntil": role.fresh_until, "problem": problem,
+            "keyIds": role.canonical_ids.iter().map(trustctl_dct::key::KeyId::as_str).collect::<Vec<_>>(), "tags": tags,
+        })
+    };
+    json!({
+        "gun": collection.gun.to_string(),
+        "rootVersion": collection.root.document.version,
+        "rootKeyIds": collection.root_keys().iter().map(trustctl_dct::key::KeyId::as_str).collect::<Vec<_>>(),
+        "anchoredBy": collection.anchored_by,
+        "roles": collection.roles.iter().map(role).collect::<Vec<_>>(),
+    })
+}

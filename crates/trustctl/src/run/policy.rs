@@ -1,0 +1,192 @@
+//! `trustctl policy`, and loading the policy that other commands judge by.
+
+use std::io::Write as _;
+use std::path::Path;
+
+use serde_json::json;
+use trustctl_core::policy::{self, Policy, PolicyText};
+use trustctl_core::public_key::PublicKey;
+use trustctl_core::reason::{Code, Reason};
+use trustctl_core::reference::Reference;
+use trustctl_core::time::Timestamp;
+
+use super::{Session, policy_cases};
+use crate::cli::PolicyCommand;
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::ui::{Paint, Ui};
+
+/// Largest policy or anchor file that is read, in bytes.
+const MAX_FILE: u64 = 4 * 1024 * 1024;
+
+/// Carries out a `policy` command.
+///
+/// # Errors
+/// A [`Failure`], by what is wrong.
+pub(super) fn run(session: &Session, command: &PolicyCommand) -> Result<Exit, Failure> {
+    let ui = &session.ui;
+    match command {
+        PolicyCommand::Init { file, key, dct_root, images } => {
+            init(ui, file.as_deref(), &Start { key: key.as_deref(), dct_root: dct_root.as_deref(), images: images.as_deref() })
+        }
+        PolicyCommand::Check { file } => check(session, file.as_deref()),
+        PolicyCommand::Explain { image, policy, at } => explain(session, image, policy.as_deref(), at.as_deref()),
+        PolicyCommand::Test { dir, policy } => policy_cases::run(session, dir, policy.as_deref()),
+    }
+}
+
+/// The policy at `path`, else the one in force on this machine.
+///
+/// # Errors
+/// [`Code::PolicyUnusable`] or [`Code::AnchorUnusable`] with the line; [`Code::UsageAnchor`] when there is no policy.
+pub(super) fn load(session: &Session, path: Option<&Path>) -> Result<Policy, Failure> {
+    let found = path.map(Path::to_owned).or_else(|| session.environment.default_policy());
+    let Some(path) = found else {
+        return Err(Failure::new(Reason::new(Code::UsageAnchor, "no policy was given, and there is none on this machine")));
+    };
+    let text = read_limited(&path).map_err(|error| Failure::file(&path, &error))?;
+    let name = path.display().to_string();
+    let text = String::from_utf8(text)
+        .map_err(|_| Failure::new(Reason::new(Code::PolicyUnusable, format!("{name} is not UTF-8 text"))))?;
+    let folder = path.parent().map(Path::to_owned).unwrap_or_default();
+    let load = |named: &str| read_limited(&folder.join(named)).map_err(|error| error.to_string());
+    Policy::parse(&PolicyText { name: &name, text: &text, load: &load }).map_err(|error| Failure::new(error.reason()))
+}
+
+/// The bytes of a file of at most [`MAX_FILE`] bytes.
+///
+/// # Errors
+/// The operating system's, or one that says the file is too large.
+pub(super) fn read_limited(path: &Path) -> std::io::Result<Vec<u8>> {
+    use std::io::Read as _;
+    let mut bytes = Vec::new();
+    std::fs::File::open(path)?.take(MAX_FILE + 1).read_to_end(&mut bytes)?;
+    if u64::try_from(bytes.len()).unwrap_or(u64::MAX) > MAX_FILE {
+        return Err(std::io::Error::other("the file is larger than 4 MiB"));
+    }
+    Ok(bytes)
+}
+
+fn check(session: &Session, file: Option<&Path>) -> Result<Exit, Failure> {
+    let policy = load(session, file)?;
+    let ui = &session.ui;
+    if ui.json() {
+        let report = json!({
+            "schema": "trustctl/policy-check/v1", "exit": 0, "file": policy.name,
+            "signers": policy.signers.len(), "rules": policy.rules.len(),
+        });
+        ui.say(report.to_string());
+        return Ok(Exit::Done);
+    }
+    ui.say(format!(
+        "{}: {} ({} signers, {} rules, {} denied, {} allowed)",
+        ui.paint(Paint::Green, "usable"),
+        policy.name,
+        policy.signers.len(),
+        policy.rules.len(),
+        policy.deny.len(),
+        policy.allow.len()
+    ));
+    if policy.default == policy::DefaultAction::Allow {
+        ui.note(format!(
+            "{}: default = \"allow\" lets images outside the rules through unchecked",
+            ui.paint_err(Paint::Yellow, "warning")
+        ));
+    }
+    Ok(Exit::Done)
+}
+
+fn explain(session: &Session, image: &str, file: Option<&Path>, at: Option<&str>) -> Result<Exit, Failure> {
+    let policy = load(session, file)?;
+    let reference: Reference = super::parse_image(image)?;
+    let now: Timestamp = session.now(at)?;
+    let lines = policy::explain(&policy, &reference.repository, reference.digest.as_ref(), now)?;
+    if session.ui.json() {
+        let report = json!({ "schema": "trustctl/policy-explain/v1", "exit": 0, "image": reference.to_string(), "says": lines });
+        session.ui.say(report.to_string());
+    } else {
+        session.ui.say(reference.repository.to_string());
+        for line in lines {
+            session.ui.say(format!("  {line}"));
+        }
+    }
+    Ok(Exit::Done)
+}
+
+struct Start<'a> {
+    key: Option<&'a Path>,
+    dct_root: Option<&'a str>,
+    images: Option<&'a str>,
+}
+
+fn init(ui: &Ui, file: Option<&Path>, start: &Start<'_>) -> Result<Exit, Failure> {
+    let text = template(start)?;
+    let Some(path) = file else {
+        ui.say(text.trim_end());
+        return Ok(Exit::Done);
+    };
+    let written = std::fs::OpenOptions::new().write(true).create_new(true).open(path).and_then(|mut file| {
+        file.write_all(text.as_bytes())?;
+        file.sync_all()
+    });
+    written.map_err(|error| Failure::file(path, &error))?;
+    if ui.json() {
+        ui.say(json!({ "schema": "trustctl/policy-init/v1", "exit": 0, "file": path.display().to_string() }).to_string());
+    } else {
+        ui.say(format!("wrote {}", path.display()));
+        ui.note("next: edit it, then run  trustctl policy check ".to_owned() + &path.display().to_string());
+    }
+    Ok(Exit::Done)
+}
+
+/// A policy that is usable as it stands when a signer was named, and a commented one otherwise.
+fn template(start: &Start<'_>) -> Result<String, Failure> {
+    let mut signers = Vec::new();
+    let mut text = String::from(HEAD);
+    if let Some(path) = start.key {
+        let bytes = read_limited(path).map_err(|error| Failure::file(path, &error))?;
+        let key = PublicKey::from_pem(&bytes)
+            .map_err(|error| Failure::new(Reason::new(Code::AnchorUnusable, format!("{}: {error}", path.display()))))?;
+        text.push_str(&format!("\n[signers.key]\nscheme = \"cosign\"\nkey = '''\n{}'''\n", key.to_pem()));
+        signers.push("key");
+    }
+    if let Some(root) = start.dct_root {
+        text.push_str(&format!("\n[signers.notary]\nscheme = \"dct\"\nroots = [\"{root}\"]\n"));
+        signers.push("notary");
+    }
+    if signers.is_empty() {
+        text.push_str(EXAMPLE);
+        return Ok(text);
+    }
+    let images = start.images.unwrap_or("**");
+    let names: Vec<String> = signers.iter().map(|name| format!("\"{name}\"")).collect();
+    text.push_str(&format!(
+        "\n[[rules]]\nname = \"first\"\nimages = [\"{images}\"]\nrequire = {{ any = [{}] }}\n",
+        names.join(", ")
+    ));
+    let source = PolicyText { name: "the new policy", text: &text, load: &|_| Err("no file is named".to_owned()) };
+    Policy::parse(&source).map_err(|error| Failure::new(error.reason()))?;
+    Ok(text)
+}
+
+const HEAD: &str = "# Which images may run. Read by trustctl; the reference is docs/reference/policy.md.\n\
+version = 1\n\
+default = \"deny\"        # what no rule covers is rejected\n";
+
+const EXAMPLE: &str = r#"
+# Who signs. A Cosign key (a PEM file beside this one, or the PEM text itself):
+# [signers.release-key]
+# scheme = "cosign"
+# key = "cosign.pub"
+#
+# Docker Content Trust, with the pinned root key id that `docker trust inspect` shows:
+# [signers.notary]
+# scheme = "dct"
+# roots = ["<64 hexadecimal digits>"]
+#
+# Which images they must sign. The most specific rule decides alone.
+# [[rules]]
+# name = "shop"
+# images = ["registry.example/shop/**"]
+# require = { any = ["release-key", "notary"] }
+"#;

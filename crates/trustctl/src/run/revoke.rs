@@ -1,0 +1,215 @@
+//! `trustctl revoke`: withdraw an image with one scheme or both, prove that it is withdrawn, and say what cannot be undone.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+use trustctl_core::claim::Statement;
+use trustctl_core::evidence::Evidence;
+use trustctl_core::memory::Memory;
+use trustctl_core::publish::Edit;
+use trustctl_core::reason::{Code, Reason};
+use trustctl_core::scheme::{Anchors, Context, KeyAnchor, Scheme as _};
+use trustctl_core::signer::Signer as _;
+use trustctl_core::subject::Subject;
+use trustctl_dct::collection::Collection;
+use trustctl_dct::edit::{Change, MissingKey};
+use trustctl_dct::role::RoleName;
+use trustctl_keys::private_key::PrivateKey;
+use trustctl_remote::gather::{Limits, Supply, gather};
+use trustctl_sigstore::make::{AddRevocation, RemoveSignatures, Revoking};
+use trustctl_sigstore::revocation::Cause;
+use trustctl_sigstore::scheme::Cosign;
+
+use super::dct::{Intention, Known, Publication};
+use super::sign::{Image, Work, cosign_key, manifests, publish, resolve, role_names, say, schemes_of};
+use super::{Session, trust};
+use crate::cli::{RevokeArgs, RevokeReason, SchemeArg};
+use crate::exit::Exit;
+use crate::failure::Failure;
+
+/// Withdraws the image.
+///
+/// # Errors
+/// A [`Failure`]; [`Code::DctStillSigned`] and [`Code::DctKeyNeeded`] when the tag could not be withdrawn everywhere.
+pub(super) async fn run(session: &Session, args: &RevokeArgs) -> Result<Exit, Failure> {
+    let asked = schemes_of(&args.signing)?;
+    if !args.yes && !args.dry_run {
+        let question = format!("Withdraw {} ({})? Verifiers will refuse it from now on.", args.image, args.reason.word());
+        if !session.ui.confirm(&question, "--yes")? {
+            session.ui.note("nothing was changed");
+            return Ok(Exit::Interrupted);
+        }
+    }
+    let key = cosign_key(session, &args.signing, &asked)?;
+    let world = session.world(args.signing.dct.dct_server.as_deref())?;
+    let mut reports = Vec::new();
+    if let Some(key) = &key {
+        let image = Image { text: &args.image, resolve_tag: args.resolve_tag, tag: None };
+        let subject = resolve(session, &world, &image).await?;
+        let work = Work { session, world: &world, subject: &subject, now: session.now(None)? };
+        reports.push(cosign(&work, args, key).await?);
+    }
+    if asked.contains(&SchemeArg::Dct) {
+        reports.push(dct(session, &world, args).await?);
+    }
+    if session.ui.json() {
+        session.ui.say(json!({ "schema": "trustctl/revoke/v1", "exit": 0, "results": reports }).to_string());
+    }
+    Ok(Exit::Done)
+}
+
+/// What no revocation of a Cosign signature can undo.
+const CANNOT_UNDO: [&str; 3] = [
+    "copies of the image and its signatures in other registries and mirrors: revoke there too, or deny the digest in the policy",
+    "a registry that withholds the statement from a verifier that has never seen it",
+    "verifiers that do not know revocation statements, such as cosign: for them only the removed signatures count",
+];
+
+async fn cosign(work: &Work<'_>, args: &RevokeArgs, key: &PrivateKey) -> Result<Value, Failure> {
+    let place = trust::repository("--signature-repository", args.signing.signature_repository.as_deref())?;
+    let cause = match args.reason {
+        RevokeReason::Compromised => Cause::Compromised,
+        RevokeReason::Mistake => Cause::Mistake,
+        RevokeReason::Superseded => Cause::Superseded,
+    };
+    let manifests = manifests(work.subject, args.recursive);
+    let mut statements: Vec<Box<dyn Edit>> = Vec::new();
+    let mut removals: Vec<Box<dyn Edit>> = Vec::new();
+    for manifest in &manifests {
+        let revoking = Revoking {
+            image: manifest.clone(),
+            repository: Some(work.subject.repository.clone()),
+            cause,
+            message: args.message.clone(),
+            signature_repository: place.clone(),
+            issued: work.now,
+        };
+        statements.push(Box::new(AddRevocation::make(&revoking, key).map_err(|error| Failure::new(error.reason()))?));
+        let public = key.public_key().clone();
+        removals.push(Box::new(RemoveSignatures::new(&manifest.repository, manifest.digest, place.as_ref(), public)));
+    }
+    let mut left = Vec::new();
+    if !args.dry_run {
+        // The statement first: it counts whether or not anything can be removed.
+        publish(work, &statements).await?;
+        for manifest in &manifests {
+            prove(work, manifest, key, place.clone()).await?;
+        }
+        if !args.keep_signatures
+            && let Err(failure) = publish(work, &removals).await
+        {
+            // Tidying up may fail; the image is revoked all the same.
+            crate::render::warning(&work.session.ui, &failure.reason);
+            left.push(failure.reason.message);
+        }
+    }
+    let done = if args.dry_run { "would revoke" } else { "revoked" };
+    say(work, done, &format!("cosign key {}, {} manifest(s)", key.public_key().fingerprint(), manifests.len()));
+    if !work.session.ui.json() {
+        work.session.ui.note("  this does not undo:");
+        for limit in CANNOT_UNDO {
+            work.session.ui.note(format!("  - {limit}"));
+        }
+    }
+    let digests: Vec<String> = manifests.iter().map(|manifest| manifest.digest.to_string()).collect();
+    Ok(json!({
+        "image": work.subject.repository.to_string(), "digest": work.subject.digest, "scheme": "cosign", "done": done,
+        "key": key.public_key().fingerprint(), "digests": digests, "notRemoved": left, "cannotUndo": CANNOT_UNDO,
+    }))
+}
+
+/// Finds the statement again through a client that knows nothing of this run.
+async fn prove(
+    work: &Work<'_>,
+    manifest: &Subject,
+    key: &PrivateKey,
+    place: Option<trustctl_core::reference::Repository>,
+) -> Result<(), Failure> {
+    let scheme = Cosign { signature_repository: place, ..Cosign::default() };
+    let anchors = Anchors {
+        keys: vec![KeyAnchor { signer: "the revoker".to_owned(), key: key.public_key().clone() }],
+        ..Anchors::default()
+    };
+    let memory = Memory::new();
+    let context = Context { anchors: &anchors, memory: &memory, now: work.now };
+    let fresh = work.world.fresh();
+    let deadline = work.session.deadline()?;
+    let source = fresh.until(deadline);
+    let supply = Supply { source: &source, limits: Limits::default(), deadline };
+    let evidence = gather(&[&scheme], manifest, &context, (Evidence::new(), supply)).await;
+    let findings = scheme.examine(manifest, &evidence, &context);
+    if findings.claims.iter().any(|claim| matches!(claim.statement, Statement::Revocation { .. })) {
+        return Ok(());
+    }
+    let words = format!("the revocation of {} was published and is not found when looked for again", manifest.digest);
+    Err(Failure::new(Reason::new(Code::PublishNotVisible, words)))
+}
+
+/// Revoking a tag with Docker Content Trust.
+struct RevokingTag {
+    tag: String,
+    roles: Vec<RoleName>,
+}
+
+impl Intention for RevokingTag {
+    fn changes(&self, _: Option<&Collection>) -> Result<Vec<Change>, Failure> {
+        Ok(vec![Change::RevokeTag { name: self.tag.clone(), digest: None, missing: MissingKey::LeaveOut }])
+    }
+
+    fn roles(&self, collection: &Collection) -> BTreeSet<RoleName> {
+        let chosen = |name: &RoleName| self.roles.is_empty() || self.roles.contains(name);
+        collection
+            .roles
+            .iter()
+            .filter(|role| role.target(&self.tag).is_some() && chosen(&role.name))
+            .map(|role| role.name.clone())
+            .collect()
+    }
+}
+
+/// Takes the tag out of every role that holds it, and reads the server again to prove it.
+async fn dct(session: &Session, world: &super::network::World, args: &RevokeArgs) -> Result<Value, Failure> {
+    let reference = super::parse_image(&args.image)?;
+    let Some(tag) = &reference.tag else {
+        return Err(Failure::usage(Code::TagNotAllowed, "Docker Content Trust revokes a tag: name it, as in IMAGE:TAG"));
+    };
+    let publication =
+        Publication { session, world, args: &args.signing.dct, gun: reference.repository.clone(), now: session.now(None)? };
+    let intention = RevokingTag { tag: tag.to_string(), roles: role_names(&args.signing.dct.role)? };
+    let before = match publication.read(world).await? {
+        Known::Collection(collection) => intention.roles(&collection),
+        Known::Virgin => {
+            let words = format!("{} has no trust data, so there is nothing to revoke", reference.repository);
+            return Err(Failure::new(Reason::new(Code::DctNoData, words)));
+        }
+    };
+    let names: Vec<String> = before.iter().map(ToString::to_string).collect();
+    if before.is_empty() {
+        let words = format!("no role of {} signs {tag}", reference.repository);
+        return Err(Failure { exit: Exit::NotFound, reason: Reason::new(Code::DctTagNotSigned, words) });
+    }
+    let done = if args.dry_run { "would revoke" } else { "revoked" };
+    if !args.dry_run {
+        let upload = publication.publish(&intention).await?;
+        let after = publication.read_back().await?;
+        still_signed(&intention, &after, upload.left())?;
+    }
+    if !session.ui.json() {
+        session.ui.say(format!("{}: {}:{tag}", session.ui.paint(crate::ui::Paint::Green, done), reference.repository));
+        session.ui.note(format!("  from: {}", names.join(", ")));
+    }
+    Ok(json!({ "image": reference.repository.to_string(), "tag": tag, "scheme": "dct", "done": done, "roles": names }))
+}
+
+/// The official client reports success here and leaves the tag signed; this one says where it still is.
+fn still_signed(intention: &RevokingTag, after: &Collection, left: &[Reason]) -> Result<(), Failure> {
+    let holding: Vec<String> = intention.roles(after).iter().map(ToString::to_string).collect();
+    if holding.is_empty() {
+        return Ok(());
+    }
+    if let Some(reason) = left.first() {
+        return Err(Failure::new(reason.clone()));
+    }
+    let words = format!("{} is still signed by {}", intention.tag, holding.join(", "));
+    Err(Failure::new(Reason::new(Code::DctStillSigned, words)))
+}

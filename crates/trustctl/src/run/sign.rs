@@ -1,0 +1,355 @@
+//! `trustctl sign`: sign a digest with one scheme or both, publish, and verify what was published through a fresh client.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Value, json};
+use trustctl_core::assess::Assessor;
+use trustctl_core::memory::Memory;
+use trustctl_core::policy::{CosignDemands, Policy, SignerRule};
+use trustctl_core::publish::Edit;
+use trustctl_core::reason::{Code, Reason, Step};
+use trustctl_core::reference::{Reference, Repository, Tag};
+use trustctl_core::signer::Signer;
+use trustctl_core::subject::Subject;
+use trustctl_core::time::Timestamp;
+use trustctl_dct::collection::Collection;
+use trustctl_dct::edit::{Change, SignIn, SignTag};
+use trustctl_dct::role::RoleName;
+use trustctl_keys::private_key::PrivateKey;
+use trustctl_remote::gather::{Limits, Supply, collect};
+use trustctl_remote::publish::Publisher;
+use trustctl_sigstore::make::{self, Signing, Storage};
+
+use super::dct::{Intention, Publication};
+use super::network::World;
+use super::{Session, schemes, trust};
+use crate::cli::{SchemeArg, SignArgs, SigningArgs, StorageArg};
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::ui::Paint;
+
+/// What one command works on.
+pub(super) struct Work<'a> {
+    pub(super) session: &'a Session,
+    pub(super) world: &'a World,
+    pub(super) subject: &'a Subject,
+    pub(super) now: Timestamp,
+}
+
+/// Signs every image.
+///
+/// # Errors
+/// A [`Failure`], by what stands in the way; what was published before stays published.
+pub(super) async fn run(session: &Session, args: &SignArgs) -> Result<Exit, Failure> {
+    let asked = schemes_of(&args.signing)?;
+    let key = cosign_key(session, &args.signing, &asked)?;
+    let world = session.world(args.signing.dct.dct_server.as_deref())?;
+    let mut reports = Vec::new();
+    for image in &args.images {
+        let subject =
+            resolve(session, &world, &Image { text: image, resolve_tag: args.resolve_tag, tag: args.tag.as_deref() }).await?;
+        let work = Work { session, world: &world, subject: &subject, now: session.now(None)? };
+        if asked.contains(&SchemeArg::Dct) && subject.tag.is_none() {
+            let words = "Docker Content Trust signs a tag: give --tag";
+            return Err(Failure::usage(Code::TagNotAllowed, words));
+        }
+        if let Some(key) = &key {
+            reports.push(cosign(&work, args, key).await?);
+        }
+        if asked.contains(&SchemeArg::Dct) {
+            reports.push(dct(&work, args).await?);
+        }
+    }
+    if session.ui.json() {
+        session.ui.say(json!({ "schema": "trustctl/sign/v1", "exit": 0, "results": reports }).to_string());
+    }
+    Ok(Exit::Done)
+}
+
+/// The schemes that the flags call for.
+pub(super) fn schemes_of(signing: &SigningArgs) -> Result<Vec<SchemeArg>, Failure> {
+    match (signing.scheme.is_empty(), &signing.key) {
+        (false, _) => Ok(signing.scheme.clone()),
+        (true, Some(_)) => Ok(vec![SchemeArg::Cosign]),
+        (true, None) => Err(Failure::usage(Code::UsageAnchor, "nothing says what to sign with: give --key, or --scheme dct")),
+    }
+}
+
+/// The Cosign key, opened, when Cosign is one of the schemes.
+pub(super) fn cosign_key(session: &Session, signing: &SigningArgs, asked: &[SchemeArg]) -> Result<Option<PrivateKey>, Failure> {
+    match (asked.contains(&SchemeArg::Cosign), &signing.key) {
+        (false, _) => Ok(None),
+        (true, Some(key)) => session.private_key(key, signing.passphrase.as_deref(), signing.dct.trust_dir.as_deref()).map(Some),
+        (true, None) => Err(Failure::usage(Code::UsageAnchor, "signing with Cosign needs a key: give --key")),
+    }
+}
+
+/// An image as a publishing command gets it.
+pub(super) struct Image<'a> {
+    pub(super) text: &'a str,
+    pub(super) resolve_tag: bool,
+    pub(super) tag: Option<&'a str>,
+}
+
+/// The image by digest; a tag is resolved once, when that is allowed, and printed.
+pub(super) async fn resolve(session: &Session, world: &World, image: &Image<'_>) -> Result<Subject, Failure> {
+    let mut reference: Reference = super::parse_image(image.text)?;
+    if reference.digest.is_none() && !image.resolve_tag {
+        let words = format!("{} has no digest, and a tag can move between looking and signing", image.text);
+        return Err(Failure::new(Reason::new(Code::TagNotAllowed, words)));
+    }
+    if let Some(tag) = image.tag {
+        let tag: Tag = tag.parse().map_err(|error| Failure::usage(Code::BadReference, format!("--tag {tag}: {error}")))?;
+        if reference.tag.as_ref().is_some_and(|named| *named != tag) && reference.digest.is_some() {
+            return Err(Failure::usage(Code::BadReference, format!("--tag {tag} contradicts {}", image.text)));
+        }
+        if reference.digest.is_some() {
+            reference.tag = Some(tag);
+        } else {
+            let (mut subject, _) = world.resolve(&reference, session.deadline()?).await?;
+            session.ui.note(format!("{} is {}", image.text, subject.digest));
+            subject.tag = Some(tag);
+            return Ok(subject);
+        }
+    }
+    let (subject, _) =
+        session.ui.progress(&format!("resolving {reference}"), world.resolve(&reference, session.deadline()?)).await?;
+    if reference.digest.is_none() {
+        session.ui.note(format!("{} is {}", image.text, subject.digest));
+    }
+    Ok(subject)
+}
+
+/// Signs the image, and with `--recursive` every manifest an index names, with a Cosign key.
+async fn cosign(work: &Work<'_>, args: &SignArgs, key: &PrivateKey) -> Result<Value, Failure> {
+    let place = trust::repository("--signature-repository", args.signing.signature_repository.as_deref())?;
+    let annotations = trust::annotations(&args.annotation)?;
+    let storages: &[Storage] = match args.storage {
+        StorageArg::Bundle => &[Storage::Bundle],
+        StorageArg::Legacy => &[Storage::SignatureTag],
+        StorageArg::Both => &[Storage::Bundle, Storage::SignatureTag],
+    };
+    let manifests = manifests(work.subject, args.recursive);
+    let mut edits: Vec<Box<dyn Edit>> = Vec::new();
+    for manifest in &manifests {
+        let signing = Signing {
+            image: manifest.clone(),
+            repository: Some(work.subject.repository.clone()),
+            tag: work.subject.tag.clone(),
+            annotations: annotations.clone(),
+            signature_repository: place.clone(),
+            created: work.now,
+        };
+        edits.extend(make::sign(&signing, storages, key).map_err(|error| Failure::new(error.reason()))?);
+    }
+    let changed = if args.dry_run { false } else { publish(work, &edits).await? };
+    if !args.dry_run {
+        for manifest in &manifests {
+            prove(work, manifest, key, (&annotations, place.clone())).await?;
+        }
+    }
+    let done = match (args.dry_run, changed) {
+        (true, _) => "would sign",
+        (false, true) => "signed",
+        (false, false) => "already signed",
+    };
+    let fingerprint = key.public_key().fingerprint();
+    say(work, done, &format!("cosign key {fingerprint}, {} manifest(s)", manifests.len()));
+    let digests: Vec<String> = manifests.iter().map(|manifest| manifest.digest.to_string()).collect();
+    Ok(json!({
+        "image": work.subject.repository.to_string(), "digest": work.subject.digest, "scheme": "cosign", "done": done,
+        "key": fingerprint, "digests": digests, "tag": work.subject.tag,
+    }))
+}
+
+/// The manifests to sign: the image, and with `recursive` every child of an index.
+pub(super) fn manifests(subject: &Subject, recursive: bool) -> Vec<Subject> {
+    let children = subject.children.iter().filter(|_| recursive).map(|child| subject.child(child));
+    std::iter::once(subject.clone()).chain(children).collect()
+}
+
+/// Carries out edits; whether anything was changed.
+pub(super) async fn publish(work: &Work<'_>, edits: &[Box<dyn Edit>]) -> Result<bool, Failure> {
+    let publisher = Publisher::new(work.world.registry.clone());
+    let publisher = match &work.session.environment.state {
+        Some(state) => publisher.with_locks(state),
+        None => publisher,
+    };
+    let edits: Vec<&dyn Edit> = edits.iter().map(AsRef::as_ref).collect();
+    let publishing = publisher.publish_all(&edits, work.session.deadline()?);
+    let results = work.session.ui.progress(&format!("publishing to {}", work.subject.repository), publishing).await;
+    let mut changed = false;
+    for result in results {
+        let published = result?;
+        changed |= published.changed;
+        for warning in &published.warnings {
+            crate::render::warning(&work.session.ui, warning);
+        }
+    }
+    Ok(changed)
+}
+
+/// Verifies what was published as anybody would: through a client that knows nothing of this run, trusting just this key.
+async fn prove(
+    work: &Work<'_>,
+    manifest: &Subject,
+    key: &dyn Signer,
+    (annotations, place): (&BTreeMap<String, String>, Option<Repository>),
+) -> Result<(), Failure> {
+    let demands = CosignDemands { annotations: annotations.clone(), ..CosignDemands::default() };
+    let rule = SignerRule::CosignKey { key: Box::new(key.public_key().clone()), demands };
+    let policy = Policy::of_command_line(BTreeMap::from([("the signer".to_owned(), rule)]));
+    let schemes = schemes(&policy, place);
+    let (held, memory) = (schemes.all(), Memory::new());
+    let assessor = Assessor { policy: &policy, schemes: &held, memory: &memory, now: work.now };
+    // Only this manifest: its children are proven one by one.
+    let subject = Subject { children: Vec::new(), ..manifest.clone() };
+    let deadline = work.session.deadline()?;
+    let fresh = work.world.fresh();
+    let source = fresh.until(deadline);
+    let wants = |have: &_| assessor.wants(&subject, have);
+    let evidence = collect(
+        &wants,
+        trustctl_core::evidence::Evidence::new(),
+        Supply { source: &source, limits: Limits::default(), deadline },
+    )
+    .await;
+    let verdict = assessor.assess(&subject, &evidence).judgement.verdict;
+    if verdict.is_trusted() {
+        return Ok(());
+    }
+    let why = verdict.reasons().first().map(|reason| reason.message.clone()).unwrap_or_default();
+    let code = match verdict.reasons().first().map(|reason| reason.code) {
+        Some(Code::CosignRevoked) => Code::CosignRevoked,
+        _ => Code::CosignSelfCheck,
+    };
+    let words = format!("{} was published and is {}: {why}", manifest.digest, verdict.kind().word());
+    Err(Failure::new(Reason::new(code, words)))
+}
+
+pub(super) fn say(work: &Work<'_>, done: &str, how: &str) {
+    if !work.session.ui.json() {
+        let tag = work.subject.tag.as_ref().map(|tag| format!(":{tag}")).unwrap_or_default();
+        let image = format!("{}{tag}@{}", work.subject.repository, work.subject.digest);
+        work.session.ui.say(format!("{}: {image}", work.session.ui.paint(Paint::Green, done)));
+        work.session.ui.note(format!("  with: {how}"));
+    }
+}
+
+/// Signing a tag with Docker Content Trust.
+struct SigningTag<'a> {
+    subject: &'a Subject,
+    tag: String,
+    roles: Vec<RoleName>,
+    new_signer: Option<Change>,
+    signer: Option<RoleName>,
+}
+
+impl Intention for SigningTag<'_> {
+    fn changes(&self, collection: Option<&Collection>) -> Result<Vec<Change>, Failure> {
+        let mut sign = SignTag::new(&self.tag, self.subject.digest, self.subject.size);
+        sign.roles = match (self.roles.is_empty(), &self.signer) {
+            (false, _) => SignIn::Named(self.roles.clone()),
+            (true, Some(signer)) => SignIn::Named(vec![signer.clone(), RoleName::releases()]),
+            (true, None) => SignIn::DockersRule,
+        };
+        let missing = |signer: &RoleName| collection.is_some_and(|collection| collection.role(signer).is_none());
+        let add = self.new_signer.clone().filter(|_| self.signer.as_ref().is_some_and(missing));
+        Ok(add.into_iter().chain([Change::SignTag(sign)]).collect())
+    }
+
+    fn roles(&self, collection: &Collection) -> BTreeSet<RoleName> {
+        if !self.roles.is_empty() {
+            return self.roles.iter().cloned().collect();
+        }
+        if let Some(signer) = &self.signer {
+            let mut roles = BTreeSet::from([signer.clone(), RoleName::releases()]);
+            if collection.role(signer).is_none() {
+                roles.insert(RoleName::targets());
+            }
+            return roles;
+        }
+        let delegations: BTreeSet<RoleName> = collection
+            .roles
+            .iter()
+            .map(|role| role.name.clone())
+            .filter(|name| name.is_direct_child_of(&RoleName::targets()))
+            .collect();
+        if delegations.is_empty() { BTreeSet::from([RoleName::targets()]) } else { delegations }
+    }
+}
+
+/// Role names as flags give them.
+pub(super) fn role_names(names: &[String]) -> Result<Vec<RoleName>, Failure> {
+    let parse =
+        |name: &String| name.parse().map_err(|error| Failure::usage(Code::DctRoleMissing, format!("--role {name}: {error}")));
+    names.iter().map(parse).collect()
+}
+
+async fn dct(work: &Work<'_>, args: &SignArgs) -> Result<Value, Failure> {
+    let dct_args = &args.signing.dct;
+    let tag = work.subject.tag.as_ref().map(ToString::to_string).unwrap_or_default();
+    let publication = Publication {
+        session: work.session,
+        world: work.world,
+        args: dct_args,
+        gun: work.subject.repository.clone(),
+        now: work.now,
+    };
+    let signer = match &dct_args.signer {
+        Some(name) => role_names(&[format!("targets/{name}")])?.pop(),
+        None => None,
+    };
+    let new_signer = match &dct_args.signer {
+        Some(name) => {
+            let keys = publication.signer_keys(name)?;
+            (!keys.is_empty()).then(|| Change::AddSigner { name: name.clone(), keys })
+        }
+        None => None,
+    };
+    let intention =
+        SigningTag { subject: work.subject, tag: tag.clone(), roles: role_names(&dct_args.role)?, new_signer, signer };
+    if args.dry_run {
+        say(work, "would sign", &format!("Docker Content Trust, tag {tag}"));
+        return Ok(
+            json!({ "image": work.subject.repository.to_string(), "digest": work.subject.digest, "scheme": "dct", "done": "would sign", "tag": tag }),
+        );
+    }
+    let upload = publication.publish(&intention).await?;
+    for remark in upload.remarks() {
+        crate::render::warning(&work.session.ui, remark);
+    }
+    let collection = publication.read_back().await?;
+    let holding: Vec<String> = collection
+        .roles
+        .iter()
+        .filter(|role| role.target(&tag).is_some_and(|target| target.names(&work.subject.digest)))
+        .map(|role| role.name.to_string())
+        .collect();
+    if holding.is_empty() {
+        let words = format!("{tag} was signed and is not in the collection when it is read again");
+        return Err(Failure::new(Reason::new(Code::PublishNotVisible, words)));
+    }
+    warn_conflicts(work, &collection, &tag);
+    let done = if upload.is_empty() { "already signed" } else { "signed" };
+    let roots: Vec<&str> = collection.root_keys().iter().map(trustctl_dct::key::KeyId::as_str).collect();
+    say(work, done, &format!("Docker Content Trust, roles {}; root key id {}", holding.join(", "), roots.join(" ")));
+    Ok(json!({
+        "image": work.subject.repository.to_string(), "digest": work.subject.digest, "scheme": "dct", "done": done,
+        "tag": tag, "roles": holding, "rootKeyIds": roots,
+    }))
+}
+
+/// Roles that still sign the tag as something else.
+fn warn_conflicts(work: &Work<'_>, collection: &Collection, tag: &str) {
+    for role in &collection.roles {
+        let Some(digest) = role.target(tag).and_then(trustctl_dct::metadata::targets::Target::digest) else { continue };
+        if digest != work.subject.digest {
+            let words = format!("{} still signs {tag} as {digest}", role.name);
+            let image = format!("{}:{tag}", work.subject.repository);
+            let step =
+                Step::command("revoke it there", ["trustctl", "revoke", &image, "--scheme", "dct", "--role", role.name.as_str()]);
+            crate::render::warning(&work.session.ui, &Reason::new(Code::DctRoleConflict, words).step(step));
+        }
+    }
+}

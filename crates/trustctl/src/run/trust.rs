@@ -1,0 +1,113 @@
+//! Whom to trust: a policy file, or a policy made from the flags of one run.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use trustctl_core::policy::{CosignDemands, Glob, Policy, SignerRule};
+use trustctl_core::public_key::PublicKey;
+use trustctl_core::reason::{Code, Reason};
+use trustctl_core::reference::Repository;
+use trustctl_core::signer::Signer as _;
+
+use super::{Session, policy};
+use crate::cli::TrustArgs;
+use crate::config::Environment;
+use crate::failure::Failure;
+
+impl Session {
+    /// The policy that the flags call for: their own anchors when there are any, else the policy file.
+    ///
+    /// # Errors
+    /// [`Code::UsageAnchor`] when nothing says whom to trust; what reading policy and keys says.
+    pub(super) fn policy_of(&self, trust: &TrustArgs) -> Result<Policy, Failure> {
+        let signers = self.signers_of(trust)?;
+        let policy =
+            if signers.is_empty() { policy::load(self, trust.policy.as_deref())? } else { Policy::of_command_line(signers) };
+        for signer in policy.signers.values() {
+            if let SignerRule::CosignKey { key, .. } = signer {
+                self.refuse_example(&key.fingerprint())?;
+            }
+        }
+        Ok(policy)
+    }
+
+    fn signers_of(&self, trust: &TrustArgs) -> Result<BTreeMap<String, SignerRule>, Failure> {
+        let mut signers = BTreeMap::new();
+        let annotations = annotations(&trust.annotation)?;
+        for name in &trust.key {
+            let key = Box::new(self.public_key(name)?);
+            let demands = CosignDemands { annotations: annotations.clone(), ..CosignDemands::default() };
+            signers.insert(format!("key {name}"), SignerRule::CosignKey { key, demands });
+        }
+        if let (Some(identity), Some(issuer)) = (&trust.identity, &trust.issuer) {
+            let demands = CosignDemands { log: true, annotations, ..CosignDemands::default() };
+            let rule = SignerRule::CosignIdentity { identity: Glob::new(identity), issuer: Glob::new(issuer), demands };
+            signers.insert(format!("identity {identity}"), rule);
+        }
+        for root in &trust.dct_root {
+            if root.len() != 64 || !root.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')) {
+                let words = format!("--dct-root {root}: a root key id is 64 lower-case hexadecimal digits");
+                return Err(Failure::usage(Code::AnchorUnusable, words));
+            }
+        }
+        if !trust.dct_root.is_empty() || trust.danger_trust_on_first_use {
+            let tofu = trust.danger_trust_on_first_use;
+            let rule = SignerRule::Dct { roots: trust.dct_root.clone(), authorities: Vec::new(), tofu, role: None };
+            signers.insert("notary collection".to_owned(), rule);
+        }
+        Ok(signers)
+    }
+
+    /// A public key from a PEM file (public, or a key pair whose public half is known without a passphrase), a stored key's name,
+    /// or `env:NAME`.
+    fn public_key(&self, name: &str) -> Result<PublicKey, Failure> {
+        let unusable = |error: &dyn std::fmt::Display| {
+            Failure::new(Reason::new(Code::AnchorUnusable, format!("the key {name} cannot be used: {error}")))
+        };
+        if let Some(variable) = name.strip_prefix("env:") {
+            let text = Environment::variable(variable).ok_or_else(|| unusable(&"the variable is not set"))?;
+            return PublicKey::from_pem(text.as_bytes()).map_err(|error| unusable(&error));
+        }
+        let path = Path::new(name);
+        if path.is_file() {
+            let bytes = policy::read_limited(path).map_err(|error| Failure::file(path, &error))?;
+            match PublicKey::from_pem(&bytes) {
+                Ok(key) => return Ok(key),
+                Err(error) if !bytes.windows(11).any(|window| window == b"PRIVATE KEY") => return Err(unusable(&error)),
+                Err(_) => {}
+            }
+        }
+        let keyring = self.keyring();
+        let stored = self.places(None, &keyring)?.find(name).map_err(|error| Failure::new(error.reason()))?;
+        match stored.public_key {
+            Some(key) => Ok(key),
+            None => Ok(self.private_key(name, None, None)?.public_key().clone()),
+        }
+    }
+}
+
+/// `NAME=VALUE` pairs, each name once.
+///
+/// # Errors
+/// A usage [`Failure`] for a pair without `=`, and for a name that is there twice with different values.
+pub(super) fn annotations(pairs: &[String]) -> Result<BTreeMap<String, String>, Failure> {
+    let mut all = BTreeMap::new();
+    for pair in pairs {
+        let Some((name, value)) = pair.split_once('=').filter(|(name, _)| !name.is_empty()) else {
+            return Err(Failure::usage(Code::BadReference, format!("--annotation {pair}: write NAME=VALUE")));
+        };
+        if all.insert(name.to_owned(), value.to_owned()).is_some_and(|before| before != value) {
+            return Err(Failure::usage(Code::BadReference, format!("--annotation {name} is given twice with different values")));
+        }
+    }
+    Ok(all)
+}
+
+/// The repository that a flag names.
+///
+/// # Errors
+/// A usage [`Failure`].
+pub(super) fn repository(flag: &str, text: Option<&str>) -> Result<Option<Repository>, Failure> {
+    let parse = |text: &str| text.parse().map_err(|error| Failure::usage(Code::BadReference, format!("{flag} {text}: {error}")));
+    text.map(parse).transpose()
+}

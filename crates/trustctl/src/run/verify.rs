@@ -1,0 +1,236 @@
+//! `trustctl verify`: from images to verdicts.
+
+use std::path::Path;
+
+use trustctl_core::assess::{Assessment, Assessor};
+use trustctl_core::claim::SchemeName;
+use trustctl_core::digest::Digest;
+use trustctl_core::evidence::{Evidence, EvidenceFile};
+use trustctl_core::judge::Judgement;
+use trustctl_core::memory::Memory;
+use trustctl_core::policy::Policy;
+use trustctl_core::reason::{Code, Reason};
+use trustctl_core::reference::Reference;
+use trustctl_core::report::{ImageReport, Judged, ReasonReport, VERIFY_SCHEMA, VerifyReport};
+use trustctl_core::scheme::Findings;
+use trustctl_core::subject::Subject;
+use trustctl_core::time::Timestamp;
+use trustctl_remote::gather::{Limits, Source, Supply, collect};
+use trustctl_remote::layout::Layout;
+use trustctl_remote::state::Store;
+
+use super::network::World;
+use super::{Schemes, Session, schemes, trust};
+use crate::cli::VerifyArgs;
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::render;
+
+/// What came out for one image.
+struct Answer {
+    image: String,
+    digest: Option<Digest>,
+    findings: Vec<Findings>,
+    judgement: Judgement,
+    exit: Exit,
+}
+
+/// What every image of a run is judged by.
+struct Bench<'a> {
+    session: &'a Session,
+    args: &'a VerifyArgs,
+    policy: Policy,
+    schemes: Schemes,
+    store: Option<Store>,
+    now: Timestamp,
+}
+
+/// Judges images and prints what came out. The exit code follows from the verdicts alone.
+///
+/// # Errors
+/// A [`Failure`] for what concerns the whole run: the policy, the arguments, the state.
+pub(super) async fn run(session: &Session, args: &VerifyArgs) -> Result<Exit, Failure> {
+    let bench = Bench::new(session, args)?;
+    let answers = bench.judge_all().await?;
+    let exits: Vec<Exit> = answers.iter().map(|answer| answer.exit).collect();
+    let exit = Exit::of_several(&exits);
+    print(session, &bench.policy, &answers, exit);
+    Ok(exit)
+}
+
+/// The report of a run that failed as a whole.
+pub(super) fn failed(failure: &Failure) -> VerifyReport {
+    let error = Some(ReasonReport::new(&failure.reason));
+    VerifyReport { schema: VERIFY_SCHEMA, exit: failure.exit.code(), results: Vec::new(), warnings: Vec::new(), error }
+}
+
+fn print(session: &Session, policy: &Policy, answers: &[Answer], exit: Exit) {
+    let judged: Vec<Judged<'_>> = answers
+        .iter()
+        .map(|answer| Judged {
+            image: &answer.image,
+            digest: answer.digest,
+            findings: &answer.findings,
+            judgement: &answer.judgement,
+        })
+        .collect();
+    if session.ui.json() {
+        let results = judged.iter().map(|judged| ImageReport::new(policy, judged)).collect();
+        let report = VerifyReport { schema: VERIFY_SCHEMA, exit: exit.code(), results, warnings: Vec::new(), error: None };
+        session.ui.say(serde_json::to_string(&report).unwrap_or_default());
+        return;
+    }
+    for judged in &judged {
+        render::judgement(&session.ui, judged);
+    }
+}
+
+impl<'a> Bench<'a> {
+    fn new(session: &'a Session, args: &'a VerifyArgs) -> Result<Self, Failure> {
+        let policy = session.policy_of(&args.trust)?;
+        let named = trust::repository("--signature-repository", args.trust.signature_repository.as_deref())?;
+        let store = if args.danger_no_memory { None } else { session.environment.state.as_ref().map(Store::new) };
+        Ok(Self { session, args, schemes: schemes(&policy, named), policy, store, now: session.now(args.at.as_deref())? })
+    }
+
+    async fn judge_all(&self) -> Result<Vec<Answer>, Failure> {
+        if let Some(path) = &self.args.evidence {
+            return Ok(vec![self.judge_saved(path)?]);
+        }
+        if let Some(path) = &self.args.oci_layout {
+            return self.judge_layout(path).await;
+        }
+        let mut answers = Vec::new();
+        let world = if self.args.offline { None } else { Some(self.session.world(self.args.trust.dct_server.as_deref())?) };
+        for image in &self.args.images {
+            answers.push(self.judge_image(image, world.as_ref()).await?);
+        }
+        if let (Some(world), true) = (&world, self.session.ui.verbose) {
+            self.session.ui.tell(world.counts());
+        }
+        Ok(answers)
+    }
+
+    async fn judge_image(&self, image: &str, world: Option<&World>) -> Result<Answer, Failure> {
+        let reference = super::parse_image(image)?;
+        let Some(world) = world else {
+            let words = format!("{reference} is not at hand in an offline run");
+            return Ok(self.unanswered(image, &Failure::new(Reason::new(Code::Offline, words))));
+        };
+        let resolving = world.resolve(&reference, self.session.deadline()?);
+        let (subject, evidence) = match self.session.ui.progress(&format!("resolving {reference}"), resolving).await {
+            Ok(resolved) => resolved,
+            Err(reason) => return Ok(self.unanswered(image, &Failure::new(reason))),
+        };
+        let source = world.until(self.session.deadline()?);
+        self.judge_subject(image, &subject, (evidence, &source)).await
+    }
+
+    /// Gathers and judges, stores what was learnt, and saves the evidence where that was asked for.
+    async fn judge_subject(
+        &self,
+        image: &str,
+        subject: &Subject,
+        (evidence, source): (Evidence, &dyn Source),
+    ) -> Result<Answer, Failure> {
+        let memory = self.recall(subject)?;
+        let held = self.schemes.all();
+        let assessor = Assessor { policy: &self.policy, schemes: &held, memory: &memory, now: self.now };
+        let supply = Supply { source, limits: Limits::default(), deadline: self.session.deadline()? };
+        let wants = |have: &Evidence| assessor.wants(subject, have);
+        let gathering = collect(&wants, evidence, supply);
+        let evidence = self.session.ui.progress(&format!("gathering evidence about {image}"), gathering).await;
+        let assessment = assessor.assess(subject, &evidence);
+        self.learn(&assessment)?;
+        if let Some(path) = &self.args.save_evidence {
+            save(path, EvidenceFile { subject: subject.clone(), gathered: self.now, evidence })?;
+        }
+        Ok(answer(image, subject, assessment))
+    }
+
+    fn judge_saved(&self, path: &Path) -> Result<Answer, Failure> {
+        let unusable = |error: &dyn std::fmt::Display| {
+            Failure::new(Reason::new(Code::ConfigUnusable, format!("{}: {error}", path.display())))
+        };
+        let bytes = std::fs::read(path).map_err(|error| Failure::file(path, &error))?;
+        let file = EvidenceFile::from_json(&bytes).map_err(|error| unusable(&error))?;
+        let memory = self.recall(&file.subject)?;
+        let held = self.schemes.all();
+        let assessor = Assessor { policy: &self.policy, schemes: &held, memory: &memory, now: self.now };
+        let assessment = assessor.assess(&file.subject, &file.evidence);
+        let image = Reference {
+            repository: file.subject.repository.clone(),
+            tag: file.subject.tag.clone(),
+            digest: Some(file.subject.digest),
+        };
+        Ok(answer(&image.to_string(), &file.subject, assessment))
+    }
+
+    async fn judge_layout(&self, path: &Path) -> Result<Vec<Answer>, Failure> {
+        let layout = Layout::open(path)?;
+        let mut images: Vec<String> = self.args.images.clone();
+        if images.is_empty() {
+            images.push("layout.invalid/image".to_owned());
+        }
+        let mut answers = Vec::new();
+        for image in &images {
+            let reference = super::parse_image(image)?;
+            match layout.resolve(&reference) {
+                Ok(subject) => {
+                    // A layout has no Notary server; its own pieces are all there is.
+                    answers.push(self.judge_subject(image, &subject, (Evidence::new(), &layout)).await?);
+                }
+                Err(reason) => answers.push(self.unanswered(image, &Failure::new(reason))),
+            }
+        }
+        Ok(answers)
+    }
+
+    /// What is remembered of the repository, the image and its platform images.
+    fn recall(&self, subject: &Subject) -> Result<Memory, Failure> {
+        let Some(store) = &self.store else { return Ok(Memory::new()) };
+        let digests: Vec<String> = std::iter::once(&subject.digest)
+            .chain(subject.children.iter().map(|child| &child.digest))
+            .map(Digest::to_string)
+            .collect();
+        let gun = subject.repository.to_string();
+        let names = digests.iter().map(|digest| (SchemeName::Cosign, digest.as_str())).chain([(SchemeName::Dct, gun.as_str())]);
+        Ok(store.load(names)?)
+    }
+
+    /// Stores what was learnt, unless the judgement is about another time than now. Failing to is a failure of the run: without memory there is no protection against rollback.
+    fn learn(&self, assessment: &Assessment) -> Result<(), Failure> {
+        let (Some(store), None) = (&self.store, &self.args.at) else { return Ok(()) };
+        for findings in &assessment.findings {
+            if !findings.learnt.is_empty() {
+                store.learn(findings.scheme, &findings.learnt)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn unanswered(&self, image: &str, failure: &Failure) -> Answer {
+        Answer {
+            image: image.to_owned(),
+            digest: None,
+            findings: Vec::new(),
+            judgement: Judgement::undecided(failure.reason.clone()),
+            exit: failure.exit,
+        }
+    }
+}
+
+fn answer(image: &str, subject: &Subject, assessment: Assessment) -> Answer {
+    Answer {
+        image: image.to_owned(),
+        digest: Some(subject.digest),
+        exit: Exit::of_verdict(assessment.judgement.verdict.kind()),
+        findings: assessment.findings,
+        judgement: assessment.judgement,
+    }
+}
+
+fn save(path: &Path, file: EvidenceFile) -> Result<(), Failure> {
+    let text = file.to_json().map_err(|error| Failure::new(Reason::new(Code::ConfigUnusable, error.to_string())))?;
+    std::fs::write(path, text).map_err(|error| Failure::file(path, &error))
+}

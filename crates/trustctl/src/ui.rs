@@ -1,0 +1,148 @@
+//! The terminal: colours, questions, progress, and the one place that writes to stdout and stderr.
+
+use std::io::{IsTerminal as _, Write as _};
+use std::time::Duration;
+
+use trustctl_core::reason::{Code, Reason};
+
+use crate::cli::{Color, Global, Output};
+use crate::config::Environment;
+use crate::failure::Failure;
+
+/// What a colour means. Colour repeats what words say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Paint {
+    /// Commands.
+    Cyan,
+    /// Trusted.
+    Green,
+    /// Errors.
+    Red,
+    /// Warnings.
+    Yellow,
+}
+
+/// How this run talks.
+#[derive(Clone, Debug)]
+pub struct Ui {
+    /// The form of the answer.
+    pub output: Output,
+    /// Whether only the answer is printed.
+    pub quiet: bool,
+    /// Whether counts are printed.
+    pub verbose: bool,
+    color_out: bool,
+    color_err: bool,
+    progress: bool,
+    ask: bool,
+}
+
+impl Ui {
+    /// The way of talking that the flags and the terminal call for.
+    #[must_use]
+    pub fn new(global: &Global, environment: &Environment) -> Self {
+        let wanted = |terminal: bool| match global.color {
+            Color::Always => true,
+            Color::Never => false,
+            Color::Auto => terminal && !environment.no_color,
+        };
+        let err_terminal = std::io::stderr().is_terminal();
+        Self {
+            output: global.output,
+            quiet: global.quiet,
+            verbose: global.verbose,
+            color_out: wanted(std::io::stdout().is_terminal()),
+            color_err: wanted(err_terminal),
+            progress: err_terminal && !global.quiet,
+            ask: !global.no_input && std::io::stdin().is_terminal(),
+        }
+    }
+
+    /// Whether the answer is JSON.
+    #[must_use]
+    pub fn json(&self) -> bool {
+        self.output == Output::Json
+    }
+
+    /// Whether questions may be asked.
+    #[must_use]
+    pub fn may_ask(&self) -> bool {
+        self.ask
+    }
+
+    /// `text` in colour for stdout, when colours are on.
+    #[must_use]
+    pub fn paint(&self, paint: Paint, text: &str) -> String {
+        painted(self.color_out, paint, text)
+    }
+
+    /// `text` in colour for stderr, when colours are on.
+    #[must_use]
+    pub fn paint_err(&self, paint: Paint, text: &str) -> String {
+        painted(self.color_err, paint, text)
+    }
+
+    /// Writes a line of the answer. A closed pipe ends the output quietly.
+    pub fn say(&self, line: impl AsRef<str>) {
+        let mut out = std::io::stdout().lock();
+        drop(writeln!(out, "{}", line.as_ref()));
+    }
+
+    /// Writes a line about the answer to stderr, unless quiet.
+    pub fn note(&self, line: impl AsRef<str>) {
+        if !self.quiet {
+            self.tell(line);
+        }
+    }
+
+    /// Writes a line to stderr.
+    pub fn tell(&self, line: impl AsRef<str>) {
+        let mut err = std::io::stderr().lock();
+        drop(writeln!(err, "{}", line.as_ref()));
+    }
+
+    /// Asks a yes-or-no question.
+    ///
+    /// # Errors
+    /// A usage [`Failure`] naming `flag` when nothing may be asked.
+    pub fn confirm(&self, question: &str, flag: &str) -> Result<bool, Failure> {
+        if !self.ask {
+            return Err(Failure::usage(
+                Code::UsageAnchor,
+                format!("this asks before it changes anything; give {flag} to go ahead"),
+            ));
+        }
+        let mut err = std::io::stderr().lock();
+        drop(write!(err, "{question} [y/N] ").and_then(|()| err.flush()));
+        let mut answer = String::new();
+        std::io::stdin().read_line(&mut answer).map_err(|error| Failure::new(Reason::new(Code::LocalFile, error.to_string())))?;
+        Ok(matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
+    }
+
+    /// Runs `work`, and shows `stage` on a terminal once it takes longer than a second.
+    pub async fn progress<T>(&self, stage: &str, work: impl Future<Output = T>) -> T {
+        if !self.progress {
+            return work.await;
+        }
+        tokio::pin!(work);
+        tokio::select! {
+            done = &mut work => return done,
+            () = tokio::time::sleep(Duration::from_secs(1)) => {}
+        }
+        let mut err = std::io::stderr();
+        drop(write!(err, "\r{stage} …").and_then(|()| err.flush()));
+        let done = work.await;
+        drop(write!(err, "\r\u{1b}[2K").and_then(|()| err.flush()));
+        done
+    }
+}
+
+fn painted(on: bool, paint: Paint, text: &str) -> String {
+    let code = match paint {
+        Paint::Cyan => 36,
+        Paint::Green => 32,
+        Paint::Red => 31,
+        Paint::Yellow => 33,
+    };
+    if on { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.to_owned() }
+}
