@@ -8,11 +8,13 @@
 //! - [`metadata`]: the files of a collection, read and written;
 //! - [`reading`], [`collection`]: a collection as evidence proves it, from its root down;
 //! - [`scheme`]: what it says about one image;
+//! - [`edit`]: from what is wanted to the files to upload;
 //! - [`error`]: what can be wrong.
 
 pub mod canonical_json;
 pub mod certificate;
 pub mod collection;
+pub mod edit;
 pub mod error;
 mod files;
 pub mod key;

@@ -49,7 +49,7 @@ pub enum Change {
         /// The signer's name.
         name: String,
         /// What happens when the key of a role is not here.
-        missing: Missing,
+        missing: MissingKey,
     },
     /// Takes a tag out of every role that holds it.
     RevokeTag {
@@ -58,7 +58,7 @@ pub enum Change {
         /// Only entries with this digest; `None` for any.
         digest: Option<Digest>,
         /// What happens when the key of a role is not here.
-        missing: Missing,
+        missing: MissingKey,
     },
     /// Replaces the keys of a top-level role. Needs the root key; for `root` the old and the new one.
     RotateKey {
@@ -80,7 +80,7 @@ pub enum Change {
 
 /// What to do about roles whose keys are not here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub enum Missing {
+pub enum MissingKey {
     /// Nothing is changed at all.
     #[default]
     Fail,
@@ -147,6 +147,21 @@ impl Delegate {
     pub fn adding(mut self, keys: Vec<Key>, paths: &[&str]) -> Self {
         self.add_keys.extend(keys);
         self.add_paths.extend(paths.iter().map(|path| (*path).to_owned()));
+        self
+    }
+
+    /// With these keys, named by TUF or canonical id, and path prefixes taken out.
+    #[must_use]
+    pub fn removing(mut self, keys: Vec<KeyId>, paths: &[&str]) -> Self {
+        self.remove_keys.extend(keys);
+        self.remove_paths.extend(paths.iter().map(|path| (*path).to_owned()));
+        self
+    }
+
+    /// With all path prefixes taken out before any is added.
+    #[must_use]
+    pub fn clearing_paths(mut self) -> Self {
+        self.clear_paths = true;
         self
     }
 }

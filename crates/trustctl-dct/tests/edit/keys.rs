@@ -3,8 +3,7 @@
 use aws_lc_rs::encoding::AsDer as _;
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{
-    ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _, RSA_PSS_SHA256,
-    RsaKeyPair,
+    ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _, RSA_PSS_SHA256, RsaKeyPair,
 };
 use trustctl_core::public_key::{Hash, PublicKey, SignatureScheme};
 use trustctl_core::signer::{SignError, Signer};
@@ -16,28 +15,28 @@ enum Pair {
 }
 
 /// A key in memory that signs the way Notary wants.
-pub struct TestKey {
+pub(crate) struct TestKey {
     pair: Pair,
     public: PublicKey,
     pkcs8: Vec<u8>,
 }
 
 impl TestKey {
-    pub fn ecdsa() -> Self {
+    pub(crate) fn ecdsa() -> Self {
         let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).unwrap();
         let public = PublicKey::from_spki_der(pair.public_key().as_der().unwrap().as_ref()).unwrap();
         let pkcs8 = pair.to_pkcs8v1().unwrap().as_ref().to_vec();
         Self { pair: Pair::Ecdsa(pair), public, pkcs8 }
     }
 
-    pub fn ed25519() -> Self {
+    pub(crate) fn ed25519() -> Self {
         let pkcs8 = Ed25519KeyPair::generate_pkcs8(&SystemRandom::new()).unwrap();
         let pair = Ed25519KeyPair::from_pkcs8(pkcs8.as_ref()).unwrap();
         let public = PublicKey::from_ed25519(pair.public_key().as_ref()).unwrap();
         Self { pair: Pair::Ed25519(pair), public, pkcs8: pkcs8.as_ref().to_vec() }
     }
 
-    pub fn rsa() -> Self {
+    pub(crate) fn rsa() -> Self {
         let pair = RsaKeyPair::generate(aws_lc_rs::rsa::KeySize::Rsa2048).unwrap();
         let public = PublicKey::from_spki_der(pair.public_key().as_der().unwrap().as_ref()).unwrap();
         let pkcs8 = aws_lc_rs::encoding::AsDer::<aws_lc_rs::encoding::Pkcs8V1Der<'_>>::as_der(&pair).unwrap().as_ref().to_vec();
@@ -45,7 +44,7 @@ impl TestKey {
     }
 
     /// A self-signed certificate with this common name, as PEM, valid from 2026 to 2036.
-    pub fn certificate(&self, common_name: &str) -> String {
+    pub(crate) fn certificate(&self, common_name: &str) -> String {
         let der = rcgen::KeyPair::try_from(self.pkcs8.as_slice()).unwrap();
         let mut params = rcgen::CertificateParams::default();
         params.distinguished_name = rcgen::DistinguishedName::new();
@@ -67,7 +66,9 @@ impl Signer for TestKey {
     fn sign(&self, scheme: SignatureScheme, message: &[u8]) -> Result<Vec<u8>, SignError> {
         let random = SystemRandom::new();
         match (&self.pair, scheme) {
-            (Pair::Ecdsa(pair), SignatureScheme::EcdsaFixed(Hash::Sha256)) => Ok(pair.sign(&random, message).unwrap().as_ref().to_vec()),
+            (Pair::Ecdsa(pair), SignatureScheme::EcdsaFixed(Hash::Sha256)) => {
+                Ok(pair.sign(&random, message).unwrap().as_ref().to_vec())
+            }
             (Pair::Ed25519(pair), SignatureScheme::Ed25519) => Ok(pair.sign(message).as_ref().to_vec()),
             (Pair::Rsa(pair), SignatureScheme::RsaPss(Hash::Sha256)) => {
                 let mut signature = vec![0; pair.public_modulus_len()];
