@@ -1,7 +1,8 @@
 //! Artifact by artifact: what is there, what it says of itself, and what of that is proven. Findings are made from this, and
 //! `inspect` shows it.
 //!
-//! Each artifact is judged alone. The signature comes first: what no key at hand has signed is merely claimed, however well-formed it is.
+//! Each artifact is judged alone. The signature comes first: what no key at hand has signed is merely claimed, however
+//! well-formed it is.
 
 use trustctl_core::claim::{Claim, Claimed, LogEntry, Principal, SchemeName, Source, Statement};
 use trustctl_core::digest::Digest;

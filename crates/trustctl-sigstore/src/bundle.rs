@@ -1,7 +1,7 @@
 //! Sigstore bundles, version 0.1 to 0.3.
 //!
-//! Source: sigstore protobuf-specs `sigstore_bundle.proto` (JSON form). Unknown fields are ignored, int64 may be a string, and zeros may
-//! be left out. A version that is not known may mean something else, and is refused.
+//! Source: sigstore protobuf-specs `sigstore_bundle.proto` (JSON form). Unknown fields are ignored, int64 may be a string, and
+//! zeros may be left out. A version that is not known may mean something else, and is refused.
 
 use serde::{Deserialize, Serialize};
 use trustctl_core::claim::{Claimed, LogEntry};
@@ -142,7 +142,8 @@ impl Bundle {
     /// Reads a bundle.
     ///
     /// # Errors
-    /// [`FormatError`] when the bytes are not a bundle of a known version, or go beyond [`MAX_LOG_ENTRIES`] or [`MAX_TIMESTAMPS`].
+    /// [`FormatError`] when the bytes are not a bundle of a known version, or go beyond [`MAX_LOG_ENTRIES`] or
+    /// [`MAX_TIMESTAMPS`].
     pub fn parse(bytes: &[u8]) -> Result<Self, FormatError> {
         let form: Form<'_> = read(bytes, WHAT)?;
         let media_type = form.media_type.as_str();
@@ -167,7 +168,8 @@ impl Bundle {
         Ok(Self { version, content, material: form.verification_material.material(version)?, log_entries, timestamps })
     }
 
-    /// The bundle that Cosign writes around an envelope signed by a key, byte for byte. `hint` is [`trustctl_core::public_key::PublicKey::hint`].
+    /// The bundle that Cosign writes around an envelope signed by a key, byte for byte. `hint` is
+    /// [`trustctl_core::public_key::PublicKey::hint`].
     #[must_use]
     pub fn build(envelope: &Envelope, hint: &str) -> Vec<u8> {
         json(&Written {

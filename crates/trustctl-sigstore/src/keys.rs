@@ -10,14 +10,16 @@
 //! | RSA | PKCS#1 v1.5, SHA-256 | the same | the same |
 //! | Ed25519 | pure | Ed25519ph | pure only |
 //!
-//! So cosign 3.1.1 refuses what it signs itself with P-384, P-521 and Ed25519, unless `--signature-digest-algorithm` names the hash. This program signs in
-//! the first form of [`schemes`] that the holder of the key can make, and reads them all. It does not read Ed25519ph (RFC 8032, section 5.1): the
-//! cryptographic library offers no such operation, and no released cosign accepts such an image signature.
+//! So cosign 3.1.1 refuses what it signs itself with P-384, P-521 and Ed25519, unless `--signature-digest-algorithm` names the
+//! hash. This program signs in the first form of [`schemes`] that the holder of the key can make, and reads them all. It does not
+//! read Ed25519ph (RFC 8032, section 5.1): the cryptographic library offers no such operation, and no released cosign accepts
+//! such an image signature.
 
 use trustctl_core::public_key::{Hash, KeyKind, PublicKey, SignatureScheme};
 use trustctl_core::scheme::KeyAnchor;
 
-/// The schemes that a signature by a key of this kind is made and tried with; the first is the one that cosign 2 and 3 verify by themselves.
+/// The schemes that a signature by a key of this kind is made and tried with; the first is the one that cosign 2 and 3 verify by
+/// themselves.
 #[must_use]
 pub fn schemes(kind: KeyKind) -> &'static [SignatureScheme] {
     use SignatureScheme::{EcdsaDer, Ed25519, RsaPkcs1, RsaPss};

@@ -17,7 +17,8 @@ use crate::format::Text;
 pub const OCI_MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 /// Media type of an OCI image index.
 pub const OCI_INDEX: &str = "application/vnd.oci.image.index.v1+json";
-/// Media type of `{}`, the config of a manifest that has none. Go libraries of 2025 write it as a bundle's artifact type into fallback listings.
+/// Media type of `{}`, the config of a manifest that has none. Go libraries of 2025 write it as a bundle's artifact type into
+/// fallback listings.
 pub const OCI_EMPTY: &str = "application/vnd.oci.empty.v1+json";
 
 /// The tag of legacy signatures: `sha256-<hex>.sig`. `None` for digests whose tag would be too long (SHA-512).

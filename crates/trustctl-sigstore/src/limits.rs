@@ -26,7 +26,8 @@ pub const MAX_DEPTH: usize = 64;
 
 /// Bytes of referrers (manifests and bundles) that are read for one image.
 pub const BUDGET_REFERRERS: u64 = 48 * 1024 * 1024;
-/// Bytes of payloads below `.sig` and `.att` tags that are read for one image. Kept apart, so that neither place can starve the other.
+/// Bytes of payloads below `.sig` and `.att` tags that are read for one image. Kept apart, so that neither place can starve the
+/// other.
 pub const BUDGET_TAGS: u64 = 16 * 1024 * 1024;
 
 /// Bytes that may still be spent.

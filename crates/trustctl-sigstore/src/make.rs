@@ -1,7 +1,8 @@
-//! Signing, revoking and removing, as plans: what is signed is fixed first, then an [`Edit`] says what has to be sent, given what is there.
+//! Signing, revoking and removing, as plans: what is signed is fixed first, then an [`Edit`] says what has to be sent, given what
+//! is there.
 //!
-//! An edit can be asked again at any time. It answers with nothing once its signature is there, keeps what others wrote byte for byte, and never
-//! touches what another key signed.
+//! An edit can be asked again at any time. It answers with nothing once its signature is there, keeps what others wrote byte for
+//! byte, and never touches what another key signed.
 
 mod bundle;
 mod remove;

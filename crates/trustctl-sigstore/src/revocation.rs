@@ -1,10 +1,10 @@
 //! Revocations: a signer withdraws an image in a signed statement.
 //!
-//! The statement is in-toto v1 in a DSSE envelope in a bundle v0.3, signed like any other. Deleting a signature is no revocation: copies
-//! live on. A statement can be seen, remembered and enforced.
+//! The statement is in-toto v1 in a DSSE envelope in a bundle v0.3, signed like any other. Deleting a signature is no revocation:
+//! copies live on. A statement can be seen, remembered and enforced.
 //!
-//! It is stored as a referrer whose artifact and layer type is [`MEDIA_TYPE`], not that of a bundle: cosign 3 takes every bundle by the
-//! key it is given for a signature, whatever its predicate says, and would accept the very image that is revoked.
+//! It is stored as a referrer whose artifact and layer type is [`MEDIA_TYPE`], not that of a bundle: cosign 3 takes every bundle
+//! by the key it is given for a signature, whatever its predicate says, and would accept the very image that is revoked.
 
 use serde::{Deserialize, Serialize};
 use trustctl_core::claim::{Claimed, Statement};

@@ -1,11 +1,11 @@
 //! Cosign as a scheme: what it asks for, and what the evidence proves.
 //!
-//! Both storage layouts are asked for at once and judged in full, each artifact by itself: one that is broken, foreign or too large
-//! hides no other, and every one is reported. The digest is bound here. Repository, tag and annotations are carried in the claim; whether they fit is for
-//! [`trustctl_core::judge`] to say.
+//! Both storage layouts are asked for at once and judged in full, each artifact by itself: one that is broken, foreign or too
+//! large hides no other, and every one is reported. The digest is bound here. Repository, tag and annotations are carried in the
+//! claim; whether they fit is for [`trustctl_core::judge`] to say.
 //!
-//! An attestation is never a signature. Revocations are looked for wherever bundles lie, are remembered once verified, and count from then on
-//! even if the registry withholds them.
+//! An attestation is never a signature. Revocations are looked for wherever bundles lie, are remembered once verified, and count
+//! from then on even if the registry withholds them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -29,12 +29,13 @@ const REMEMBERED: &str = "revocation:";
 
 /// Signatures by Cosign.
 ///
-/// Requests for an image by tag, besides resolving the tag: `.sig` tag and referrers at once; then payloads and the manifests of bundles; then bundles. Attestations
-/// cost none, unless they are asked for, or nothing else is there and a few of them are read to say whose they are.
+/// Requests for an image by tag, besides resolving the tag: `.sig` tag and referrers at once; then payloads and the manifests of
+/// bundles; then bundles. Attestations cost none, unless they are asked for, or nothing else is there and a few of them are read
+/// to say whose they are.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Cosign {
-    /// Where signatures are kept when that is not the image's own repository (`COSIGN_REPOSITORY`). Its `.sig` tag is read instead of the image's; referrers are
-    /// read in both, for cosign 3 ignores the setting when it writes bundles.
+    /// Where signatures are kept when that is not the image's own repository (`COSIGN_REPOSITORY`). Its `.sig` tag is read
+    /// instead of the image's; referrers are read in both, for cosign 3 ignores the setting when it writes bundles.
     pub signature_repository: Option<Repository>,
     /// Whether attestations are read too: those among the referrers, and those under the `.att` tag.
     pub read_attestations: bool,
@@ -93,7 +94,8 @@ impl Scheme for Cosign {
 }
 
 impl Cosign {
-    /// Every artifact that the evidence holds, in the order in which they are read, proven with the anchors' keys where it can be.
+    /// Every artifact that the evidence holds, in the order in which they are read, proven with the anchors' keys where it can
+    /// be.
     #[must_use]
     pub fn artifacts(&self, subject: &Subject, evidence: &Evidence, context: &Context<'_>) -> Vec<Artifact> {
         let ring = Keyring::of_anchors(&context.anchors.keys);

@@ -1,7 +1,7 @@
 //! The payload of a legacy signature: containers/image's "simple signing" JSON as Cosign writes it.
 //!
-//! Source: cosign `pkg/signature/payload` and containers/image `signature/internal/sigstore_payload.go`. What is in `critical` must be
-//! understood, so a field that is not known there, or one that occurs twice, makes the payload malformed.
+//! Source: cosign `pkg/signature/payload` and containers/image `signature/internal/sigstore_payload.go`. What is in `critical`
+//! must be understood, so a field that is not known there, or one that occurs twice, makes the payload malformed.
 
 use std::collections::BTreeMap;
 

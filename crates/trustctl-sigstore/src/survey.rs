@@ -1,5 +1,5 @@
-//! What of the evidence matters, what is still to be asked for, and what could not be read. Asking and judging both start here, so that
-//! they cannot disagree.
+//! What of the evidence matters, what is still to be asked for, and what could not be read. Asking and judging both start here,
+//! so that they cannot disagree.
 
 use std::collections::BTreeSet;
 

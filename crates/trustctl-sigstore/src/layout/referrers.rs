@@ -1,8 +1,8 @@
 //! Listings of what refers to an image: the answer of the referrers API, or the index under the fallback tag.
 //!
 //! The entries of a fallback index are written by clients. Go libraries of 2025 (cosign 2.6 to 3.1.1) write
-//! `application/vnd.oci.empty.v1+json` as the artifact type of bundles, and no annotations. An entry is therefore only left aside when it says what it is, and
-//! that is nothing of ours; anything less clear is fetched.
+//! `application/vnd.oci.empty.v1+json` as the artifact type of bundles, and no annotations. An entry is therefore only left aside
+//! when it says what it is, and that is nothing of ours; anything less clear is fetched.
 
 use serde::Deserialize;
 use serde_json::value::RawValue;

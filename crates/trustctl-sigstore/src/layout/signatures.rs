@@ -1,7 +1,7 @@
 //! The manifest under a `.sig` tag: one layer a signature.
 //!
-//! Every layer is read by itself, so that a broken one hides no other; and is kept as it was written, so that adding or removing one
-//! changes no other.
+//! Every layer is read by itself, so that a broken one hides no other; and is kept as it was written, so that adding or removing
+//! one changes no other.
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;

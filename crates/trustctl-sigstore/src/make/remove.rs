@@ -18,11 +18,12 @@ use crate::layout::{OCI_INDEX, fallback_tag, signature_tag};
 use crate::statement::{SIGN, Statement};
 use crate::survey::{Content, Places, Survey};
 
-/// Removes the signatures that one key made on one image: its layers under the `.sig` tag, and its bundles. Attestations, revocations and whatever other keys made
-/// stay as they are.
+/// Removes the signatures that one key made on one image: its layers under the `.sig` tag, and its bundles. Attestations,
+/// revocations and whatever other keys made stay as they are.
 ///
-/// A `.sig` manifest that loses its last layer is first replaced by an empty one and then deleted, so that the signatures are gone even where the registry does not
-/// delete. A bundle behind the referrers API stays listed there if the registry refuses to delete it; the plan then keeps naming it.
+/// A `.sig` manifest that loses its last layer is first replaced by an empty one and then deleted, so that the signatures are
+/// gone even where the registry does not delete. A bundle behind the referrers API stays listed there if the registry refuses to
+/// delete it; the plan then keeps naming it.
 #[derive(Clone, Debug)]
 pub struct RemoveSignatures {
     digest: Digest,
