@@ -111,7 +111,10 @@ pub fn with_children(whole: Judgement, subject: &Subject, children: Vec<Judgemen
         });
         return Judgement { verdict: Verdict::Trusted { claims: claims.collect() }, rule: whole.rule, warnings };
     }
-    if !whole.verdict.is_trusted() && kinds.contains(&VerdictKind::Unsigned) && kinds.len() == 1 {
+    // Where no child is trusted either, the children explain nothing that the index does not, unless there is nothing on the index.
+    let some_trusted = whole.verdict.is_trusted() || kinds.contains(&VerdictKind::Trusted);
+    let only_unsigned = kinds.iter().all(|kind| *kind == VerdictKind::Unsigned);
+    if !some_trusted && (only_unsigned || whole.verdict.kind() != VerdictKind::Unsigned) {
         return whole;
     }
     let untrusted = children.iter().zip(&subject.children).filter(|(child, _)| !child.verdict.is_trusted());
@@ -121,7 +124,9 @@ pub fn with_children(whole: Judgement, subject: &Subject, children: Vec<Judgemen
         undecided |= judged.verdict.kind() == VerdictKind::Undecided;
         let platform = child.platform.as_deref().unwrap_or("unnamed platform");
         let words = format!("{platform} ({}) is {}", child.digest, judged.verdict.kind().word());
-        reasons.push(Reason::new(Code::PolicyChildUntrusted, words));
+        if some_trusted {
+            reasons.push(Reason::new(Code::PolicyChildUntrusted, words));
+        }
         reasons.extend(judged.verdict.reasons().into_iter().cloned());
     }
     let rejected = kinds.contains(&VerdictKind::Rejected) || whole.verdict.kind() == VerdictKind::Rejected;

@@ -91,7 +91,8 @@ fn why(ui: &Ui, reason: &Reason) {
 }
 
 fn next(ui: &Ui, steps: &[Step], reasons: &[&Reason]) {
-    let advice = reasons.iter().map(|reason| Step::words(reason.code.advice()));
+    // The advice of the code is for those reasons that bring no step of their own.
+    let advice = reasons.iter().filter(|reason| reason.next.is_empty()).map(|reason| Step::words(reason.code.advice()));
     let mut lead = "  next: ";
     let mut shown: Vec<Step> = Vec::new();
     for step in steps.iter().cloned().chain(advice) {

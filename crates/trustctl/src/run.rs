@@ -119,7 +119,8 @@ fn usage(error: &clap::Error) -> ExitCode {
         || std::env::args().zip(std::env::args().skip(1)).any(|(one, two)| one == "--output" && two == "json");
     if error.use_stderr() && wants_json {
         let words = error.to_string();
-        let message = words.lines().next().unwrap_or_default();
+        let lines = words.lines().map(str::trim).take_while(|line| !line.starts_with("Usage:")).filter(|line| !line.is_empty());
+        let message = lines.collect::<Vec<_>>().join(" ");
         println!("{}", json!({ "schema": "trustctl/error/v1", "exit": Exit::Usage.code(), "error": { "message": message } }));
     }
     drop(error.print());

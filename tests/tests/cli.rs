@@ -1,0 +1,284 @@
+//! The command line: what it prints, where, and how it ends, for people and as JSON.
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a failed unwrap fails the test")]
+
+use std::path::Path;
+
+use serde_json::Value;
+use tempfile::TempDir;
+use trustctl_lab::image::Artifact;
+use trustctl_lab::world::{World, WorldOptions};
+use trustctl_tests::program::User;
+
+const PASSPHRASE: &str = "for the tests";
+
+/// A lab with one image, and a user of it with a key called `release`.
+struct Stage {
+    world: World,
+    _home: TempDir,
+    user: User,
+}
+
+impl Stage {
+    fn new() -> Self {
+        let world = World::start(WorldOptions::default()).unwrap();
+        world.push("shop/cart:1.4", &Artifact::multi_platform("one")).unwrap();
+        let home = tempfile::tempdir().unwrap();
+        let user = world.environment().into_iter().fold(User::new(home.path()), |user, (name, value)| user.with(name, value));
+        let user = user.with("COSIGN_PASSWORD", PASSPHRASE);
+        let user = user
+            .with("DOCKER_CONTENT_TRUST_ROOT_PASSPHRASE", PASSPHRASE)
+            .with("DOCKER_CONTENT_TRUST_REPOSITORY_PASSPHRASE", PASSPHRASE);
+        let made = user.run(&["key", "generate", "release"]).unwrap();
+        assert_eq!(made.code, Some(0), "{}", made.stderr);
+        Self { world, _home: home, user }
+    }
+
+    fn image(&self, rest: &str) -> String {
+        self.world.name(&format!("shop/cart{rest}"))
+    }
+
+    /// Runs a command as text and as JSON; both must end with `exit` and name `code`.
+    #[track_caller]
+    fn ends(&self, words: &[&str], exit: i32, code: &str) -> (String, Value) {
+        let (report, ended) = self.user.json(words).unwrap();
+        assert_eq!(ended, Some(exit), "{words:?}: {report}");
+        assert_eq!(report["exit"], exit, "{words:?}");
+        assert!(report.to_string().contains(code), "{words:?}: {report}");
+        let ran = self.user.run(words).unwrap();
+        assert_eq!(ran.code, Some(exit), "{words:?}: {}", ran.stderr);
+        assert!(ran.stderr.contains(&format!("error[{code}]: ")), "{words:?}: {}", ran.stderr);
+        assert!(ran.stderr.contains("\n  why:  ") && ran.stderr.contains("\n  next: "), "{words:?}: {}", ran.stderr);
+        (ran.stderr, report)
+    }
+
+    fn write(&self, name: &str, text: &str) -> String {
+        let path = self.user.home().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.display().to_string()
+    }
+}
+
+#[test]
+fn everything_that_can_be_wrong_has_a_code_a_reason_and_a_next_step() {
+    let stage = Stage::new();
+    let image = stage.image(":1.4");
+    let nothing = stage.write("nothing.key", "");
+    let garbage = stage.write("garbage.toml", "version = ");
+    let unknown = stage.write("unknown.toml", "version = 1\n[signers.a]\nscheme = \"cosign\"\nidentitty = \"x\"\n");
+    let duplicate = stage.write("duplicate.toml", "version = 1\nversion = 1\n");
+    let typed = stage.write("typed.toml", "version = \"one\"\n");
+    let huge = stage.write("huge.toml", &"#".repeat(5 * 1024 * 1024));
+    let evidence = stage.write("evidence.json", "{\"schema\":");
+    let gone = stage.image(":gone");
+    let down = "127.0.0.1:1/shop/cart:1.4";
+    let cases: [(&[&str], i32, &str); 19] = [
+        (&["verify", &image], 2, "TC0716"),
+        (&["verify", "Shop/Cart", "--key", "release"], 2, "TC0101"),
+        (&["verify", &gone, "--key", "release"], 6, "TC0102"),
+        (&["verify", down, "--key", "release", "--timeout", "20s"], 4, "TC0401"),
+        (&["verify", "registry.invalid/shop/cart", "--key", "release", "--offline"], 4, "TC0409"),
+        (&["verify", &image, "--key", "nobody"], 6, "TC0501"),
+        (&["verify", &image, "--key", &nothing], 7, "TC0712"),
+        (&["verify", &image, "--policy", &garbage], 7, "TC0701"),
+        (&["verify", &image, "--policy", &unknown], 7, "TC0701"),
+        (&["verify", &image, "--policy", &duplicate], 7, "TC0701"),
+        (&["verify", &image, "--policy", &typed], 7, "TC0701"),
+        (&["verify", &image, "--policy", &huge], 7, "TC0717"),
+        (&["verify", &image, "--policy", "/nowhere/policy.toml"], 7, "TC0717"),
+        (&["verify", "--evidence", &evidence, "--key", "release"], 7, "TC0713"),
+        (&["sign", &image, "--key", "release"], 2, "TC0105"),
+        (&["sign", &image, "--resolve-tag", "--key", "nobody"], 6, "TC0501"),
+        (&["key", "show", &nothing], 7, "TC0502"),
+        (&["key", "generate", "release"], 7, "TC0505"),
+        (&["policy", "check", "/nowhere/policy.toml"], 7, "TC0717"),
+    ];
+    for (words, exit, code) in cases {
+        stage.ends(words, exit, code);
+    }
+}
+
+#[test]
+fn passphrases_that_are_wrong_or_missing_are_told_apart() {
+    let stage = Stage::new();
+    let image = stage.image(":1.4");
+    let sign = ["sign", &image, "--resolve-tag", "--key", "release"];
+    let wrong = User::new(stage.user.home()).with("COSIGN_PASSWORD", "another");
+    let missing = User::new(stage.user.home());
+    let data = stage.user.home().join(".local/share").display().to_string();
+    for (user, code) in [(wrong, "TC0503"), (missing, "TC0504")] {
+        let (report, exit) = user.with("XDG_DATA_HOME", data.clone()).json(&sign).unwrap();
+        assert_eq!((exit, report["error"]["code"].as_str()), (Some(5), Some(code)), "{report}");
+        assert!(!report.to_string().contains("another"), "a passphrase is never repeated");
+    }
+}
+
+#[test]
+fn the_story_of_an_image_has_the_right_verdicts_and_exit_codes() {
+    let stage = Stage::new();
+    let image = stage.image(":1.4");
+    let verify = ["verify", &image, "--key", "release"];
+    stage.ends(&verify, 3, "TC0301");
+    let signed = stage.user.run(&["sign", &image, "--resolve-tag", "--key", "release"]).unwrap();
+    assert_eq!(signed.code, Some(0), "{}", signed.stderr);
+    let again = stage.user.json(&["sign", &image, "--resolve-tag", "--key", "release"]).unwrap().0;
+    assert_eq!(again["results"][0]["done"], "already signed", "signing again changes nothing: {again}");
+    let trusted = stage.user.run(&verify).unwrap();
+    assert_eq!(trusted.code, Some(0), "{}", trusted.stderr);
+    assert!(trusted.stdout.starts_with(&format!("trusted: {image}@sha256:")), "the answer is on stdout: {}", trusted.stdout);
+    assert_eq!(trusted.stdout.lines().count(), 1);
+    let quiet = stage.user.run(&["verify", &image, "--key", "release", "--quiet"]).unwrap();
+    assert_eq!((quiet.stdout.lines().count(), quiet.stderr.as_str()), (1, ""));
+
+    stage.user.run(&["key", "generate", "other"]).unwrap();
+    stage.ends(&["verify", &image, "--key", "other"], 1, "TC0302");
+    let both = stage.user.json(&["verify", &image, &stage.image(":gone"), "--key", "release"]).unwrap();
+    assert_eq!(both.1, Some(6), "one of two images is not there: {}", both.0);
+    assert_eq!(both.0["results"].as_array().unwrap().len(), 2);
+
+    let revoke = ["revoke", &image, "--resolve-tag", "--key", "release", "--reason", "mistake", "--message", "oops", "--yes"];
+    let revoked = stage.user.run(&revoke).unwrap();
+    assert_eq!(revoked.code, Some(0), "{}", revoked.stderr);
+    assert!(revoked.stderr.contains("this does not undo"), "{}", revoked.stderr);
+    let (text, _) = stage.ends(&verify, 1, "TC0309");
+    assert!(text.contains("oops"), "the revoker's words are shown: {text}");
+}
+
+#[test]
+fn nothing_is_destroyed_without_being_asked_for() {
+    let stage = Stage::new();
+    let deleted = stage.user.run(&["key", "delete", "release"]).unwrap();
+    assert_eq!(deleted.code, Some(2), "{}", deleted.stderr);
+    assert!(deleted.stderr.contains("--yes"), "the missing flag is named: {}", deleted.stderr);
+    assert_eq!(stage.user.run(&["key", "show", "release"]).unwrap().code, Some(0));
+    assert_eq!(stage.user.run(&["key", "delete", "release", "--yes"]).unwrap().code, Some(0));
+    assert_eq!(stage.user.run(&["key", "show", "release"]).unwrap().code, Some(6));
+}
+
+#[test]
+fn saved_evidence_gives_the_same_verdict_without_a_network() {
+    let stage = Stage::new();
+    let image = stage.image(":1.4");
+    stage.user.run(&["sign", &image, "--resolve-tag", "--key", "release", "--storage", "both"]).unwrap();
+    let file = stage.user.home().join("evidence.json").display().to_string();
+    let online = stage.user.json(&["verify", &image, "--key", "release", "--save-evidence", &file]).unwrap();
+    let Stage { world, user, .. } = stage;
+    drop(world);
+    let offline = user.json(&["verify", "--evidence", &file, "--key", "release"]).unwrap();
+    assert_eq!((online.1, offline.1), (Some(0), Some(0)), "{}", offline.0);
+    assert_eq!(online.0["results"][0]["schemes"], offline.0["results"][0]["schemes"]);
+}
+
+#[test]
+fn colours_repeat_what_words_say() {
+    let stage = Stage::new();
+    let image = stage.image(":1.4");
+    let plain = stage.user.run(&["verify", &image, "--key", "release"]).unwrap();
+    let coloured = stage.user.run(&["verify", &image, "--key", "release", "--color", "always"]).unwrap();
+    assert!(!plain.stdout.contains('\u{1b}') && coloured.stdout.contains("\u{1b}[31munsigned\u{1b}[0m"));
+    let strip =
+        |text: &str| text.replace("\u{1b}[31m", "").replace("\u{1b}[36m", "").replace("\u{1b}[33m", "").replace("\u{1b}[0m", "");
+    assert_eq!(strip(&coloured.stderr), plain.stderr);
+}
+
+#[test]
+fn reports_follow_the_published_schema() {
+    let stage = Stage::new();
+    let schema: Value = serde_json::from_str(include_str!("../../docs/reference/verify-v1.schema.json")).unwrap();
+    let image = stage.image(":1.4");
+    let check = |words: &[&str]| {
+        let (report, _) = stage.user.json(words).unwrap();
+        let mut faults = Vec::new();
+        validate(&schema, &schema, &report, "$", &mut faults);
+        assert!(faults.is_empty(), "{words:?}: {faults:#?}\n{report}");
+    };
+    check(&["verify", &image, "--key", "release"]);
+    check(&["verify", &image]);
+    stage
+        .user
+        .run(&["sign", &image, "--resolve-tag", "--key", "release", "-a", "env=prod", "--scheme", "cosign", "--scheme", "dct"])
+        .unwrap();
+    check(&["verify", &image, "--key", "release"]);
+    check(&["verify", &image, "--danger-trust-on-first-use"]);
+    check(&["verify", &image, &stage.image(":gone"), "--dct-root", &"0".repeat(64)]);
+}
+
+/// Enough of JSON Schema 2020-12 for the published schema; an unknown keyword is a fault of the test.
+fn validate(whole: &Value, schema: &Value, value: &Value, at: &str, faults: &mut Vec<String>) {
+    for (keyword, wanted) in schema.as_object().unwrap() {
+        let holds = match keyword.as_str() {
+            "$schema" | "$id" | "$defs" | "title" => true,
+            "$ref" => {
+                let name = wanted.as_str().unwrap().strip_prefix("#/$defs/").unwrap();
+                validate(whole, &whole["$defs"][name], value, at, faults);
+                true
+            }
+            "type" => match wanted {
+                Value::Array(kinds) => kinds.iter().any(|kind| is_a(value, kind.as_str().unwrap())),
+                kind => is_a(value, kind.as_str().unwrap()),
+            },
+            "const" => value == wanted,
+            "enum" => wanted.as_array().unwrap().contains(value),
+            "minimum" => value.as_f64() >= wanted.as_f64(),
+            "maximum" => value.as_f64() <= wanted.as_f64(),
+            "pattern" => match wanted.as_str().unwrap() {
+                "^TC[0-9]{4}$" => value.as_str().is_some_and(|code| code.len() == 6 && code.starts_with("TC")),
+                "^sha(256|512):[0-9a-f]+$" => value.as_str().is_some_and(|digest| digest.starts_with("sha")),
+                other => panic!("the test does not know the pattern {other}"),
+            },
+            "required" => wanted.as_array().unwrap().iter().all(|name| value.get(name.as_str().unwrap()).is_some()),
+            "items" => {
+                for (position, item) in value.as_array().into_iter().flatten().enumerate() {
+                    validate(whole, wanted, item, &format!("{at}[{position}]"), faults);
+                }
+                true
+            }
+            "properties" => {
+                for (name, inner) in wanted.as_object().unwrap() {
+                    if let Some(found) = value.get(name) {
+                        validate(whole, inner, found, &format!("{at}.{name}"), faults);
+                    }
+                }
+                true
+            }
+            "additionalProperties" => {
+                for (name, found) in value.as_object().into_iter().flatten() {
+                    validate(whole, wanted, found, &format!("{at}.{name}"), faults);
+                }
+                true
+            }
+            other => panic!("the test does not know the keyword {other}"),
+        };
+        if !holds {
+            faults.push(format!("{at}: {keyword} {wanted} does not hold for {value}"));
+        }
+    }
+}
+
+fn is_a(value: &Value, kind: &str) -> bool {
+    match kind {
+        "array" => value.is_array(),
+        "integer" => value.is_i64() || value.is_u64(),
+        "null" => value.is_null(),
+        "object" => value.is_object(),
+        "string" => value.is_string(),
+        _ => false,
+    }
+}
+
+#[test]
+fn the_demo_tells_its_story_to_the_end() {
+    let home = tempfile::tempdir().unwrap();
+    let (report, exit) = User::new(home.path()).json(&["demo"]).unwrap();
+    assert_eq!(exit, Some(0), "{report}");
+    let refusals: Vec<&str> = report["steps"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .flat_map(|step| step["reasons"].as_array().unwrap())
+        .filter_map(Value::as_str)
+        .collect();
+    for code in ["TC0301", "TC0204", "TC0104", "TC0309", "TC0202"] {
+        assert!(refusals.contains(&code), "{code} is not among {refusals:?}");
+    }
+    assert!(Path::new(home.path()).read_dir().unwrap().next().is_none(), "the demo leaves nothing in the home");
+}

@@ -1,0 +1,114 @@
+//! Every command shown in the README and in `docs/` runs, in the order of its page, against the lab. A line without a remark must succeed;
+//! `# exit N` says otherwise.
+#![expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use trustctl_lab::image::Artifact;
+use trustctl_lab::world::{World, WorldOptions};
+use trustctl_tests::process::run;
+use trustctl_tests::program::program;
+
+/// What a page may take; key derivation alone takes a second for each key it opens.
+const LIMIT: Duration = Duration::from_secs(300);
+/// Commands that build or test the project itself.
+const NOT_HERE: [&str; 4] = ["cargo ", "./tests/run", "bash .ci/run", "git "];
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+fn pages() -> Vec<PathBuf> {
+    let mut pages = vec![root().join("README.md"), root().join("docs/quickstart.md")];
+    for entry in std::fs::read_dir(root().join("docs/how-to")).unwrap() {
+        pages.push(entry.unwrap().path());
+    }
+    pages.sort();
+    pages
+}
+
+/// The lines of a page's `sh` blocks.
+fn commands(text: &str) -> Vec<String> {
+    let mut inside = false;
+    let mut lines = Vec::new();
+    for line in text.lines() {
+        if let Some(language) = line.strip_prefix("```") {
+            inside = language == "sh";
+        } else if inside && !line.is_empty() && !NOT_HERE.iter().any(|start| line.starts_with(start)) {
+            lines.push(line.to_owned());
+        }
+    }
+    lines
+}
+
+/// A script that runs each line and stops at the first that ends otherwise than it should.
+fn script(lines: &[String]) -> String {
+    let mut script = String::from("set -u\n");
+    for line in lines {
+        let expected: u8 = match line.rsplit_once("exit ") {
+            Some((before, code)) if before.contains('#') => code.trim().parse().unwrap(),
+            _ => 0,
+        };
+        let _ = writeln!(
+            script,
+            "{line}\ncode=$?\nif [ $code -ne {expected} ]; then echo \"exit $code, expected {expected}:\" '{}'; exit 99; fi",
+            line.replace('\'', "'\\''")
+        );
+    }
+    script
+}
+
+#[test]
+fn commands_in_the_documentation_do_what_it_says() {
+    let mut ran_any = 0;
+    for page in pages() {
+        let lines = commands(&std::fs::read_to_string(&page).unwrap());
+        if lines.is_empty() {
+            continue;
+        }
+        let world = World::start(WorldOptions::default()).unwrap();
+        for image in ["shop/cart:1.4", "other/app:1.0"] {
+            world.push(image, &Artifact::multi_platform(image)).unwrap();
+        }
+        let home = tempfile::tempdir().unwrap();
+        let path = format!("{}:{}", program().parent().unwrap().display(), std::env::var("PATH").unwrap());
+        let script = script(&lines).replace("registry.example", &world.registry().host());
+        let mut shell = Command::new("bash");
+        shell.arg("-c").arg(&script).current_dir(home.path()).env_clear().envs(world.environment());
+        shell.env("HOME", home.path()).env("PATH", path).env("COSIGN_PASSWORD", "of the README");
+        let ran = run(&mut shell, LIMIT).unwrap();
+        assert_eq!(ran.code, Some(0), "{}:\n{}\n{}", page.display(), ran.stdout, ran.stderr);
+        ran_any += lines.len();
+    }
+    assert!(ran_any > 20, "only {ran_any} commands were found");
+}
+
+#[test]
+fn links_between_pages_lead_somewhere() {
+    let mut all = pages();
+    all.extend(
+        [
+            "docs/README.md",
+            "docs/threat-model.md",
+            "docs/explanation/architecture.md",
+            "docs/explanation/revocation.md",
+            "CONTRIBUTING.md",
+            "SECURITY.md",
+        ]
+        .map(|name| root().join(name)),
+    );
+    for page in all {
+        let text = std::fs::read_to_string(&page).unwrap();
+        for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+            let target = link.split('#').next().unwrap_or_default();
+            if target.is_empty() || target.contains("://") {
+                continue;
+            }
+            let path = page.parent().unwrap().join(target);
+            assert!(path.exists(), "{} links to {link}, which is not there", page.display());
+        }
+    }
+}
