@@ -99,8 +99,8 @@ impl Exit {
     pub fn of_code(code: Code) -> Self {
         match code {
             Code::BadReference | Code::TagNotAllowed | Code::UsageAnchor => Self::Usage,
-            Code::ImageNotFound | Code::NoSuchMember | Code::KeyNotFound => Self::NotFound,
-            Code::PublishConflict | Code::TagMovedMeanwhile | Code::DctNotSameImage => Self::Conflict,
+            Code::ImageNotFound | Code::KeyNotFound => Self::NotFound,
+            Code::PublishConflict | Code::TagMovedMeanwhile => Self::Conflict,
             Code::AccessDenied | Code::NoCredentials | Code::CredentialHelper | Code::RealmRefused => Self::Credentials,
             Code::WrongPassphrase | Code::PassphraseNeeded | Code::KeyringUnavailable | Code::DctKeyNeeded => Self::Credentials,
             Code::Unavailable | Code::BadAnswer | Code::TooLarge | Code::OutOfBudget | Code::NotGathered | Code::Offline => {

@@ -97,10 +97,6 @@ codes! {
         "the registry does not delete";
         "Many registries switch deletion off. The signed revocation counts without it; deleting only tidies up.";
         "ask the operator to enable deletion, or leave the signatures: the revocation is enforced by verifiers that see it"
-    NoSuchMember = 111 "image.not-in-layout" rank 50
-        "the folder is not an OCI image layout with this image";
-        "An OCI image layout has oci-layout, index.json and blobs/. The image was not found in it.";
-        "check the folder, and name the digest if index.json lists several images"
 
     // 02xx Docker Content Trust
     DctNoData = 201 "dct.no-trust-data" rank 20
@@ -195,10 +191,6 @@ codes! {
         "the tag is still signed after revoking";
         "The collection was read again after publishing and some role still names the tag.";
         "import the key of the role that is named, or ask its holder to revoke there"
-    DctNotSameImage = 224 "dct.not-same-image" rank 60
-        "the tag is signed for another digest and was not replaced";
-        "The collection already signs this tag with a digest of its own.";
-        "look at both with trustctl inspect before signing again"
     DctSelfCheck = 225 "dct.self-check-failed" rank 80
         "what was about to be published does not verify";
         "Every upload is verified as a reader would before it is sent. Nothing was sent.";

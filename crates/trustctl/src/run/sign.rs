@@ -59,11 +59,28 @@ pub(super) async fn run(session: &Session, args: &SignArgs) -> Result<Exit, Fail
         if asked.contains(&SchemeArg::Dct) {
             reports.push(dct(&work, args).await?);
         }
+        if args.resolve_tag {
+            still_there(&work, image).await?;
+        }
     }
     if session.ui.json() {
         session.ui.say(json!({ "schema": "trustctl/sign/v1", "exit": 0, "results": reports }).to_string());
     }
     Ok(Exit::Done)
+}
+
+/// Looks once more at a tag that was resolved: the signature counts, and yet the user should know that the tag means another image now.
+async fn still_there(work: &Work<'_>, image: &str) -> Result<(), Failure> {
+    let reference: Reference = super::parse_image(image)?;
+    if reference.digest.is_some() {
+        return Ok(());
+    }
+    let (now, _) = work.world.fresh().resolve(&reference, work.session.deadline()?).await?;
+    if now.digest == work.subject.digest {
+        return Ok(());
+    }
+    let words = format!("{image} meant {} when it was signed, and now means {}", work.subject.digest, now.digest);
+    Err(Failure::new(Reason::new(Code::TagMovedMeanwhile, words).expected_found(work.subject.digest, now.digest)))
 }
 
 /// The schemes that the flags call for.
