@@ -147,10 +147,15 @@ fn causes(error: &reqwest::Error) -> Vec<&(dyn Error + 'static)> {
     causes
 }
 
-/// The TLS library's error, which hides inside an I/O error.
+/// The TLS library's error, which hides inside I/O errors inside I/O errors.
 fn tls_error<'a>(cause: &'a (dyn Error + 'static)) -> Option<&'a rustls::Error> {
-    let inside = cause.downcast_ref::<std::io::Error>().and_then(|error| error.get_ref());
-    cause.downcast_ref::<rustls::Error>().or_else(|| inside.and_then(|inside| inside.downcast_ref::<rustls::Error>()))
+    let mut cause = cause;
+    loop {
+        if let Some(found) = cause.downcast_ref::<rustls::Error>() {
+            return Some(found);
+        }
+        cause = cause.downcast_ref::<std::io::Error>()?.get_ref()?;
+    }
 }
 
 #[cfg(test)]

@@ -1,0 +1,47 @@
+//! The clients against small servers on loopback that answer as real ones do, or as an attacker would.
+#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a failed unwrap fails the test")]
+
+mod auth;
+mod gather;
+mod http;
+mod memory;
+mod publish;
+mod reading;
+mod server;
+mod tls;
+mod writing;
+
+use std::time::Duration;
+
+use trustctl_core::reference::Repository;
+use trustctl_remote::credentials::Credentials;
+use trustctl_remote::http::{Http, Network};
+use trustctl_remote::limits::Deadline;
+use trustctl_remote::registry::Registry;
+use trustctl_remote::token::Session;
+
+const OCI_INDEX: &str = "application/vnd.oci.image.index.v1+json";
+const OCI_MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+
+fn soon() -> Deadline {
+    Deadline::after(Duration::from_secs(20))
+}
+
+/// Settings for tests: no folder of this machine, short pauses.
+fn network() -> Network {
+    let mut network = Network::default();
+    network.retry_pause = Duration::from_millis(1);
+    network
+}
+
+fn registry() -> Registry {
+    registry_with(Credentials::none())
+}
+
+fn registry_with(credentials: Credentials) -> Registry {
+    Registry::new(Session::new(Http::new(network()), credentials))
+}
+
+fn repository(address: &str) -> Repository {
+    format!("{address}/demo/app").parse().unwrap()
+}
