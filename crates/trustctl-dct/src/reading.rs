@@ -41,6 +41,9 @@ pub struct Reading {
     pub collection: Option<Collection>,
     /// Whether the collection counts: its root is anchored, and no top-level file is wrong or has expired.
     pub sound: bool,
+    /// Whether it is proven not to count, so that nothing else that could be fetched would mend it. What could be fetched is told
+    /// all the same, for those who want to see a collection that has expired.
+    pub refuted: bool,
     /// What is wrong.
     pub problems: Vec<Problem>,
     /// What could not be read.
@@ -99,7 +102,8 @@ impl<'a> Reader<'a> {
         let mut out = self.out;
         out.sound = done.is_ok() && !self.wrong && !self.unproven;
         out.missing = self.files.missing;
-        out.wants = if self.wrong { Vec::new() } else { self.files.wants };
+        out.wants = self.files.wants;
+        out.refuted = self.wrong;
         (out, self.files.used_kept_timestamp)
     }
 
@@ -168,9 +172,7 @@ impl<'a> Reader<'a> {
             let words = format!("the Notary server for {} was not reachable; the copy kept here is good until {until}", self.gun);
             self.out.warnings.push(Reason::new(Code::DctCached, words));
         }
-        if !self.wrong {
-            self.ask_ahead(&collection.snapshot.document);
-        }
+        self.ask_ahead(&collection.snapshot.document);
         let targets = self.targets(&collection)?;
         collection.roles.push(targets);
         self.delegations(&mut collection);

@@ -31,15 +31,18 @@ impl Scheme for Dct {
     /// At most three rounds for a collection never seen: timestamp and root; snapshot, with intermediate roots where a pin needs
     /// them; targets and every delegation. One round when nothing changed since the last time.
     fn wants(&self, subject: &Subject, evidence: &Evidence, context: &Context<'_>) -> Vec<Want> {
-        read(&subject.repository, evidence, context).wants
+        let reading = read(&subject.repository, evidence, context);
+        if reading.refuted { Vec::new() } else { reading.wants }
     }
 
     fn examine(&self, subject: &Subject, evidence: &Evidence, context: &Context<'_>) -> Findings {
-        let Reading { collection, sound, problems, missing, learnt, warnings, .. } = read(&subject.repository, evidence, context);
+        let Reading { collection, sound, refuted, problems, missing, learnt, warnings, .. } =
+            read(&subject.repository, evidence, context);
         let mut findings = Findings::new(SchemeName::Dct);
         findings.looked_at.push(format!("Docker Content Trust data of {}", subject.repository));
         findings.problems = problems;
-        findings.missing = missing;
+        // What is proven wrong is rejected, whatever else could not be read.
+        findings.missing = if refuted { Vec::new() } else { missing };
         findings.warnings = warnings;
         if learnt != trustctl_core::memory::Slot::default() {
             findings.learnt.push((subject.repository.to_string(), learnt));
