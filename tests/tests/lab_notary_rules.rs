@@ -1,5 +1,5 @@
 //! The lab's Notary server judges uploads as the real notary-server does: the same uploads to both, the same answers.
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+#![expect(clippy::unwrap_used, reason = "tests")]
 
 use std::collections::BTreeMap;
 
