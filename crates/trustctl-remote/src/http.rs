@@ -21,7 +21,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 pub use reqwest::Method;
-use reqwest::header::AUTHORIZATION;
+use reqwest::header::{AUTHORIZATION, CONTENT_LENGTH};
 
 use crate::error::RemoteError;
 use crate::limits::{Deadline, MAX_ERROR_BODY, RETRY_PAUSE, TRIES};
@@ -212,6 +212,10 @@ impl Http {
             outgoing = outgoing.header(AUTHORIZATION, authorization.header()?);
         }
         if let Some(body) = &request.body {
+            if body.is_empty() {
+                // The library leaves it out, and some servers then wait for a body (RFC 9110, section 8.6).
+                outgoing = outgoing.header(CONTENT_LENGTH, 0);
+            }
             outgoing = outgoing.body(body.clone());
         }
         outgoing.send().await.map_err(|error| {

@@ -12,7 +12,7 @@ mod send;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use futures_util::{StreamExt as _, stream};
+use futures_util::future::join_all;
 use trustctl_core::evidence::{Entry, Evidence, Locator};
 use trustctl_core::publish::{Edit, Put};
 use trustctl_core::reason::{Code, Reason};
@@ -34,7 +34,7 @@ const MIN_SETTLE: Duration = Duration::from_millis(100);
 const MAX_SETTLE: Duration = Duration::from_secs(5);
 /// How often in a row the registry may take something and serve what it had before; pauses double from [`MIN_SETTLE`], so that
 /// caches of a few seconds are outlasted.
-const MAX_INVISIBLE: u32 = 6;
+const MAX_INVISIBLE: u32 = 5;
 /// Edits that are carried out at once by [`Publisher::publish_all`].
 const CONCURRENT_EDITS: usize = 4;
 
@@ -130,7 +130,15 @@ impl Publisher {
 
     /// Carries out several edits, some at once; the results are in the order of the edits.
     pub async fn publish_all(&self, edits: &[&dyn Edit], deadline: Deadline) -> Vec<Result<Published, Reason>> {
-        stream::iter(edits).map(|edit| self.publish(*edit, deadline)).buffered(CONCURRENT_EDITS).collect().await
+        let mut results = Vec::new();
+        for some in edits.chunks(CONCURRENT_EDITS) {
+            let mut going = Vec::new();
+            for edit in some {
+                going.push(self.publish(*edit, deadline));
+            }
+            results.extend(join_all(going).await);
+        }
+        results
     }
 
     /// The locks for the places that `puts` replace; those that are held already are kept when they suffice.

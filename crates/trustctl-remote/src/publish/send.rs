@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use futures_util::{StreamExt as _, stream};
+use futures_util::future::try_join_all;
 use trustctl_core::digest::Digest;
 use trustctl_core::evidence::{Entry, Evidence, Locator, Origin};
 use trustctl_core::publish::Put;
@@ -42,16 +42,16 @@ type Base<'a> = Option<Option<&'a [u8]>>;
 impl Sending<'_> {
     /// Sends blobs first and at once, then everything else in the plan's order.
     pub(super) async fn all(&mut self, puts: &[Put]) -> Result<Outcome, RemoteError> {
-        let (registry, deadline) = (self.registry, self.deadline);
-        let blobs = puts.iter().filter_map(|put| match put {
-            Put::Blob { repository, bytes } => Some((repository, bytes)),
-            _ => None,
-        });
-        let mut uploads = stream::iter(blobs)
-            .map(|(repository, bytes)| registry.push_blob(repository, bytes, deadline))
-            .buffer_unordered(MAX_CONCURRENT);
-        while let Some(uploaded) = uploads.next().await {
-            uploaded?;
+        let mut uploads = Vec::new();
+        for put in puts {
+            if let Put::Blob { repository, bytes } = put {
+                uploads.push(self.registry.push_blob(repository, bytes, self.deadline));
+            }
+        }
+        while !uploads.is_empty() {
+            let later = uploads.split_off(uploads.len().min(MAX_CONCURRENT));
+            try_join_all(uploads).await?;
+            uploads = later;
         }
         for put in puts {
             match self.one(put).await {

@@ -217,7 +217,9 @@ async fn redirects_end() {
 
 #[tokio::test]
 async fn redirects_to_other_kinds_of_addresses_are_refused() {
-    for target in ["file:///etc/passwd", "ftp://127.0.0.1/", "http://user:pass@127.0.0.1/", "http://registry.example/", "https://"] {
+    for target in
+        ["file:///etc/passwd", "ftp://127.0.0.1/", "http://user:pass@127.0.0.1/", "http://registry.example/", "https://"]
+    {
         let server = Server::start(move |_| redirect(target)).await;
         let error = Http::new(network()).send(&get(&server, "/"), soon()).await.unwrap_err();
         assert_eq!(error.code(), Code::BadAnswer, "{target}");

@@ -45,3 +45,20 @@ fn registry_with(credentials: Credentials) -> Registry {
 fn repository(address: &str) -> Repository {
     format!("{address}/demo/app").parse().unwrap()
 }
+
+/// Servers of many tasks hold these futures across threads. This only has to compile.
+#[expect(dead_code, reason = "the compiler checks it")]
+fn futures_can_be_sent_between_threads(
+    registry: &Registry,
+    edit: &dyn trustctl_core::publish::Edit,
+    (scheme, context): (&dyn trustctl_core::scheme::Scheme, &trustctl_core::scheme::Context<'_>),
+    subject: &trustctl_core::subject::Subject,
+) {
+    use trustctl_remote::gather::{Limits, Supply, gather};
+    fn sendable(_: impl Future + Send) {}
+    sendable(trustctl_remote::publish::Publisher::new(registry.clone()).publish_all(&[edit], soon()));
+    sendable(registry.tags(&subject.repository, soon()));
+    let source = trustctl_core::evidence::Evidence::new();
+    let supply = Supply { source: &source, limits: Limits::default(), deadline: soon() };
+    sendable(gather(&[scheme], subject, context, (source.clone(), supply)));
+}

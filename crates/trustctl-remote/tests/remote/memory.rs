@@ -127,7 +127,8 @@ impl Content {
     fn put_manifest(&mut self, name: &str, seen: &Seen, habits: &Habits) -> Reply {
         let media_type = seen.header("content-type").unwrap().to_owned();
         let value: Value = serde_json::from_slice(&seen.body).unwrap();
-        let needed: BTreeSet<&str> = value["layers"].as_array().into_iter().flatten().filter_map(|layer| layer["digest"].as_str()).collect();
+        let needed: BTreeSet<&str> =
+            value["layers"].as_array().into_iter().flatten().filter_map(|layer| layer["digest"].as_str()).collect();
         if needed.iter().any(|digest| !self.blobs.contains_key(*digest)) {
             return refusal(400, "MANIFEST_BLOB_UNKNOWN");
         }
@@ -159,9 +160,9 @@ impl Content {
     fn referrers(&self, subject: &str) -> Reply {
         let listed = self.manifests.iter().filter_map(|(digest, (media_type, bytes))| {
             let value: Value = serde_json::from_slice(bytes).ok()?;
-            (value["subject"]["digest"].as_str() == Some(subject)).then(|| {
-                json!({"mediaType": media_type, "digest": digest, "size": bytes.len(), "artifactType": value["artifactType"]})
-            })
+            (value["subject"]["digest"].as_str() == Some(subject)).then(
+                || json!({"mediaType": media_type, "digest": digest, "size": bytes.len(), "artifactType": value["artifactType"]}),
+            )
         });
         let index = json!({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": listed.collect::<Vec<_>>()});
         answer(200, OCI_INDEX, index.to_string())

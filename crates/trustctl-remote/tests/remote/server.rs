@@ -34,7 +34,11 @@ impl Seen {
 
 /// What the server does with a request.
 pub(crate) enum Reply {
-    Answer { status: u16, headers: Vec<(String, String)>, body: Vec<u8> },
+    Answer {
+        status: u16,
+        headers: Vec<(String, String)>,
+        body: Vec<u8>,
+    },
     /// These bytes, then the end of the connection.
     Raw(Vec<u8>),
     /// A 200 whose body does not end.

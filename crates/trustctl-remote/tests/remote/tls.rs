@@ -150,7 +150,7 @@ async fn a_client_certificate_is_shown_where_one_is_given() {
     let authority = Authority::new();
     let server = tls_server(&authority, "127.0.0.1", Some(&authority)).await;
     let root = ("ca.crt", authority.certificate.pem());
-    let error = ask(&client(folder(&server.address, &[root.clone()]).path()), &server.address).await.unwrap_err();
+    let error = ask(&client(folder(&server.address, std::slice::from_ref(&root)).path()), &server.address).await.unwrap_err();
     assert_eq!(error.code(), Code::Unavailable);
 
     let (certificate, key) = authority.issue("client");
