@@ -11,7 +11,8 @@ use crate::process::{Ran, run};
 /// Longest that one run of the program may take in a test.
 const LIMIT: Duration = Duration::from_secs(120);
 
-/// The built `trustctl`, of the same profile as the running test. Built on first use, which does nothing when it is up to date.
+/// The built `trustctl`, of the same profile as the running test. Built on first use, which does nothing when it is up to date;
+/// `TRUSTCTL_PROGRAM` names another one.
 ///
 /// # Panics
 /// When it cannot be built: then no test of it can say anything.
@@ -19,9 +20,13 @@ const LIMIT: Duration = Duration::from_secs(120);
 pub fn program() -> &'static Path {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
     PROGRAM.get_or_init(|| {
+        if let Some(named) = std::env::var_os("TRUSTCTL_PROGRAM") {
+            return PathBuf::from(named);
+        }
         let test = std::env::current_exe().expect("the running test has a path");
-        // target/<profile>/deps/<test>
-        let folder = test.ancestors().nth(2).expect("tests lie in target/<profile>/deps");
+        // target/<profile>/deps/<test>, or target/<profile>/<program of this package>
+        let in_deps = test.parent().is_some_and(|folder| folder.ends_with("deps"));
+        let folder = test.ancestors().nth(if in_deps { 2 } else { 1 }).expect("tests lie in target/<profile>/deps");
         let release = folder.file_name().is_some_and(|name| name == "release");
         let mut build = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
         build.current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/..")).args(["build", "--quiet", "--package", "trustctl"]);
