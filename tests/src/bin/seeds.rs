@@ -69,8 +69,16 @@ fn main() -> Result<(), Failure> {
     let public = keys.join("cosign.pub").display().to_string();
     user.run(&["policy", "init", &policy.display().to_string(), "--key", &public, "--dct-root", &"0".repeat(64)])?.ok()?;
     let evidence = home.path().join("evidence.json");
-    let words =
-        ["verify", &image, "--key", &public, "--danger-trust-on-first-use", "--save-evidence", &evidence.display().to_string()];
+    let words = [
+        "verify",
+        &image,
+        "--key",
+        &public,
+        "--danger-trust-on-first-use",
+        "--danger-no-memory",
+        "--save-evidence",
+        &evidence.display().to_string(),
+    ];
     drop(user.run(&words)?);
 
     let seeds = Seeds { corpus };
