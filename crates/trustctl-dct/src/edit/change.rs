@@ -33,7 +33,8 @@ pub enum Change {
     },
     /// Takes a signer out: the role `targets/<name>`, and its keys out of `targets/releases`. Needs the targets key.
     ///
-    /// Tags that the signer put into `targets/releases` stay; see [`Change::RevokeSigner`].
+    /// Tags that the signer put into `targets/releases` stay, and that role is signed again if a key of it is here; to withdraw
+    /// them, apply [`Change::RevokeSigner`] before.
     RemoveSigner {
         /// The signer's name.
         name: String,

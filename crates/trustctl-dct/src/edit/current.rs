@@ -171,6 +171,17 @@ impl Current {
         roles
     }
 
+    /// The reason to report when the server refuses an upload that left the snapshot to it, because it does not hold the key
+    /// either (`ErrBadHierarchy`, missing `snapshot`): metadata does not tell who holds a key.
+    #[must_use]
+    pub fn snapshot_key_needed(&self) -> Reason {
+        let listed = self.root.iter().flat_map(|root| root.snapshot.key_ids.iter().filter_map(|id| root.keys.get(id)));
+        let ids: Vec<String> = listed.filter_map(|key| key.canonical_id().ok()).map(|id| id.to_string()).collect();
+        let reason =
+            Reason::new(Code::DctKeyNeeded, "snapshot cannot be signed: neither this program nor the server holds its key");
+        reason.expected_found(format!("one of {}", ids.join(", ")), "no such key")
+    }
+
     pub(super) fn files(&self) -> Option<&Files> {
         self.files.as_ref()
     }

@@ -77,7 +77,7 @@ impl Draft<'_> {
                 format!("{role} is removed with {lost} signed tags: docker pull sees what targets signs, and nothing else");
             self.remarks.push(Reason::new(Code::DctRoleMissing, message));
         }
-        self.effects.push(Effect::RoleRemoved { role: role.clone() });
+        self.note(Effect::RoleRemoved { role: role.clone() });
         Ok(())
     }
 
@@ -116,10 +116,16 @@ impl Draft<'_> {
             None => delegations.roles.push(delegation),
         }
         drop_unused_keys(delegations);
+        let (here, needed) = count(delegations, &role);
         if delegations.keys.len() > MAX_KEYS || delegations.roles.len() > MAX_KEYS {
             return Err(bad_change(format!("{parent} cannot have more than {MAX_KEYS} keys or delegations")));
         }
-        self.effects.push(Effect::RoleChanged { role });
+        if here < needed {
+            let message =
+                format!("{role} has {here} keys and needs {needed} signatures: nobody can sign for it until keys are added");
+            self.remarks.push(Reason::new(Code::DctKeyNeeded, message));
+        }
+        self.note(Effect::RoleChanged { role });
         Ok(())
     }
 
@@ -169,6 +175,14 @@ fn edit(delegation: &mut Delegation, change: &Delegate, removed: &BTreeSet<KeyId
             paths.push(path.clone());
         }
     }
+}
+
+/// How many keys a delegation has, and how many it needs.
+fn count(delegations: &Delegations, role: &RoleName) -> (usize, usize) {
+    let listed = delegations.roles.iter().find(|delegation| delegation.name == *role);
+    listed.map_or((0, 0), |delegation| {
+        (delegation.keys.key_ids.len(), usize::try_from(delegation.keys.threshold.get()).unwrap_or(usize::MAX))
+    })
 }
 
 fn drop_unused_keys(delegations: &mut Delegations) {

@@ -146,11 +146,19 @@ impl<'a> Draft<'a> {
         self.dirty.retain(|name| !gone(name));
     }
 
+    /// Notes an effect, once.
+    pub(super) fn note(&mut self, effect: Effect) {
+        if !self.effects.contains(&effect) {
+            self.effects.push(effect);
+        }
+    }
+
     fn begin(&mut self, role: &RoleName) {
         if let Some(unsigned) = self.current.unsigned_role(role) {
             let count = unsigned.targets.len();
             let message = format!(
-                "{role} has a file that its present keys did not sign; its {count} entries were not taken over into the new one"
+                "{role} has an older file that does not count here (removed role, or other keys); its {count} entries were not \
+                 taken over into the new one"
             );
             self.remarks.push(Reason::new(Code::DctBadSignature, message));
         }

@@ -48,7 +48,7 @@ impl Draft<'_> {
         self.can_sign(&RoleName::root())?;
         self.roles.insert(RoleName::targets(), Targets::new(0, Expiry::at(self.now)));
         self.touch(&RoleName::targets())?;
-        self.effects.push(Effect::Initialised);
+        self.note(Effect::Initialised);
         Ok(())
     }
 
@@ -81,7 +81,7 @@ impl Draft<'_> {
             _ => {}
         }
         let keys = keys.iter().map(|key| key.id().clone()).collect();
-        self.effects.push(Effect::KeysRotated { role: role.clone(), keys });
+        self.note(Effect::KeysRotated { role: role.clone(), keys });
         Ok(())
     }
 
@@ -96,7 +96,7 @@ impl Draft<'_> {
             "timestamp" => return Err(Reason::new(Code::DctBadChange, "the timestamp is signed by the server alone")),
             _ => self.witness_targets(role)?,
         }
-        self.effects.push(Effect::Renewed { role: role.clone() });
+        self.note(Effect::Renewed { role: role.clone() });
         Ok(())
     }
 

@@ -60,7 +60,7 @@ impl Draft<'_> {
                     self.roles.insert(role, content);
                 }
                 (None, true) => match self.touch(&role).map(drop) {
-                    Ok(()) => self.effects.push(Effect::Renewed { role }),
+                    Ok(()) => self.note(Effect::Renewed { role }),
                     Err(reason) => {
                         let message = format!("readers will skip {role} until a holder of its key signs it again (witness)");
                         self.remarks.push(Reason { message, ..reason });
@@ -79,7 +79,7 @@ impl Draft<'_> {
         let root_ends = self.root()?.expires.time();
         if !self.root_dirty && root_ends < soon {
             if changes && self.touch_root().is_ok() {
-                self.effects.push(Effect::Renewed { role: RoleName::root() });
+                self.note(Effect::Renewed { role: RoleName::root() });
             } else {
                 self.remarks.push(ends_soon(&RoleName::root(), root_ends));
             }

@@ -50,7 +50,7 @@ impl Draft<'_> {
     pub(super) fn revoke_signer(&mut self, name: &str, missing: MissingKey) -> Result<(), Reason> {
         let own = super::delegations::signer_role(name)?;
         self.root()?;
-        let Some(content) = self.roles.get(&own).cloned() else { return Ok(()) };
+        let Some(content) = self.roles.get(&own).cloned() else { return self.unreadable_signer(&own, missing) };
         for (tag, target) in &content.targets {
             let same = |other: &Target| target.digest().is_some_and(|digest| other.names(&digest));
             let holding = self.roles_holding(tag, same);
@@ -94,9 +94,26 @@ impl Draft<'_> {
                 continue;
             }
             self.touch(role)?.targets.remove(name);
-            self.effects.push(Effect::Revoked { role: role.clone(), name: name.to_owned() });
+            self.note(Effect::Revoked { role: role.clone(), name: name.to_owned() });
         }
         Ok(())
+    }
+
+    /// A signer whose file does not count: what it names is nobody's word, so nothing follows from it, and that is told.
+    fn unreadable_signer(&mut self, own: &RoleName, missing: MissingKey) -> Result<(), Reason> {
+        if self.delegation(own).is_none() || self.current.unsigned_role(own).is_none() {
+            return Ok(());
+        }
+        let message =
+            format!("the file of {own} is not signed by its present keys: what its holder signed elsewhere is not known");
+        let reason = Reason::new(Code::DctBadSignature, message);
+        match missing {
+            MissingKey::Fail => Err(reason),
+            MissingKey::LeaveOut => {
+                self.left.push(reason);
+                Ok(())
+            }
+        }
     }
 
     fn key_missing(&mut self, role: &RoleName, missing: MissingKey) -> Result<(), Reason> {
@@ -163,14 +180,14 @@ impl Draft<'_> {
         let same = known.is_some_and(|known| known.digest() == Some(tag.digest) && known.length == tag.length);
         if !same {
             self.touch(role)?.targets.insert(tag.name.clone(), Target::image(tag.digest, tag.length));
-            self.effects.push(Effect::Signed { role: role.clone(), name: tag.name.clone() });
+            self.note(Effect::Signed { role: role.clone(), name: tag.name.clone() });
             return Ok(());
         }
         let ends = before.map(|content| content.expires.time());
         let renew = tag.renew_before.zip(ends).is_some_and(|(before, ends)| ends < before);
         if renew && !self.dirty.contains(role) {
             self.touch(role)?;
-            self.effects.push(Effect::Renewed { role: role.clone() });
+            self.note(Effect::Renewed { role: role.clone() });
         }
         Ok(())
     }

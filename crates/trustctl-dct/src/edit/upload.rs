@@ -51,7 +51,8 @@ impl Upload {
         &self.remarks
     }
 
-    /// Whether the server is to sign the snapshot, because its key is not here.
+    /// Whether the server is to sign the snapshot, because its key is not here. A server that does not hold it refuses the upload;
+    /// see [`Current::snapshot_key_needed`](super::Current::snapshot_key_needed).
     #[must_use]
     pub fn leaves_snapshot_to_server(&self) -> bool {
         !self.is_empty() && self.file(&RoleName::snapshot()).is_none()

@@ -188,3 +188,26 @@ fn removing_a_delegation_takes_what_is_below() {
     let reason = world.plan(&[Change::RemoveDelegation { role: role("snapshot") }], &[&targets]).unwrap_err();
     assert_eq!(reason.code, Code::DctBadChange);
 }
+
+#[test]
+fn a_threshold_of_two_needs_both_keys() {
+    let mut world = World::with_signers();
+    let (targets, alice, bob) = (world.targets.clone(), world.alice.clone(), world.bob.clone());
+    let mut content = world.current().role(&role("targets")).unwrap().clone();
+    content.version += 1;
+    let releases = content.delegations.roles.iter_mut().find(|delegation| delegation.name == role("targets/releases")).unwrap();
+    releases.keys.threshold = 2.try_into().unwrap();
+    let bytes = crate::world::sealed(&content, &targets);
+    world.files.get_mut("targets").unwrap().push(bytes);
+    let reason = world.plan(&[sign("1.0", "image")], &[&alice]).unwrap_err();
+    assert_eq!(reason.code, Code::DctKeyNeeded);
+    assert!(reason.message.starts_with("targets/releases "), "{}", reason.message);
+    assert!(reason.expected.unwrap().starts_with("2 of "));
+    let upload = world.plan(&[sign("1.0", "image")], &[&alice, &bob]).unwrap();
+    world.accept(&upload).unwrap();
+    let envelope = trustctl_dct::metadata::envelope::Envelope::parse(world.newest("targets/releases")).unwrap();
+    assert_eq!(envelope.signatures().len(), 2);
+    let remove = Delegate::to(role("targets/releases")).removing(vec![bare(&bob).id().clone()], &[]);
+    let upload = world.plan(&[Change::Delegate(remove)], &[&targets, &alice]).unwrap();
+    assert!(upload.remarks().iter().any(|remark| remark.message.contains("until keys are added")), "{:?}", upload.remarks());
+}

@@ -113,4 +113,7 @@ fn a_name_in_a_file_that_does_not_count_is_mentioned() {
     let upload = world.plan(&[revoke("1.0", MissingKey::Fail)], &[&targets]).unwrap();
     assert!(upload.is_empty());
     assert_eq!(upload.remarks().iter().filter(|remark| remark.code == Code::DctBadSignature).count(), 1);
+    let everything = |missing| [Change::RevokeSigner { name: "alice".to_owned(), missing }];
+    assert_eq!(world.plan(&everything(MissingKey::Fail), &[&targets]).unwrap_err().code, Code::DctBadSignature);
+    assert_eq!(world.plan(&everything(MissingKey::LeaveOut), &[&targets]).unwrap().left().len(), 1);
 }

@@ -81,6 +81,9 @@ fn the_snapshot_is_signed_here_once_its_key_is_here() {
     let names: Vec<String> =
         Snapshot::from_signed(envelope.signed()).unwrap().delegations.keys().map(ToString::to_string).collect();
     assert_eq!(names, ["targets/alice", "targets/releases"]);
+    assert!(world.plan(&[sign("3.0", "image")], &[&alice]).unwrap().leaves_snapshot_to_server());
+    let reason = world.current().snapshot_key_needed();
+    assert_eq!(reason.expected, Some(format!("one of {}", bare(&local).id())));
     let back = rotate("snapshot", vec![bare(&world.server_snapshot)]);
     let upload = world.publish(&[back], &[&root]);
     assert!(upload.leaves_snapshot_to_server());
