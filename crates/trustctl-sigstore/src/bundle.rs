@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use trustctl_core::claim::{Claimed, LogEntry};
 
 use crate::dsse::{Envelope, EnvelopeForm};
-use crate::format::{Count, FormatError, Text, decode, json, read};
+use crate::format::{Bounded, Count, FormatError, Text, decode, json, read};
 use crate::limits::{MAX_LOG_ENTRIES, MAX_TIMESTAMPS};
 use crate::log::BundleEntry;
 
@@ -93,7 +93,7 @@ struct MaterialForm<'a> {
     #[serde(borrow, default)]
     x509_certificate_chain: Option<ChainForm<'a>>,
     #[serde(borrow, default)]
-    tlog_entries: Option<Vec<BundleEntry<'a>>>,
+    tlog_entries: Option<Bounded<BundleEntry<'a>, MAX_LOG_ENTRIES>>,
     #[serde(default)]
     timestamp_verification_data: Option<TimestampForm>,
 }
@@ -114,7 +114,7 @@ struct CertificateForm<'a> {
 #[derive(Deserialize)]
 struct ChainForm<'a> {
     #[serde(borrow)]
-    certificates: Vec<CertificateForm<'a>>,
+    certificates: Bounded<CertificateForm<'a>, MAX_CHAIN>,
 }
 
 #[derive(Deserialize)]
@@ -155,15 +155,12 @@ impl Bundle {
             (None, None) => return Err(FormatError::NotOne { what: "content of the bundle", count: 0 }),
             (Some(_), Some(_)) => return Err(FormatError::NotOne { what: "content of the bundle", count: 2 }),
         };
-        let entries = form.verification_material.tlog_entries.as_deref().unwrap_or_default();
-        if entries.len() > MAX_LOG_ENTRIES {
-            return Err(FormatError::TooMany { what: "log entries", count: entries.len(), limit: MAX_LOG_ENTRIES });
-        }
         let stamps = form.verification_material.timestamp_verification_data.as_ref();
         let Count(timestamps) = stamps.and_then(|data| data.rfc3161_timestamps).unwrap_or_default();
         if timestamps > MAX_TIMESTAMPS {
             return Err(FormatError::TooMany { what: "timestamps", count: timestamps, limit: MAX_TIMESTAMPS });
         }
+        let entries = form.verification_material.tlog_entries.as_ref().map_or(&[][..], |entries| &entries.0);
         let log_entries = entries.iter().map(BundleEntry::claimed).collect::<Result<_, _>>()?;
         Ok(Self { version, content, material: form.verification_material.material(version)?, log_entries, timestamps })
     }
@@ -194,12 +191,10 @@ impl MaterialForm<'_> {
             (None, None, Some(_)) if version >= Version::V03 => {
                 Err(FormatError::Unsupported { what: "key material in this version", found: "x509CertificateChain".to_owned() })
             }
-            (None, None, Some(chain)) if (1..=MAX_CHAIN).contains(&chain.certificates.len()) => {
-                Ok(Material::Certificate(chain.certificates.iter().map(certificate).collect::<Result<_, _>>()?))
+            (None, None, Some(chain)) if !chain.certificates.0.is_empty() => {
+                Ok(Material::Certificate(chain.certificates.0.iter().map(certificate).collect::<Result<_, _>>()?))
             }
-            (None, None, Some(chain)) => {
-                Err(FormatError::TooMany { what: "certificates", count: chain.certificates.len(), limit: MAX_CHAIN })
-            }
+            (None, None, Some(chain)) => Err(FormatError::NotOne { what: "leaf certificate", count: chain.certificates.0.len() }),
             (key, leaf, chain) => {
                 let count = usize::from(key.is_some()) + usize::from(leaf.is_some()) + usize::from(chain.is_some());
                 Err(FormatError::NotOne { what: "key material of the bundle", count })
@@ -302,7 +297,7 @@ mod tests {
             *bundle.log_entries.first().unwrap().peek(),
             LogEntry { log_id: "01".to_owned(), index: 9, integrated_time: 5 }
         );
-        assert!(matches!(Bundle::parse(with(33, 0).as_bytes()), Err(FormatError::TooMany { count: 33, .. })));
+        assert!(matches!(Bundle::parse(with(33, 0).as_bytes()), Err(FormatError::Json { .. })));
         assert!(matches!(Bundle::parse(with(0, 33).as_bytes()), Err(FormatError::TooMany { count: 33, .. })));
         let without_zeros = material(r#"{"publicKey":{},"tlogEntries":[{}]}"#);
         assert_eq!(Bundle::parse(without_zeros.as_bytes()).unwrap().log_entries.len(), 1);

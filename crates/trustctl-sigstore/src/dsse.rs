@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::format::{FormatError, Text, decode, encode, json, read};
+use crate::format::{Bounded, FormatError, Text, decode, encode, json, read};
+use crate::limits::MAX_SIGNATURES;
 
 /// The payload type of in-toto statements, the only one that says something about an image.
 pub const IN_TOTO: &str = "application/vnd.in-toto+json";
@@ -26,7 +27,7 @@ pub(crate) struct EnvelopeForm<'a> {
     #[serde(borrow, rename = "payloadType")]
     payload_type: Text<'a>,
     #[serde(borrow)]
-    signatures: Vec<SignatureForm<'a>>,
+    signatures: Bounded<SignatureForm<'a>, MAX_SIGNATURES>,
 }
 
 #[derive(Deserialize)]
@@ -39,8 +40,8 @@ impl TryFrom<EnvelopeForm<'_>> for Envelope {
     type Error = FormatError;
 
     fn try_from(form: EnvelopeForm<'_>) -> Result<Self, FormatError> {
-        let [signature] = form.signatures.as_slice() else {
-            return Err(FormatError::NotOne { what: "signature in the envelope", count: form.signatures.len() });
+        let [signature] = form.signatures.0.as_slice() else {
+            return Err(FormatError::NotOne { what: "signature in the envelope", count: form.signatures.0.len() });
         };
         Ok(Self {
             payload_type: form.payload_type.as_str().to_owned(),

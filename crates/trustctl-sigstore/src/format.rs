@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
+use std::marker::PhantomData;
 
 use base64::Engine as _;
 use base64::alphabet;
@@ -208,6 +209,41 @@ impl<'de> Deserialize<'de> for Pairs {
     }
 }
 
+/// A list of at most `N` elements; a longer one is refused before it takes memory.
+#[derive(Clone, Debug)]
+pub(crate) struct Bounded<T, const N: usize>(pub(crate) Vec<T>);
+
+impl<T, const N: usize> Default for Bounded<T, N> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
+impl<'de, T: Deserialize<'de>, const N: usize> Deserialize<'de> for Bounded<T, N> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct ListVisitor<T, const N: usize>(PhantomData<T>);
+        impl<'de, T: Deserialize<'de>, const N: usize> Visitor<'de> for ListVisitor<T, N> {
+            type Value = Bounded<T, N>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "a list of at most {N}")
+            }
+
+            fn visit_seq<A: de::SeqAccess<'de>>(self, mut elements: A) -> Result<Self::Value, A::Error> {
+                let mut list = Vec::new();
+                while let Some(element) = elements.next_element()? {
+                    if list.len() >= N {
+                        return Err(de::Error::custom(format_args!("more than {N} elements")));
+                    }
+                    list.push(element);
+                }
+                Ok(Bounded(list))
+            }
+        }
+        deserializer.deserialize_seq(ListVisitor(PhantomData))
+    }
+}
+
 /// How many elements a list has; none of them is kept.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Count(pub(crate) usize);
@@ -343,6 +379,13 @@ mod tests {
         for text in ["+_8=", "+/8==", "+/9=", "€"] {
             assert!(decode(text, "it").is_err(), "{text:?}");
         }
+    }
+
+    #[test]
+    fn a_list_beyond_its_bound_is_refused() {
+        assert_eq!(read::<Bounded<u8, 2>>(b"[1,2]", "it").unwrap().0, [1, 2]);
+        assert!(read::<Bounded<u8, 2>>(b"[1,2,3]", "it").is_err());
+        assert_eq!(read::<Count>(b"[1,{},[]]", "it").unwrap(), Count(3));
     }
 
     #[test]

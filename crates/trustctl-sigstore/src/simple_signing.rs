@@ -11,7 +11,6 @@ use trustctl_core::reference::{Reference, Repository, Tag};
 
 use crate::ANNOTATION_TAG;
 use crate::format::{FormatError, Pairs, Text, go_json, read};
-use crate::limits::MAX_ANNOTATIONS;
 
 /// The only value of `critical.type` that is a Cosign signature.
 pub const TYPE: &str = "cosign container image signature";
@@ -75,10 +74,6 @@ impl Payload {
             return Err(FormatError::Unsupported { what: "payload type", found });
         }
         let mut annotations = form.optional.unwrap_or_default().0;
-        if annotations.len() > MAX_ANNOTATIONS {
-            let count = annotations.len();
-            return Err(FormatError::TooMany { what: "annotations", count, limit: MAX_ANNOTATIONS });
-        }
         let (repository, tag) = named(form.critical.identity.docker_reference.as_str());
         let tag = tag.or_else(|| annotations.remove(ANNOTATION_TAG));
         Ok(Self { digest: form.critical.image.docker_manifest_digest, repository, tag, annotations })

@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use trustctl_core::digest::Digest;
 
-use crate::format::{FormatError, Pairs, Text, json, part, read};
-use crate::limits::{MAX_ANNOTATIONS, MAX_SUBJECTS};
+use crate::format::{Bounded, FormatError, Pairs, Text, json, part, read};
+use crate::limits::MAX_SUBJECTS;
 use crate::{ANNOTATION_REPOSITORY, ANNOTATION_TAG};
 
 /// The predicate type of an image signature (cosign 3 and this program). Any other says something else.
@@ -44,7 +44,7 @@ pub struct Subject {
 struct Form<'a> {
     #[serde(borrow, rename = "_type")]
     kind: Text<'a>,
-    subject: Vec<SubjectForm>,
+    subject: Bounded<SubjectForm, MAX_SUBJECTS>,
     #[serde(borrow, rename = "predicateType")]
     predicate_type: Text<'a>,
     #[serde(borrow, default)]
@@ -88,14 +88,7 @@ impl<'a> Statement<'a> {
         if ![V1, V01].contains(&form.kind.as_str()) {
             return Err(FormatError::Unsupported { what: "statement type", found: form.kind.as_str().to_owned() });
         }
-        if form.subject.len() > MAX_SUBJECTS {
-            return Err(FormatError::TooMany { what: "subjects", count: form.subject.len(), limit: MAX_SUBJECTS });
-        }
-        let subjects: Vec<Subject> = form.subject.into_iter().map(Subject::from_form).collect();
-        let count = subjects.iter().map(|subject| subject.annotations.len()).max().unwrap_or_default();
-        if count > MAX_ANNOTATIONS {
-            return Err(FormatError::TooMany { what: "annotations", count, limit: MAX_ANNOTATIONS });
-        }
+        let subjects: Vec<Subject> = form.subject.0.into_iter().map(Subject::from_form).collect();
         Ok(Self { predicate_type: form.predicate_type.as_str().to_owned(), subjects, predicate: form.predicate })
     }
 

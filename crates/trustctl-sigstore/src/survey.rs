@@ -222,29 +222,25 @@ impl<'e> Survey<'e> {
         };
         let wanted = if form == Form::AttestationTag { DSSE } else { SIMPLE_SIGNING };
         let mut count = 0_usize;
-        for (index, layer) in manifest.layers().iter().enumerate() {
-            let at = || format!("{at}, layer {}", index + 1);
-            let layer = match &layer.meaning {
-                Ok(layer) if layer.payload.media_type != wanted => continue,
-                Ok(layer) => layer,
-                Err(error) => {
-                    let at = at();
-                    self.broken(form, at.clone(), error.reason(&at));
-                    continue;
-                }
-            };
-            count += 1;
-            if count <= MAX_SIGNATURES {
-                self.read_payload(layer, repository, form, at());
+        for (index, layer) in manifest.layers().enumerate() {
+            if layer.meaning.as_ref().is_ok_and(|layer| layer.payload.media_type != wanted) {
+                continue;
             }
-        }
-        if count > MAX_SIGNATURES {
-            let words = format!("{at} has {count} signatures, {MAX_SIGNATURES} are read");
-            self.miss(Reason::new(Code::CosignTooMany, words), Some(false));
+            count += 1;
+            if count > MAX_SIGNATURES {
+                let words = format!("{at} has more than the {MAX_SIGNATURES} signatures that are read");
+                self.miss(Reason::new(Code::CosignTooMany, words), Some(false));
+                return;
+            }
+            let at = format!("{at}, layer {}", index + 1);
+            match layer.meaning {
+                Ok(layer) => self.read_payload(layer, repository, form, at),
+                Err(error) => self.broken(form, at.clone(), error.reason(&at)),
+            }
         }
     }
 
-    fn read_payload(&mut self, layer: &SignatureLayer, repository: &Repository, form: Form, at: String) {
+    fn read_payload(&mut self, layer: SignatureLayer, repository: &Repository, form: Form, at: String) {
         let locator = Locator::Blob { repository: repository.clone(), digest: layer.payload.digest };
         if layer.payload.size <= MAX_BLOB && !self.tags.spend(layer.payload.size) && !self.evidence.has(&locator) {
             self.miss(
@@ -258,7 +254,7 @@ impl<'e> Survey<'e> {
             Answer::Nothing => return,
             Answer::Absent => Content::Broken(gone(&source.at)),
             Answer::Bytes(bytes) if form == Form::AttestationTag => Content::Envelope(bytes),
-            Answer::Bytes(payload) => Content::Legacy { layer: layer.clone(), payload },
+            Answer::Bytes(payload) => Content::Legacy { layer, payload },
         };
         self.found.push(Found { form, source, manifest: None, content });
     }
@@ -279,14 +275,16 @@ impl<'e> Survey<'e> {
                 return Vec::new();
             }
         };
-        let mut candidates = Vec::new();
+        let (mut candidates, mut broken) = (Vec::new(), 0_usize);
         for entry in listing.entries() {
-            match &entry.referrer {
+            match entry.referrer {
                 Ok(referrer) if referrer.promise == Promise::Foreign => {}
-                Ok(referrer) => {
-                    candidates.push(Candidate { repository: repository.clone(), referrer: referrer.clone(), blob: None });
+                Ok(referrer) => candidates.push(Candidate { repository: repository.clone(), referrer, blob: None }),
+                Err(_) if broken >= MAX_REFERRERS => {}
+                Err(error) => {
+                    broken += 1;
+                    self.broken(Form::Bundle, at.clone(), error.reason(&at));
                 }
-                Err(error) => self.broken(Form::Bundle, at.clone(), error.reason(&at)),
             }
         }
         candidates

@@ -21,7 +21,7 @@ const WHAT: &str = "the listing of referrers";
 #[derive(Clone, Debug)]
 pub struct Referrers<'a> {
     object: RawObject<'a>,
-    entries: Vec<Entry<'a>>,
+    entries: Vec<&'a RawValue>,
 }
 
 /// One entry of a listing.
@@ -74,22 +74,19 @@ impl<'a> Referrers<'a> {
         let object: RawObject<'a> = read(bytes, WHAT)?;
         let lacking = || FormatError::Json { what: WHAT, detail: "it has no manifests".to_owned() };
         let manifests: Option<Vec<&'a RawValue>> = part(object.member("manifests").ok_or_else(lacking)?, WHAT)?;
-        let entries = manifests.unwrap_or_default().into_iter();
-        let entries = entries.map(|raw| Entry { raw: raw.get(), referrer: Referrer::parse(raw) }).collect();
-        Ok(Self { object, entries })
+        Ok(Self { object, entries: manifests.unwrap_or_default() })
     }
 
-    /// The entries, in order.
-    #[must_use]
-    pub fn entries(&self) -> &[Entry<'a>] {
-        &self.entries
+    /// The entries, in order, each read when it is its turn: there may be very many.
+    pub fn entries(&self) -> impl Iterator<Item = Entry<'a>> {
+        self.entries.iter().map(|raw| Entry { raw: raw.get(), referrer: Referrer::parse(raw) })
     }
 
     /// The index without some entries; everything else is kept as it was written.
     #[must_use]
     pub fn without(&self, is_removed: impl Fn(&Referrer) -> bool) -> Vec<u8> {
-        let kept = self.entries.iter().filter(|entry| !entry.referrer.as_ref().is_ok_and(&is_removed));
-        self.object.with(&[("manifests", &list(kept.map(|entry| entry.raw)))]).into_bytes()
+        let kept = self.entries().filter(|entry| !entry.referrer.as_ref().is_ok_and(&is_removed)).map(|entry| entry.raw);
+        self.object.with(&[("manifests", &list(kept))]).into_bytes()
     }
 }
 
@@ -134,7 +131,7 @@ mod tests {
     #[test]
     fn entries_of_fallback_indexes_are_fetched_though_they_say_empty() {
         let listing = Referrers::parse(FALLBACK.as_bytes()).unwrap();
-        let promises: Vec<Promise> = listing.entries().iter().map(|entry| entry.referrer.clone().unwrap().promise).collect();
+        let promises: Vec<Promise> = listing.entries().map(|entry| entry.referrer.unwrap().promise).collect();
         assert_eq!(promises, [Promise::Unclear, Promise::Unclear]);
     }
 
@@ -179,10 +176,10 @@ mod tests {
     fn a_broken_entry_hides_no_other() {
         let broken = FALLBACK.replace(r#""size":887,"digest":"sha256:44a1"#, r#""size":-1,"digest":"sha256:44a1"#);
         let listing = Referrers::parse(broken.as_bytes()).unwrap();
-        let readable: Vec<bool> = listing.entries().iter().map(|entry| entry.referrer.is_ok()).collect();
+        let readable: Vec<bool> = listing.entries().map(|entry| entry.referrer.is_ok()).collect();
         assert_eq!(readable, [false, true]);
         assert!(Referrers::parse(b"{}").is_err());
-        assert!(Referrers::parse(br#"{"manifests":null}"#).unwrap().entries().is_empty());
+        assert!(Referrers::parse(br#"{"manifests":null}"#).unwrap().entries().next().is_none());
     }
 
     proptest! {

@@ -23,7 +23,7 @@ const WHAT: &str = "the signature manifest";
 #[derive(Clone, Debug)]
 pub struct SignatureManifest<'a> {
     object: RawObject<'a>,
-    layers: Vec<Layer<'a>>,
+    layers: Vec<&'a RawValue>,
 }
 
 /// One layer: as it was written, and what it means.
@@ -84,34 +84,38 @@ impl<'a> SignatureManifest<'a> {
         }
         let layers = object.member("layers").ok_or_else(|| lacking("it has no layers"))?;
         let layers: Option<Vec<&'a RawValue>> = part(layers, WHAT)?;
-        let layers = layers.unwrap_or_default().into_iter().map(Layer::parse).collect();
-        Ok(Self { object, layers })
+        Ok(Self { object, layers: layers.unwrap_or_default() })
     }
 
-    /// The layers, in order.
+    /// The layers, in order, each read when it is its turn: there may be very many.
+    pub fn layers(&self) -> impl Iterator<Item = Layer<'a>> {
+        self.layers.iter().map(|raw| Layer::parse(raw))
+    }
+
+    /// How many layers there are.
     #[must_use]
-    pub fn layers(&self) -> &[Layer<'a>] {
-        &self.layers
+    pub fn count(&self) -> usize {
+        self.layers.len()
     }
 
     /// The manifest with one more layer at its end, and its config; everything else is kept as it was written.
     #[must_use]
     pub fn with_layer(&self, payload: &[u8], signature: &str) -> Written {
         let layer = layer_json(payload, signature);
-        let raws = self.layers.iter().map(|layer| layer.raw).chain([layer.as_str()]);
+        let raws = self.layers.iter().map(|layer| layer.get()).chain([layer.as_str()]);
         self.rewritten(&list(raws), &config(self.digests().chain([Descriptor::of(SIMPLE_SIGNING, payload).digest])))
     }
 
     /// The manifest with only the layers for which `keep` is true, and its config.
     #[must_use]
     pub fn without(&self, mut is_removed: impl FnMut(&Layer<'a>) -> bool) -> Written {
-        let kept: Vec<&Layer<'a>> = self.layers.iter().filter(|layer| !is_removed(layer)).collect();
+        let kept: Vec<Layer<'a>> = self.layers().filter(|layer| !is_removed(layer)).collect();
         let digests = kept.iter().filter_map(|layer| layer.digest());
         self.rewritten(&list(kept.iter().map(|layer| layer.raw)), &config(digests))
     }
 
     fn digests(&self) -> impl Iterator<Item = Digest> {
-        self.layers.iter().filter_map(Layer::digest)
+        self.layers().filter_map(|layer| layer.digest())
     }
 
     fn rewritten(&self, layers: &str, config: &[u8]) -> Written {
@@ -235,7 +239,7 @@ mod tests {
 
     fn signatures() -> Vec<String> {
         let manifest = SignatureManifest::parse(THREE.as_bytes()).unwrap();
-        manifest.layers().iter().map(|layer| layer.meaning.clone().unwrap().signature.unwrap()).collect()
+        manifest.layers().map(|layer| layer.meaning.clone().unwrap().signature.unwrap()).collect()
     }
 
     #[test]
@@ -273,7 +277,7 @@ mod tests {
         let text = String::from_utf8(written.manifest.clone()).unwrap();
         assert!(text.contains(r#""size" : 255, "x-unknown":{"b":1,"a":[ ]}"#) && text.contains(r#"{"k":"\u0041"}"#), "{text}");
         assert!(!text.contains("5b9007e2"), "{text}");
-        assert_eq!(SignatureManifest::parse(&written.manifest).unwrap().layers().len(), 2);
+        assert_eq!(SignatureManifest::parse(&written.manifest).unwrap().count(), 2);
         assert_eq!(written.config.len(), 342);
     }
 
@@ -291,7 +295,7 @@ mod tests {
     fn a_broken_layer_hides_no_other() {
         let broken = THREE.replace("sha256:18cd1ceae25269bac9b2704c91f9645d2aaef3f0c8bbe62db3677206a929be9f", "sha256:00");
         let manifest = SignatureManifest::parse(broken.as_bytes()).unwrap();
-        let readable: Vec<bool> = manifest.layers().iter().map(|layer| layer.meaning.is_ok()).collect();
+        let readable: Vec<bool> = manifest.layers().map(|layer| layer.meaning.is_ok()).collect();
         assert_eq!(readable, [false, true, true]);
     }
 

@@ -57,11 +57,11 @@ impl RemoveSignatures {
         let Some(bytes) = read(current, &locator)? else { return Ok(Vec::new()) };
         let manifest = SignatureManifest::parse(bytes).map_err(|error| error.reason(&locator.to_string()))?;
         let is_removed = |layer: &Layer<'_>| self.is_own_layer(layer, current);
-        if !manifest.layers().iter().any(is_removed) {
+        if !manifest.layers().any(|layer| is_removed(&layer)) {
             return Ok(Vec::new());
         }
         let written = manifest.without(is_removed);
-        let is_empty = manifest.layers().iter().all(is_removed);
+        let is_empty = manifest.layers().all(|layer| is_removed(&layer));
         let repository = &self.place;
         let deletion = Put::Delete { repository: repository.clone(), digest: Digest::sha256_of(&written.manifest) };
         let mut puts = vec![

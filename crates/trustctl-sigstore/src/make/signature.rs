@@ -1,5 +1,6 @@
 //! Adding a legacy signature: read, modify and write the manifest under the `.sig` tag.
 
+use trustctl_core::digest::Digest;
 use trustctl_core::evidence::{Evidence, Locator, Want};
 use trustctl_core::public_key::PublicKey;
 use trustctl_core::publish::{Edit, Put};
@@ -38,6 +39,16 @@ impl AddSignature {
         Ok(Self { repository: signing.place().clone(), tag, key: signer.public_key().clone(), payload, signature })
     }
 
+    /// Whether a signature by this key over the same payload is there: with the same payload it makes the same claims.
+    fn is_in(&self, manifest: &SignatureManifest<'_>) -> bool {
+        let payload = Digest::sha256_of(&self.payload);
+        manifest.layers().filter_map(|layer| layer.meaning.ok()).any(|layer| {
+            layer.payload.media_type == SIMPLE_SIGNING
+                && layer.payload.digest == payload
+                && is_own(&self.key, &self.payload, layer.signature.as_deref())
+        })
+    }
+
     fn locator(&self) -> Locator {
         Locator::TaggedManifest { repository: self.repository.clone(), tag: self.tag.clone() }
     }
@@ -49,7 +60,7 @@ impl Edit for AddSignature {
         if current.has(&locator) { Vec::new() } else { vec![Want { locator, max_bytes: MAX_MANIFEST }] }
     }
 
-    /// Nothing when a signature by this key over the same payload is there: with the same payload it makes the same claims.
+    /// Nothing when this key has signed the same payload already.
     fn plan(&self, current: &Evidence) -> Result<Vec<Put>, Reason> {
         let locator = self.locator();
         let written = match read(current, &locator)? {
@@ -57,17 +68,11 @@ impl Edit for AddSignature {
             Some(bytes) => {
                 let at = locator.to_string();
                 let manifest = SignatureManifest::parse(bytes).map_err(|error| error.reason(&at))?;
-                let payload = trustctl_core::digest::Digest::sha256_of(&self.payload);
-                let readable = || manifest.layers().iter().filter_map(|layer| layer.meaning.as_ref().ok());
-                let same = |layer: &&_| -> bool {
-                    let layer: &crate::layout::signatures::SignatureLayer = layer;
-                    layer.payload.media_type == SIMPLE_SIGNING && layer.payload.digest == payload
-                };
-                if readable().filter(same).any(|layer| is_own(&self.key, &self.payload, layer.signature.as_deref())) {
+                if self.is_in(&manifest) {
                     return Ok(Vec::new());
                 }
-                if manifest.layers().len() >= MAX_SIGNATURES {
-                    let words = format!("{at} has {} signatures, and verifiers read {MAX_SIGNATURES}", manifest.layers().len());
+                if manifest.count() >= MAX_SIGNATURES {
+                    let words = format!("{at} has {} signatures, and verifiers read {MAX_SIGNATURES}", manifest.count());
                     return Err(Reason::new(Code::CosignTooMany, words));
                 }
                 manifest.with_layer(&self.payload, &self.signature)
