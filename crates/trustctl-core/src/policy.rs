@@ -148,6 +148,8 @@ pub enum Platforms {
 /// What the repository named in a signature must be.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SignedRepository {
+    /// Whether it may be any: there is no name to compare with, as for a folder that nobody named. No policy file can say so.
+    pub any: bool,
     /// Whether one must be named at all.
     pub required: bool,
     /// For mirrors: prefix of the name asked for, and the prefix that signatures carry instead.
@@ -219,7 +221,7 @@ impl Policy {
             images: vec![Pattern::everything()],
             require: Requirement { at_least: 1, of: signers.keys().cloned().collect() },
             platforms: Platforms::Either,
-            signed_repository: SignedRepository { required: false, remap: BTreeMap::new() },
+            signed_repository: SignedRepository { any: false, required: false, remap: BTreeMap::new() },
             signed_tag: SignedTag::Any,
             max_age: None,
             attestations: Vec::new(),
@@ -234,6 +236,15 @@ impl Policy {
             deny: Vec::new(),
             allow: Vec::new(),
         }
+    }
+
+    /// The same policy for an image without a name: the repository that signatures name is not compared with anything.
+    #[must_use]
+    pub fn for_nameless_image(mut self) -> Self {
+        for rule in &mut self.rules {
+            rule.signed_repository.any = true;
+        }
+        self
     }
 
     /// What applies to the manifest `digest` of `repository`: deny beats allow, allow beats rules, and of the rules the most

@@ -99,6 +99,7 @@ impl<'a> Case<'a> {
     fn check_repository(&self, claim: &Claim) -> Result<(), Reason> {
         let expected = self.rule.signed_repository.expected(&self.subject.repository);
         match &claim.repository {
+            _ if self.rule.signed_repository.any => Ok(()),
             Some(named) if *named == expected => Ok(()),
             Some(named) => Err(Reason::new(
                 Code::CosignRepositoryMismatch,

@@ -308,7 +308,7 @@ impl Reader<'_> {
     }
 
     fn signed_repository(&self, form: Option<&Spanned<RepositoryForm>>) -> Result<SignedRepository, PolicyError> {
-        let of = |required: bool, remap: BTreeMap<String, String>| SignedRepository { required, remap };
+        let of = |required: bool, remap: BTreeMap<String, String>| SignedRepository { any: false, required, remap };
         match form.map(|form| (form.get_ref(), form.span())) {
             None => Ok(of(false, BTreeMap::new())),
             Some((RepositoryForm::Word(word), _)) if word == "same" => Ok(of(false, BTreeMap::new())),

@@ -87,7 +87,11 @@ fn print(session: &Session, policy: &Policy, answers: &[Answer], exit: Exit) {
 
 impl<'a> Bench<'a> {
     fn new(session: &'a Session, args: &'a VerifyArgs) -> Result<Self, Failure> {
-        let policy = session.policy_of(&args.trust)?;
+        let mut policy = session.policy_of(&args.trust)?;
+        if args.oci_layout.is_some() && args.images.is_empty() {
+            session.ui.note("no image was named: the repository that signatures name is not compared with anything");
+            policy = policy.for_nameless_image();
+        }
         let named = trust::repository("--signature-repository", args.trust.signature_repository.as_deref())?;
         let store = if args.danger_no_memory { None } else { session.environment.state.as_ref().map(Store::new) };
         Ok(Self { session, args, schemes: schemes(&policy, named), policy, store, now: session.now(args.at.as_deref())? })
