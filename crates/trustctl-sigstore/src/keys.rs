@@ -113,6 +113,34 @@ mod tests {
         assert!(has_signed(key.public_key(), b"message", &signature));
     }
 
+    const CURVE_384: &str = "-----BEGIN PUBLIC KEY-----
+MHYwEAYHKoZIzj0CAQYFK4EEACIDYgAEeKMxMcN3mP/qsCLxcq/Kl54I7YxLGhMh
+l0ay5AWMnR83oHMCGmzigNwlVxjtsgfoI1VS3a8qAXDENKh4R1jepUzOuOsvmU8y
+1pyr2vtBch6LKAF7VoCoBm3yqvVGOxq6
+-----END PUBLIC KEY-----
+";
+    const EDWARDS: &str = "-----BEGIN PUBLIC KEY-----
+MCowBQYDK2VwAyEAKQ0ifdAOAJGbvyl+8dSEO+aFpkLmGFGZdqq/ybojhpw=
+-----END PUBLIC KEY-----
+";
+
+    fn payload(name: &str) -> Vec<u8> {
+        let repository = format!("127.0.0.1:14777/t/{name}").parse().unwrap();
+        let digest = "sha256:d66345975bb6613cbbdadcfd5029e915ce5ba8c450ccbe0d4a84158add676eea".parse().unwrap();
+        crate::simple_signing::build(&digest, &repository, None, &std::collections::BTreeMap::new())
+    }
+
+    #[test]
+    fn what_cosign_2_signs_with_p384_is_accepted_and_ed25519ph_of_cosign_3_is_not() {
+        let signature = "MGYCMQD1l0o1KOcAZ437Cot45AiSNhhH10SFRiz7vo4wYI7tBZB210L+SdjoSLqBKI2X9jMCMQD1za/koB07bfPsaHD1nmCxG7Yd6oxyKgNCKkQL9c23nRJABuU3BXbAhGnmDwt8nxs=";
+        let signature = crate::format::decode(signature, "it").unwrap();
+        assert!(has_signed(&PublicKey::from_pem(CURVE_384.as_bytes()).unwrap(), &payload("p384-v2l"), &signature));
+
+        let signature = "psC8eAVxQ6vu02x7Jo1GIixCpJ+fIHYV/i95PC+ZBS0d6xUZ2V/qyyt2D3z/PFlCfgXo0uT52w3vUJcT9BBqBA==";
+        let signature = crate::format::decode(signature, "it").unwrap();
+        assert!(!has_signed(&PublicKey::from_pem(EDWARDS.as_bytes()).unwrap(), &payload("ed-v3l"), &signature));
+    }
+
     #[test]
     fn a_false_hint_neither_helps_nor_hides() {
         let (one, two) = (TestKey::new(), TestKey::new());

@@ -270,6 +270,29 @@ fn what_is_beyond_the_counts_is_missing() {
 }
 
 #[test]
+fn documents_full_of_broken_elements_cost_a_bounded_number_of_reports() {
+    let (mut registry, image, key) = (Registry::new(), image("a"), TestKey::new());
+    registry.publish(&AddBundle::make(&signing(&image), &key).unwrap());
+    let many = vec!["0"; 1 << 18].join(",");
+    let layers = format!(r#"{{"schemaVersion":2,"config":{{}},"layers":[{many}]}}"#);
+    registry.tag(&image.repository, &signature_tag(&image.digest).unwrap(), layers.into_bytes());
+    let findings = look(&registry, &image, &[&key]);
+    assert_eq!((signatures(&findings), findings.problems.len()), (1, 64));
+    assert_eq!(findings.missing[0].reason.code, Code::CosignTooMany);
+
+    let listing = format!(r#"{{"schemaVersion":2,"manifests":[{many}]}}"#).into_bytes();
+    let origin = Origin::ReferrersApi;
+    registry.faults.insert(referrers_locator(&image), Entry::Present { bytes: listing, origin });
+    assert_eq!(look(&registry, &image, &[&key]).problems.len(), 64 + 256);
+
+    let subjects = vec!["{}"; 1 << 18].join(",");
+    let statement = format!(r#"{{"_type":"https://in-toto.io/Statement/v1","predicateType":"{SIGN}","subject":[{subjects}]}}"#);
+    let mut registry = Registry::new();
+    put_all(&mut registry, bundle(&image, statement.as_bytes(), SIGN, &key));
+    assert_eq!(problems(&look(&registry, &image, &[&key])), [Code::CosignMalformed]);
+}
+
+#[test]
 fn bytes_beyond_the_budget_are_missing_and_signatures_come_first() {
     let (mut registry, image, key) = (Registry::new(), image("a"), TestKey::new());
     for number in 0..8_u8 {
