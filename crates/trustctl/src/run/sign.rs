@@ -317,12 +317,12 @@ async fn dct(work: &Work<'_>, args: &SignArgs) -> Result<Value, Failure> {
         Some(name) => role_names(&[format!("targets/{name}")])?.pop(),
         None => None,
     };
-    let new_signer = match &dct_args.signer {
-        Some(name) => {
-            let keys = publication.signer_keys(name)?;
+    let new_signer = match (&dct_args.signer, &signer) {
+        (Some(name), Some(role)) => {
+            let keys = publication.signer_keys(name, role).await?;
             (!keys.is_empty()).then(|| Change::AddSigner { name: name.clone(), keys })
         }
-        None => None,
+        _ => None,
     };
     let intention =
         SigningTag { subject: work.subject, tag: tag.clone(), roles: role_names(&dct_args.role)?, new_signer, signer };

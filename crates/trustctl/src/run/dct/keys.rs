@@ -8,7 +8,7 @@ use trustctl_core::reason::{Code, Reason};
 use trustctl_core::signer::Signer as _;
 use trustctl_dct::collection::Collection;
 use trustctl_dct::edit::{Change, Initialise};
-use trustctl_dct::key::Key;
+use trustctl_dct::key::{Key, KeyId};
 use trustctl_dct::role::RoleName;
 use trustctl_keys::certificate;
 use trustctl_keys::error::KeyError;
@@ -18,7 +18,7 @@ use trustctl_keys::private_key::PrivateKey;
 use trustctl_keys::store::{StoredKey, TrustDirectory};
 use trustctl_remote::notary::ServerRole;
 
-use super::{Publication, usable};
+use super::{Known, Publication, usable};
 use crate::failure::Failure;
 
 /// How long a root certificate is valid, in years: as Notary's.
@@ -52,12 +52,22 @@ impl Publication<'_> {
         }
         // Whoever holds the snapshot key signs the snapshot; else the server does.
         wanted.extend(ids_of(collection, &root.snapshot.key_ids));
-        self.open_all(&|stored| stored.notary_id.as_ref().is_some_and(|id| wanted.contains(id)))
+        // A signer whom the collection does not have yet is known by the name on the key.
+        let new: BTreeSet<&str> =
+            roles.iter().filter(|role| collection.role(role).is_none()).filter_map(RoleName::signer).collect();
+        self.open_all(&|stored| {
+            let named = stored.labels.role().is_some_and(|role| new.contains(role));
+            named || stored.notary_id.as_ref().is_some_and(|id| wanted.contains(id))
+        })
     }
 
     /// Whether the private half of one of the collection's root keys is here.
     pub(super) fn holds_root(&self, collection: &Collection) -> Result<bool, Failure> {
-        let ids: BTreeSet<String> = ids_of(collection, &collection.root.document.root.key_ids).collect();
+        self.holds_one_of(collection, &collection.root.document.root.key_ids)
+    }
+
+    fn holds_one_of(&self, collection: &Collection, ids: &[KeyId]) -> Result<bool, Failure> {
+        let ids: BTreeSet<String> = ids_of(collection, ids).collect();
         let keyring = self.session.keyring();
         let listing = self.session.places(self.args.trust_dir.as_deref(), &keyring)?.list().map_err(failed)?;
         Ok(listing.keys.iter().any(|stored| stored.notary_id.as_ref().is_some_and(|id| ids.contains(id))))
@@ -122,9 +132,17 @@ impl Publication<'_> {
         Ok(Some(Change::AddSigner { name: name.clone(), keys: vec![public] }))
     }
 
-    /// The public keys of a signer of this name that are here.
-    pub(in crate::run) fn signer_keys(&self, name: &str) -> Result<Vec<Key>, Failure> {
-        let opened = self.open_all(&|stored| stored.labels.role() == Some(name))?;
+    /// The public keys of a signer of this name that are here; a new one for a signer whom the collection does not have yet, when the
+    /// targets key, which adds signers, is here.
+    pub(in crate::run) async fn signer_keys(&self, name: &str, role: &RoleName) -> Result<Vec<Key>, Failure> {
+        let mut opened = self.open_all(&|stored| stored.labels.role() == Some(name))?;
+        if opened.is_empty()
+            && let Known::Collection(collection) = self.read(self.world).await?
+            && collection.role(role).is_none()
+            && self.holds_one_of(&collection, &collection.root.document.targets.key_ids)?
+        {
+            opened.push(self.make(name, None)?);
+        }
         Ok(opened.iter().map(|key| Key::from_public_key(key.public_key())).collect())
     }
 
@@ -157,7 +175,7 @@ impl Publication<'_> {
 }
 
 /// The canonical ids, which key files are named by, of keys in the root's list.
-fn ids_of<'a>(collection: &'a Collection, ids: &'a [trustctl_dct::key::KeyId]) -> impl Iterator<Item = String> + 'a {
+fn ids_of<'a>(collection: &'a Collection, ids: &'a [KeyId]) -> impl Iterator<Item = String> + 'a {
     let keys = &collection.root.document.keys;
     ids.iter().filter_map(|id| keys.get(id)?.canonical_id().ok()).map(|id| id.as_str().to_owned())
 }
