@@ -21,9 +21,11 @@ use std::io::Read as _;
 use std::path::Path;
 
 use trustctl_core::public_key::PublicKey;
+use trustctl_core::signer::Signer as _;
 use zeroize::Zeroizing;
 
 use crate::error::KeyError;
+use crate::notary_id::canonical_id;
 use crate::private_key::PrivateKey;
 use crate::secret::Passphrase;
 use pem_text::{Block, MAX_FILE};
@@ -255,9 +257,12 @@ impl SealedKey {
 pub enum Export {
     /// Cosign's encrypted format; needs a passphrase, which may be the empty one.
     Cosign,
-    /// What `notary` 0.6 and later and `docker` write, byte for byte but for the random parts. Without a passphrase, or with the empty one, the
-    /// key is not encrypted, as with them. Their encryption is weak by today's measure: 2,048 rounds of PBKDF2 with SHA-1.
+    /// A Notary key for taking elsewhere, as `notary key export` writes it: [`Export::NotaryInPlace`] with the key's id in a `path:` header. Without
+    /// that header `notary key import` refuses an encrypted key, and `docker trust key load` says that it imported it and does not (28.2.2).
     Notary(NotaryLabels),
+    /// What `notary` 0.6 and later and `docker` keep in their trust directories, byte for byte but for the random parts. Without a passphrase, or
+    /// with the empty one, the key is not encrypted, as with them. Their encryption is weak by today's measure: 2,048 rounds of PBKDF2 with SHA-1.
+    NotaryInPlace(NotaryLabels),
     /// PKCS#8; with a passphrase encrypted by PBKDF2-HMAC-SHA256 (600,000 rounds) and AES-256-CBC, which OpenSSL reads.
     Pkcs8,
     /// SEC1 for elliptic curves, PKCS#1 for RSA; never encrypted.
@@ -280,13 +285,10 @@ impl PrivateKey {
                 Ok(pem_text::encode(cosign::LABEL, &[], &json))
             }
             (Export::Notary(labels), passphrase) => {
-                let headers: Vec<(&str, &str)> = [("gun", labels.gun()), ("role", labels.role())]
-                    .into_iter()
-                    .filter_map(|(name, value)| Some((name, value?)))
-                    .collect();
-                let info = pkcs8::encode(self, pkcs8::Layout::Notary);
-                seal_pkcs8(&info, &headers, passphrase.filter(|passphrase| !passphrase.is_empty()), pkcs8::Strength::Notary)
+                let id = canonical_id(self.public_key());
+                self.export_notary(labels, Some(&id), passphrase)
             }
+            (Export::NotaryInPlace(labels), passphrase) => self.export_notary(labels, None, passphrase),
             (Export::Pkcs8, passphrase) => {
                 seal_pkcs8(&pkcs8::encode(self, pkcs8::Layout::Standard), &[], passphrase, pkcs8::Strength::Standard)
             }
@@ -298,6 +300,21 @@ impl PrivateKey {
                 Err(KeyError::Unsupported { what: "a passphrase", purpose: "in SEC1 and PKCS#1 files; use PKCS#8" })
             }
         }
+    }
+}
+
+impl PrivateKey {
+    fn export_notary(
+        &self,
+        labels: &NotaryLabels,
+        path: Option<&str>,
+        passphrase: Option<&Passphrase>,
+    ) -> Result<Zeroizing<String>, KeyError> {
+        // Sorted, as Go writes them.
+        let headers = [("gun", labels.gun()), ("path", path), ("role", labels.role())];
+        let headers: Vec<(&str, &str)> = headers.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
+        let info = pkcs8::encode(self, pkcs8::Layout::Notary);
+        seal_pkcs8(&info, &headers, passphrase.filter(|passphrase| !passphrase.is_empty()), pkcs8::Strength::Notary)
     }
 }
 

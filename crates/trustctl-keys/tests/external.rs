@@ -179,7 +179,7 @@ fn a_rewritten_notary_key_differs_in_its_random_parts_only() {
         let passphrase = Passphrase::new(if sealed.labels().role() == Some("root") { "rootpass1234" } else { "repopass1234" });
         let key = sealed.open(passphrase.as_ref()).unwrap();
         let labels = NotaryLabels::new(sealed.labels().role().unwrap(), sealed.labels().gun()).unwrap();
-        let rewritten = key.export(&Export::Notary(labels), passphrase.as_ref()).unwrap();
+        let rewritten = key.export(&Export::NotaryInPlace(labels), passphrase.as_ref()).unwrap();
         assert_eq!(shape(&rewritten), shape(&original));
         assert!(rewritten.as_str() != original, "salt and IV are fresh");
     }

@@ -58,7 +58,7 @@ fn no_bus() {
             _ => panic!("a keyring without a bus"),
         }
     }
-    assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
+    assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
 }
 
 #[test]

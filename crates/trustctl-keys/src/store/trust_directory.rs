@@ -72,7 +72,7 @@ impl TrustDirectory {
         let id = canonical_id(trustctl_core::signer::Signer::public_key(key));
         let folder = self.directory.join("private");
         let path = folder.join(format!("{id}.key"));
-        let text = key.export(&Export::Notary(labels), passphrase)?;
+        let text = key.export(&Export::NotaryInPlace(labels), passphrase)?;
         atomic::make_folder(&folder)?;
         atomic::sweep(&folder);
         atomic::write_new(&path, text.as_bytes(), PRIVATE)?;
