@@ -119,7 +119,17 @@ impl<'a> Reader<'a> {
                 return Err(self.trouble("snapshot.json", trouble));
             }
         };
-        let file = self.current_root(&snapshot.document.root, remembered.as_ref(), served)?;
+        let file = match self.current_root(&snapshot.document.root, remembered.as_ref(), served) {
+            Ok(file) => file,
+            Err(End) => {
+                let under = |known: &RootFile<'_>| snapshot.envelope.verify(&known.root.snapshot, &known.root.keys).is_ok();
+                if remembered.as_ref().is_some_and(under) {
+                    // Only the root changed: what else is new can come in the same round.
+                    self.ask_ahead(&snapshot.document);
+                }
+                return Err(End);
+            }
+        };
         let current = RootFile::parse(file.bytes).map_err(|error| self.fault("root.json", &error))?;
         let root_signers =
             current.check(self.place.gun, Some(self.place.now)).map_err(|error| self.fault("root.json", &error))?;

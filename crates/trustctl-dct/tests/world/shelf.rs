@@ -11,7 +11,7 @@ use trustctl_dct::scheme::Dct;
 
 /// The files of one collection, under every name the server serves them by.
 #[derive(Clone, Debug, Default)]
-pub struct Shelf {
+pub(crate) struct Shelf {
     files: BTreeMap<String, Vec<u8>>,
     /// Bytes served for every name of a role, whatever was asked for.
     forced: BTreeMap<String, Vec<u8>>,
@@ -21,54 +21,55 @@ pub struct Shelf {
 
 /// Evidence, and what was asked for in each round.
 #[derive(Clone, Debug)]
-pub struct Gathered {
-    pub evidence: Evidence,
-    pub rounds: Vec<Vec<String>>,
+pub(crate) struct Gathered {
+    pub(crate) evidence: Evidence,
+    pub(crate) rounds: Vec<Vec<String>>,
 }
 
 impl Shelf {
     /// Publishes a file of `role`: it is the current one, and stays available by hash for ever.
-    pub fn put(&mut self, role: &str, bytes: &[u8]) {
+    pub(crate) fn put(&mut self, role: &str, bytes: &[u8]) {
         self.files.insert(format!("{role}.json"), bytes.to_vec());
         self.put_by_hash(role, bytes);
     }
 
     /// Makes a file of `role` available by its hash only.
-    pub fn put_by_hash(&mut self, role: &str, bytes: &[u8]) {
+    pub(crate) fn put_by_hash(&mut self, role: &str, bytes: &[u8]) {
         self.files.insert(format!("{role}.{}.json", Digest::sha256_of(bytes).hex()), bytes.to_vec());
     }
 
     /// Makes a file available under exactly this name.
-    pub fn put_as(&mut self, name: &str, bytes: &[u8]) {
+    pub(crate) fn put_as(&mut self, name: &str, bytes: &[u8]) {
         self.files.insert(name.to_owned(), bytes.to_vec());
     }
 
     /// Serves these bytes whenever a file of `role` is asked for, by hash or not.
-    pub fn force(&mut self, role: &str, bytes: &[u8]) {
+    pub(crate) fn force(&mut self, role: &str, bytes: &[u8]) {
         self.forced.insert(role.to_owned(), bytes.to_vec());
     }
 
     /// Takes every name of `role` off the shelf.
-    pub fn remove(&mut self, role: &str) {
+    pub(crate) fn remove(&mut self, role: &str) {
         self.files.retain(|name, _| role_of(name) != role);
     }
 
     /// Takes one name off the shelf.
-    pub fn remove_name(&mut self, name: &str) {
+    pub(crate) fn remove_name(&mut self, name: &str) {
         self.files.remove(name);
     }
 
     /// The current file of `role`.
-    pub fn current(&self, role: &str) -> Option<&[u8]> {
+    pub(crate) fn current(&self, role: &str) -> Option<&[u8]> {
         self.files.get(&format!("{role}.json")).map(Vec::as_slice)
     }
 
     /// From now on everything is answered with this refusal; `None` ends it.
-    pub fn refuse(&mut self, kind: Option<RefusalKind>) {
+    pub(crate) fn refuse(&mut self, kind: Option<RefusalKind>) {
         self.refusal = kind;
     }
 
-    fn answer(&self, want: &Want) -> Entry {
+    /// What asking for one file brings.
+    pub(crate) fn answer(&self, want: &Want) -> Entry {
         let Locator::Notary { file, .. } = &want.locator else { return Entry::Absent };
         if let Some(kind) = self.refusal {
             return Entry::Refused(Refusal { kind, detail: "the test says so".to_owned() });
@@ -83,7 +84,7 @@ impl Shelf {
     }
 
     /// Everything the scheme asks for about `subject`, in at most eight rounds.
-    pub fn gather(&self, subject: &Subject, context: &Context<'_>) -> Gathered {
+    pub(crate) fn gather(&self, subject: &Subject, context: &Context<'_>) -> Gathered {
         let mut gathered = Gathered { evidence: Evidence::new(), rounds: Vec::new() };
         for _ in 0..8 {
             let wants = Dct.wants(subject, &gathered.evidence, context);
@@ -116,7 +117,7 @@ fn role_of(file: &str) -> &str {
 }
 
 /// The image `gun:tag` with this digest and size, as a registry would serve it.
-pub fn image(gun: &str, tag: Option<&str>, digest: Digest, size: u64) -> Subject {
+pub(crate) fn image(gun: &str, tag: Option<&str>, digest: Digest, size: u64) -> Subject {
     let repository: Repository = gun.parse().unwrap();
     let media_type = "application/vnd.oci.image.manifest.v1+json".to_owned();
     Subject { repository, tag: tag.map(|tag| tag.parse().unwrap()), digest, size, media_type, children: Vec::new() }

@@ -1,0 +1,10 @@
+//! The attack table on Docker Content Trust, each rule with a case that passes because of it and one that fails.
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a failed unwrap fails the test")]
+
+mod attacks;
+mod images;
+mod offline;
+mod properties;
+mod roots;
+#[path = "../world/mod.rs"]
+mod world;
