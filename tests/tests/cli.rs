@@ -1,5 +1,5 @@
 //! The command line: what it prints, where, and how it ends, for people and as JSON.
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a failed unwrap fails the test")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a failed unwrap fails the test")]
 
 use std::path::Path;
 

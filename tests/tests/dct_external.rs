@@ -71,7 +71,7 @@ impl Set {
 
     fn root_id(&self) -> String {
         let root = Root::from_signed(Envelope::parse(self.bytes("root")).unwrap().signed()).unwrap();
-        root.root.key_ids[0].to_string()
+        root.root.key_ids.first().unwrap().to_string()
     }
 
     /// Every image that `role` signs.
