@@ -1,4 +1,5 @@
-//! The metadata files of a collection: read strictly, written as Notary writes them (reference section "the TUF dialect").
+//! The metadata files of a collection: read strictly, written as Notary writes them (Notary, `tuf/data`; a dialect of the TUF
+//! specification 1.0, section 4).
 //!
 //! Field names are exact and lower-case, unknown fields are ignored, `delegations` may be missing and its lists `null`.
 //! Reading proves nothing: signatures, versions, dates and hashes are judged in [`crate::collection`].

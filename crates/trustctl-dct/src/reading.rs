@@ -1,8 +1,8 @@
-//! Reading a collection: root, timestamp, snapshot, targets and delegations, each checked under the one above it (reference
-//! section "the TUF dialect"; TUF specification 1.0, section 5).
+//! Reading a collection: root, timestamp, snapshot, targets and delegations, each checked under the one above it (TUF
+//! specification 1.0, section 5, as Notary's `tuf/builder.go` and `client/tufclient.go` do it).
 //!
 //! The timestamp names the snapshot by hash and the snapshot names the root by hash: that root is the current one, wherever its
-//! bytes came from. Nothing counts before the root is anchored ([`crate::root_chain`]) and the rest is signed under it.
+//! bytes came from. Nothing counts before the root is anchored and the rest is signed under it.
 //!
 //! Rules: signatures to each role's threshold; no version below one verified before; nothing expired at `now`; declared hashes and
 //! exact lengths. Wrong top-level files end the reading; a wrong delegation only takes itself out.

@@ -1,4 +1,4 @@
-//! From what is trusted to begin with to the current root (reference section "root update").
+//! From what is trusted to begin with to the current root (TUF specification 1.0, section 5.3; Notary, `trustpinning/`).
 //!
 //! A root is believed when
 //! - enough of its own root keys signed it, each with an acceptable certificate, and
