@@ -1,0 +1,52 @@
+//! How much `trustctl verify` asks of real registries, counted by a proxy in front of them.
+#![expect(clippy::indexing_slicing, clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
+
+#[expect(dead_code, reason = "shared with the other tests beside real cosign")]
+#[path = "interop_cosign/stage.rs"]
+mod stage;
+
+use std::time::Duration;
+
+use trustctl_tests::counting::{Counting, Seen};
+use trustctl_tests::image::Image;
+
+use stage::{Cosign, Form, Host, Stage, hosts, repository};
+
+/// The requests and dependent round trips of one verification that trusts the image.
+#[track_caller]
+fn counted(stage: &Stage, proxy: &Counting, image: &str) -> (Vec<Seen>, usize) {
+    drop(proxy.take());
+    stage.trusts(image, "own.pub");
+    let rounds = proxy.rounds();
+    (proxy.take(), rounds)
+}
+
+#[track_caller]
+fn at_most(what: &str, (seen, rounds): &(Vec<Seen>, usize), (most, deep): (usize, usize)) {
+    let lines: Vec<String> = seen.iter().map(|seen| format!("{} {} {}", seen.method, seen.target, seen.status)).collect();
+    assert!(lines.len() <= most && *rounds <= deep, "{what}: {} requests, {rounds} rounds: {lines:#?}", lines.len());
+}
+
+#[test]
+fn a_verification_by_tag_takes_few_requests() {
+    for (host, address) in hosts() {
+        let api = matches!(host, Host::Referrers(_));
+        for (cosign, form) in Cosign::three().iter().flat_map(|cosign| [(cosign, Form::Legacy), (cosign, Form::Bundle)]) {
+            let stage = Stage::new();
+            cosign.key(&stage, "own");
+            // Slow enough that what runs at once is seen to run at once.
+            let proxy = Counting::start_slow(&address, Duration::from_millis(60)).unwrap();
+            let repository = repository(&proxy.address(), &format!("count/{form:?}").to_lowercase());
+            let digest = Image::tiny("hello").push(&repository, "1").unwrap();
+            cosign.sign(&stage, form, "own", &[&repository.at(&digest)]);
+            let what = format!("{form:?}, referrers API: {api}");
+            let limits = match (form, api) {
+                (Form::Legacy, true) | (Form::Bundle, true) => (5, 4),
+                // The registry first says that it has no referrers API; then the fallback tag is read.
+                (Form::Legacy, false) => (5, 4),
+                (Form::Bundle, false) => (6, 5),
+            };
+            at_most(&what, &counted(&stage, &proxy, &repository.tagged("1")), limits);
+        }
+    }
+}
