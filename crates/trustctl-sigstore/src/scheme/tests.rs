@@ -9,7 +9,7 @@ use trustctl_core::claim::{Principal, Statement};
 use trustctl_core::digest::Digest;
 use trustctl_core::evidence::{Entry, Evidence, Locator, Origin, Refusal, RefusalKind};
 use trustctl_core::memory::Memory;
-use trustctl_core::publish::Put;
+use trustctl_core::publish::{Edit as _, Put};
 use trustctl_core::reason::Code;
 use trustctl_core::scheme::{Anchors, Context, Findings, Scheme as _};
 use trustctl_core::signer::Signer as _;
@@ -17,6 +17,8 @@ use trustctl_core::subject::Subject;
 
 use super::Cosign;
 use crate::artifact::State;
+use crate::bundle::Bundle;
+use crate::dsse::{Envelope, IN_TOTO, pae};
 use crate::layout::signatures::{SignatureManifest, build};
 use crate::layout::{OCI_EMPTY, OCI_MANIFEST, signature_tag};
 use crate::make::{AddBundle, AddRevocation, AddSignature};
@@ -246,12 +248,12 @@ fn a_huge_bundle_is_not_asked_for_and_hides_nothing() {
 #[test]
 fn what_is_beyond_the_counts_is_missing() {
     let (mut registry, image, key, stranger) = (Registry::new(), image("a"), TestKey::new(), TestKey::new());
-    registry.publish(&AddBundle::make(&signing(&image), &key).unwrap());
     for number in 0..300 {
         let entry = json!({"mediaType": OCI_MANIFEST, "size": 10, "digest": Digest::sha256_of(format!("{number}").as_bytes()),
             "artifactType": OCI_EMPTY});
         registry.list(&image.repository, image.digest, entry);
     }
+    registry.publish(&AddBundle::make(&signing(&image), &key).unwrap());
     let findings = look(&registry, &image, &[&key]);
     assert_eq!(signatures(&findings), 1, "what says it is a signature is read before what is unclear");
     let codes: Vec<(Code, bool)> = findings.missing.iter().map(|it| (it.reason.code, it.may_hide_revocation)).collect();
@@ -294,17 +296,39 @@ fn documents_full_of_broken_elements_cost_a_bounded_number_of_reports() {
 
 #[test]
 fn bytes_beyond_the_budget_are_missing_and_signatures_come_first() {
-    let (mut registry, image, key) = (Registry::new(), image("a"), TestKey::new());
-    for number in 0..8_u8 {
-        let mut junk = vec![b' '; 7 << 20];
-        junk.push(b'0' + number);
-        put_all(&mut registry, attach(&image, junk, ""));
+    for has_api in [true, false] {
+        let (mut registry, image, key) = (Registry::new(), image("a"), TestKey::new());
+        (registry.has_api, registry.mislabels) = (has_api, !has_api);
+        for number in 0..8_u8 {
+            let mut junk = vec![b' '; 7 << 20];
+            junk.push(b'0' + number);
+            put_all(&mut registry, attach(&image, junk, ""));
+        }
+        let edit = AddBundle::make(&signing(&image), &key).unwrap();
+        for put in edit.plan(&gather(&registry, &image).0).unwrap() {
+            registry.put(put);
+        }
+        let findings = look(&registry, &image, &[&key]);
+        assert_eq!(signatures(&findings), 1);
+        let codes: Vec<(Code, bool)> = findings.missing.iter().map(|it| (it.reason.code, it.may_hide_revocation)).collect();
+        assert_eq!(codes, [(Code::OutOfBudget, false), (Code::OutOfBudget, false)]);
     }
-    registry.publish(&AddBundle::make(&signing(&image), &key).unwrap());
-    let findings = look(&registry, &image, &[&key]);
-    assert_eq!(signatures(&findings), 1);
-    let codes: Vec<(Code, bool)> = findings.missing.iter().map(|it| (it.reason.code, it.may_hide_revocation)).collect();
-    assert_eq!(codes, [(Code::OutOfBudget, false), (Code::OutOfBudget, false)]);
+}
+
+#[test]
+fn an_envelope_of_another_type_is_no_statement() {
+    let (image, key) = (image("a"), TestKey::new());
+    let statement = crate::statement::build(&[image.digest], &BTreeMap::new(), SIGN, "{}");
+    let scheme = trustctl_core::public_key::SignatureScheme::EcdsaDer(trustctl_core::public_key::Hash::Sha256);
+    for (payload_type, expected) in [(IN_TOTO, 1), ("application/json", 0)] {
+        let signature = key.sign(scheme, &pae(payload_type, &statement)).unwrap();
+        let envelope = Envelope { payload_type: payload_type.to_owned(), payload: statement.clone(), signature };
+        let mut registry = Registry::new();
+        put_all(&mut registry, attach(&image, Bundle::build(&envelope, &key.public_key().hint()), SIGN));
+        let findings = look(&registry, &image, &[&key]);
+        assert_eq!(signatures(&findings), expected);
+        assert_eq!(problems(&findings), vec![Code::CosignMalformed; 1 - expected]);
+    }
 }
 
 #[test]
@@ -325,7 +349,8 @@ fn requests_stay_within_what_is_promised() {
     let context = Context { anchors: &anchors, memory: &memory, now: at("2026-11-24T00:00:00Z") };
     let (evidence, effort) = registry.gather(|evidence| all.wants(&image, evidence, &context));
     assert_eq!(effort, Effort { requests: 25, rounds: 3 });
-    assert_eq!(all.examine(&image, &evidence, &context).claims.len(), 11);
+    let findings = all.examine(&image, &evidence, &context);
+    assert_eq!((findings.claims.len(), findings.problems.len()), (11, 0), "who signs may attest too");
 }
 
 #[test]
@@ -392,13 +417,17 @@ fn a_revocation_is_found_remembered_and_counts_when_it_is_withheld() {
             memory.learn(trustctl_core::claim::SchemeName::Cosign, &name, slot);
         }
         let withheld = |keys: &[&TestKey], memory: &Memory| {
-            let context = Context { anchors: &anchors(keys), memory, now: at("2026-11-24T00:00:00Z") };
+            let anchors = anchors(keys);
+            let context = Context { anchors: &anchors, memory, now: at("2026-11-24T00:00:00Z") };
             Cosign::default().examine(&image, &before, &context)
         };
         assert_eq!(revocations(&withheld(&[&key], &memory)), ["memory"]);
         assert_eq!(revocations(&withheld(&[&stranger], &memory)), Vec::<&str>::new(), "remembered words are verified again");
         assert_eq!(revocations(&withheld(&[&key], &Memory::new())), Vec::<&str>::new());
-        let again = withheld(&[&key], &memory);
+        let anchors = anchors(&[&key]);
+        let context = Context { anchors: &anchors, memory: &memory, now: at("2026-11-24T00:00:00Z") };
+        let again = Cosign::default().examine(&image, &gather(&registry, &image).0, &context);
+        assert_eq!(revocations(&again), ["bundle"], "what is remembered and still there is told once");
         assert!(again.learnt.is_empty(), "nothing new is learnt");
     }
 }
