@@ -50,3 +50,35 @@ fn a_verification_by_tag_takes_few_requests() {
         }
     }
 }
+
+#[test]
+fn ten_attestations_add_no_bundle_to_what_is_fetched() {
+    for (host, address) in hosts() {
+        let Some(cosign) = Cosign::three() else { return };
+        let stage = Stage::new();
+        cosign.key(&stage, "own");
+        stage.write("predicate.json", "{\"answer\":42}");
+        let proxy = Counting::start(&address).unwrap();
+        let repository = repository(&proxy.address(), "attested");
+        let digest = Image::tiny("hello").push(&repository, "1").unwrap();
+        cosign.sign(&stage, Form::Bundle, "own", &[&repository.at(&digest)]);
+        let (alone, _) = counted(&stage, &proxy, &repository.tagged("1"));
+        for _ in 0..10 {
+            cosign.attest(&stage, Form::Bundle, "own", &["--predicate", "predicate.json", &repository.at(&digest)]);
+        }
+        let (with, _) = counted(&stage, &proxy, &repository.tagged("1"));
+        let blobs = |seen: &[Seen]| seen.iter().filter(|seen| seen.target.contains("/blobs/")).count();
+        assert_eq!(blobs(&with), blobs(&alone), "no attestation is fetched");
+        let answer = repository.ask("GET", &format!("referrers/{digest}")).unwrap();
+        let annotated = String::from_utf8_lossy(&answer.body).contains("dev.sigstore.bundle.predicateType");
+        println!(
+            "referrers API: {}, annotated: {annotated}, {} and {}",
+            matches!(host, Host::Referrers(_)),
+            alone.len(),
+            with.len()
+        );
+        // Where the listing says what each bundle is, the attestations' manifests are not read either.
+        let more = if annotated { 0 } else { 10 };
+        assert!(with.len() <= alone.len() + more, "{} requests, and {} without attestations", with.len(), alone.len());
+    }
+}
