@@ -18,4 +18,5 @@ mod matrix;
 mod revoke;
 mod skopeo;
 mod stage;
+mod together;
 mod weaknesses;
