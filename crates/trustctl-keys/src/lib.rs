@@ -6,7 +6,7 @@
 //!
 //! In reading order:
 //! - [`private_key`]: a key in memory, which is a [`Signer`](trustctl_core::signer::Signer); [`secret`]: passphrases; [`notary_id`]: Notary's names for keys;
-//! - [`format`]: the key files of Cosign, Notary and OpenSSL; [`certificate`]: what Notary wraps around a root key;
+//! - [`mod@format`]: the key files of Cosign, Notary and OpenSSL; [`certificate`]: what Notary wraps around a root key;
 //! - [`store`]: keys on disk, in our directory and in those of docker and notary;
 //! - [`passphrase`]: where a passphrase comes from; `keyring`: the operating system's, behind the feature of that name;
 //! - [`example`]: published keys that must protect nothing; [`error`].
