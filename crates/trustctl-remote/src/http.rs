@@ -2,7 +2,7 @@
 //!
 //! - An answer is read up to a limit while it arrives; no header is believed about its length.
 //! - 429, 5xx, broken connections and timeouts are tried again, [`TRIES`] times in all, within the caller's [`Deadline`].
-//! - Redirects are followed here, by [`redirect`]'s rules, never by the library.
+//! - Redirects are followed here, by `redirect`'s rules, never by the library.
 //! - Plain HTTP is spoken with loopback and with servers named for it; which one a server on loopback speaks is found out once.
 //! - TLS is set up when the first server needs it.
 

@@ -1,7 +1,7 @@
 //! A registry, by the OCI distribution specification 1.1: what is read from it and what is sent to it.
 //!
 //! - Every digest is computed from the bytes; headers are only compared with it.
-//! - "Does not exist" is believed only in the registry's own form ([`answer`]): a captive portal's 404 is no answer.
+//! - "Does not exist" is believed only in the registry's own form (`answer`): a captive portal's 404 is no answer.
 //! - 401 and 403 are denials, 429 and 5xx outages; neither is ever "does not exist".
 
 mod answer;

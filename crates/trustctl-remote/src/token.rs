@@ -1,7 +1,7 @@
 //! Requests with credentials: challenges are answered, tokens are kept, and nothing is handed to a stranger.
 //!
 //! The first request to a server carries no credentials. When it answers 401 with a challenge, a token is fetched from the token
-//! server it names, if it may name that one ([`realm`]), and the request is sent once more. Source: distribution, "Token
+//! server it names, if it may name that one (`realm`), and the request is sent once more. Source: distribution, "Token
 //! Authentication Specification" and "OAuth2 Token Authentication"; RFC 7235.
 
 mod challenge;

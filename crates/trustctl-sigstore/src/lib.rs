@@ -9,7 +9,7 @@
 //! - [`layout`]: how signatures lie in a registry; [`simple_signing`], [`bundle`], [`dsse`], [`statement`], [`log`]: what they
 //!   consist of;
 //! - [`revocation`]: withdrawing an image; [`make`]: signing, revoking and removing, as plans;
-//! - [`keys`]: which algorithms a key may have signed with; [`limits`]: against hostile input; [`format`]: errors of all readers.
+//! - [`keys`]: which algorithms a key may have signed with; [`limits`]: against hostile input; [`mod@format`]: errors of all readers.
 //!
 //! Two annotations are signed by this program and understood everywhere: [`ANNOTATION_REPOSITORY`] and [`ANNOTATION_TAG`].
 //! Bundles carry both in the annotations of the in-toto subject, where cosign puts those of `-a`; legacy payloads name the

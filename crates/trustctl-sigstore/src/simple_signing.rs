@@ -66,7 +66,7 @@ impl Payload {
     /// Reads a payload.
     ///
     /// # Errors
-    /// [`FormatError`] when the bytes are not a payload of [`TYPE`], or have more than [`MAX_ANNOTATIONS`] annotations.
+    /// [`FormatError`] when the bytes are not a payload of [`TYPE`], or have more than [`crate::limits::MAX_ANNOTATIONS`] annotations.
     pub fn parse(bytes: &[u8]) -> Result<Self, FormatError> {
         let form: Form<'_> = read(bytes, WHAT)?;
         if form.critical.kind.as_str() != TYPE {

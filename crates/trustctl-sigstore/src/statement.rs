@@ -82,7 +82,7 @@ impl<'a> Statement<'a> {
     ///
     /// # Errors
     /// [`FormatError`] when the bytes are not a statement of a known version, or go beyond [`MAX_SUBJECTS`] or
-    /// [`MAX_ANNOTATIONS`].
+    /// [`crate::limits::MAX_ANNOTATIONS`].
     pub fn parse(bytes: &'a [u8]) -> Result<Self, FormatError> {
         let form: Form<'a> = read(bytes, WHAT)?;
         if ![V1, V01].contains(&form.kind.as_str()) {
