@@ -10,7 +10,7 @@ mod lock;
 mod send;
 
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures_util::future::join_all;
 use trustctl_core::evidence::{Entry, Evidence, Locator};
@@ -63,7 +63,7 @@ struct Progress {
     published: Published,
     /// Deletions that were tried: they are not tried again, whatever came of them.
     deleted: Vec<Put>,
-    /// The time in which the slowest replacement was made.
+    /// The time in which the slowest replacement of a tag was made; zero while no tag was replaced.
     replaced_in: Duration,
     /// What was read before the last thing was sent, until it was looked for.
     before: Option<Evidence>,
@@ -169,19 +169,22 @@ impl Progress {
         current: &Evidence,
         deadline: Deadline,
     ) -> Result<Outcome, Reason> {
-        let started = Instant::now();
         let mut sending =
             Sending { registry, current, deadline, replaced_in: Duration::ZERO, deleted: Vec::new(), warnings: Vec::new() };
         let outcome = sending.all(puts).await;
-        self.replaced_in = self.replaced_in.max(sending.replaced_in).min(started.elapsed());
+        self.replaced_in = self.replaced_in.max(sending.replaced_in);
         self.published.changed |= outcome == Ok(Outcome::Sent);
         self.deleted.extend(sending.deleted);
         self.published.warnings.extend(sending.warnings);
         Ok(outcome?)
     }
 
-    /// How long to wait until those who looked before the own replacement have made theirs.
+    /// How long to wait until those who looked before the own replacement have made theirs; not at all when nothing was sent that
+    /// another could replace.
     fn settle(&self) -> Duration {
+        if self.replaced_in.is_zero() {
+            return Duration::ZERO;
+        }
         let measured = self.replaced_in.saturating_mul(SETTLE_FACTOR).clamp(MIN_SETTLE, MAX_SETTLE);
         measured.mul_f64(1.0 + fastrand::f64())
     }

@@ -18,6 +18,8 @@ use crate::error::RemoteError;
 
 /// Most bytes of one certificate or key file; bundles of all public roots have a quarter of that.
 const MAX_FILE: u64 = 1024 * 1024;
+/// An `SSL_CERT_FILE` with more certificates than this is a bundle of public roots, of which none is a server's own certificate.
+const MAX_NAMED: usize = 16;
 /// Most files that are read in one folder.
 const MAX_FILES: usize = 64;
 
@@ -32,11 +34,18 @@ pub(crate) struct HostCertificates {
 
 /// The system's roots, loaded when first needed.
 #[derive(Default)]
-pub(crate) struct SystemRoots(OnceCell<Arc<RootCertStore>>);
+pub(crate) struct SystemRoots(OnceCell<Arc<Roots>>);
+
+/// Whom TLS trusts without a `certs.d` folder.
+pub(crate) struct Roots {
+    store: RootCertStore,
+    /// Those of them that the user named one by one: the content of a short `SSL_CERT_FILE`.
+    named: Vec<CertificateDer<'static>>,
+}
 
 impl SystemRoots {
     /// The roots; `SSL_CERT_FILE` and `SSL_CERT_DIR` take the place of the system's own when they are set.
-    pub(crate) async fn load(&self) -> Result<Arc<RootCertStore>, RemoteError> {
+    pub(crate) async fn load(&self) -> Result<Arc<Roots>, RemoteError> {
         let loaded = self.0.get_or_try_init(|| async {
             tokio::task::spawn_blocking(load_system_roots)
                 .await
@@ -46,23 +55,35 @@ impl SystemRoots {
     }
 }
 
-fn load_system_roots() -> Result<Arc<RootCertStore>, RemoteError> {
+impl Roots {
+    /// Nobody is trusted.
+    fn none() -> Self {
+        Self { store: RootCertStore::empty(), named: Vec::new() }
+    }
+}
+
+fn load_system_roots() -> Result<Arc<Roots>, RemoteError> {
     let found = rustls_native_certs::load_native_certs();
+    let named = std::env::var_os("SSL_CERT_FILE");
     // A variable that names an unreadable file must not end in silently trusting something else, or nothing.
-    if let (Some(file), Some(error)) = (std::env::var_os("SSL_CERT_FILE"), found.errors.first()) {
+    if let (Some(file), Some(error)) = (&named, found.errors.first()) {
         return Err(RemoteError::configuration(file.to_string_lossy(), error.to_string()));
     }
-    let mut store = RootCertStore::empty();
-    store.add_parsable_certificates(found.certs);
-    Ok(Arc::new(store))
+    let mut roots = Roots::none();
+    if named.is_some() && found.certs.len() <= MAX_NAMED {
+        roots.named.clone_from(&found.certs);
+    }
+    roots.store.add_parsable_certificates(found.certs);
+    Ok(Arc::new(roots))
 }
 
 /// The client's side of TLS with a server, `roots` and its own certificates.
-pub(crate) fn client_config(roots: &RootCertStore, host: HostCertificates) -> Result<ClientConfig, RemoteError> {
+pub(crate) fn client_config(roots: &Roots, host: HostCertificates) -> Result<ClientConfig, RemoteError> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let unusable = |error: rustls::Error| RemoteError::configuration("certificates", error.to_string());
-    let mut roots = roots.clone();
-    roots.add_parsable_certificates(host.roots.iter().cloned());
+    let pinned: Vec<_> = host.roots.into_iter().chain(roots.named.iter().cloned()).collect();
+    let mut roots = roots.store.clone();
+    roots.add_parsable_certificates(pinned.iter().cloned());
     let builder =
         ClientConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions().map_err(unusable)?;
     let builder = if roots.is_empty() {
@@ -71,7 +92,7 @@ pub(crate) fn client_config(roots: &RootCertStore, host: HostCertificates) -> Re
         let inner = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider)
             .build()
             .map_err(|error| RemoteError::configuration("certificates", error.to_string()))?;
-        builder.dangerous().with_custom_certificate_verifier(Arc::new(Verifier { inner, pinned: host.roots }))
+        builder.dangerous().with_custom_certificate_verifier(Arc::new(Verifier { inner, pinned }))
     };
     let mut config = match host.client {
         Some((chain, key)) => builder.with_client_auth_cert(chain, key).map_err(unusable)?,
@@ -83,10 +104,11 @@ pub(crate) fn client_config(roots: &RootCertStore, host: HostCertificates) -> Re
 
 /// A configuration that trusts nobody, for a client that never speaks TLS.
 pub(crate) fn no_tls() -> Result<ClientConfig, RemoteError> {
-    client_config(&RootCertStore::empty(), HostCertificates::default())
+    client_config(&Roots::none(), HostCertificates::default())
 }
 
-/// The usual verification, and one addition: a self-signed certificate that the user put into `certs.d` may be the server's own.
+/// The usual verification, and one addition: a self-signed certificate that the user named, in `certs.d` or `SSL_CERT_FILE`, may be
+/// the server's own.
 ///
 /// Many private registries use one certificate as root and as server certificate. OpenSSL and Go accept that; webpki refuses it
 /// because a CA certificate stands where a server's should. Name and validity are still checked, by reading the certificate itself.

@@ -66,7 +66,7 @@ impl Failure {
         // The address is left out: its query may be signed.
         let last = causes.last().map(ToString::to_string).unwrap_or_default();
         let detail = match tls {
-            Some(tls) => format!("TLS failed ({tls})"),
+            Some(tls) => format!("TLS failed ({})", tls_words(tls)),
             None if error.is_timeout() => "no answer in time".to_owned(),
             None if error.is_connect() => format!("no connection ({last})"),
             None if error.is_body() || error.is_decode() => format!("the answer broke off ({last})"),
@@ -145,6 +145,28 @@ fn causes(error: &reqwest::Error) -> Vec<&(dyn Error + 'static)> {
         next = cause.source();
     }
     causes
+}
+
+/// What went wrong with TLS, in words that help.
+fn tls_words(error: &rustls::Error) -> String {
+    use rustls::CertificateError as Why;
+    let why = match error {
+        rustls::Error::InvalidCertificate(why) => why,
+        other => return other.to_string(),
+    };
+    match why {
+        Why::UnknownIssuer => {
+            "the certificate's issuer is not trusted; its certificate belongs into certs.d or SSL_CERT_FILE".to_owned()
+        }
+        Why::BadSignature => "the certificate is not signed by an issuer that is trusted".to_owned(),
+        Why::Expired | Why::ExpiredContext { .. } => "the certificate has expired".to_owned(),
+        Why::NotValidYet | Why::NotValidYetContext { .. } => "the certificate is not valid yet".to_owned(),
+        Why::NotValidForName | Why::NotValidForNameContext { .. } => "the certificate is for another name".to_owned(),
+        Why::Other(other) if other.to_string().contains("CaUsedAsEndEntity") => {
+            "a root certificate stands where the server's own should".to_owned()
+        }
+        other => format!("the certificate is refused: {other}"),
+    }
 }
 
 /// The TLS library's error, which hides inside I/O errors inside I/O errors.

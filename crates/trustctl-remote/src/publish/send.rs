@@ -29,7 +29,7 @@ pub(super) struct Sending<'a> {
     /// What the plan was made from.
     pub(super) current: &'a Evidence,
     pub(super) deadline: Deadline,
-    /// From looking at a tag to having replaced it; the slowest.
+    /// From looking at a tag to having replaced it; the slowest. Zero when no tag was replaced.
     pub(super) replaced_in: Duration,
     /// Deletions that were tried.
     pub(super) deleted: Vec<Put>,
@@ -116,9 +116,7 @@ impl Sending<'_> {
     ) -> Result<Outcome, RemoteError> {
         let name = ManifestName::Digest(entry.digest);
         let put = ManifestPut { name: &name, media_type: &entry.media_type, bytes };
-        let started = Instant::now();
         let pushed = self.registry.push_manifest(repository, put, self.deadline).await?;
-        self.replaced_in = self.replaced_in.max(started.elapsed());
         if pushed.subject.as_ref() == Some(subject) || self.registry.has_referrers_api(repository, subject, self.deadline).await?
         {
             return Ok(Outcome::Sent);

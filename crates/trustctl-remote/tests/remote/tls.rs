@@ -99,7 +99,7 @@ async fn without_them_the_certificate_is_refused_and_named_as_the_trouble() {
     let http = Http::new(network());
     let error = ask(&http, &server.address).await.unwrap_err();
     assert_eq!(error.code(), Code::Unavailable);
-    assert!(error.to_string().contains("UnknownIssuer") && error.to_string().contains("1 try"), "{error}");
+    assert!(error.to_string().contains("issuer is not trusted") && error.to_string().contains("1 try"), "{error}");
     assert!(server.seen().is_empty());
 }
 
@@ -109,7 +109,7 @@ async fn a_certificate_of_another_name_or_authority_is_refused() {
     let server = tls_server(&authority, "registry.example", None).await;
     let certs = folder(&server.address, &[("ca.crt", authority.certificate.pem())]);
     let error = ask(&client(certs.path()), &server.address).await.unwrap_err();
-    assert!(error.to_string().contains("TLS failed"), "{error}");
+    assert!(error.to_string().contains("the certificate is for another name"), "{error}");
 
     let server = tls_server(&authority, "127.0.0.1", None).await;
     let certs = folder(&server.address, &[("ca.crt", Authority::new().certificate.pem())]);
@@ -142,7 +142,7 @@ async fn an_expired_self_signed_root_is_refused() {
     let server = Server::start_tls(acceptor(&certificate, &key, None), |_| answer(200, "x/y", "old")).await;
     let certs = folder(&server.address, &[("ca.crt", certificate.pem())]);
     let error = ask(&client(certs.path()), &server.address).await.unwrap_err();
-    assert!(error.to_string().contains("TLS failed"), "{error}");
+    assert!(error.to_string().contains("the certificate has expired"), "{error}");
 }
 
 #[tokio::test]
@@ -200,4 +200,48 @@ async fn a_redirect_never_leaves_tls() {
     assert_eq!(error.code(), Code::BadAnswer);
     assert!(error.to_string().contains("without TLS"), "{error}");
     assert!(plain.seen().is_empty());
+}
+
+/// The part of [`ssl_cert_file_is_honoured`] that runs in a process with the variable set.
+#[tokio::test]
+#[ignore = "run by ssl_cert_file_is_honoured"]
+async fn asks_the_server_named_in_the_environment() {
+    let address = std::env::var("TRUSTCTL_TEST_SERVER").unwrap();
+    let expected = std::env::var("TRUSTCTL_TEST_ERROR").unwrap();
+    match ask(&Http::new(network()), &address).await {
+        Ok(response) => assert_eq!((response.body.as_ref(), expected.as_str()), (b"own root".as_slice(), "")),
+        Err(error) => assert!(!expected.is_empty() && error.to_string().contains(&expected), "{error}"),
+    }
+}
+
+#[tokio::test]
+async fn ssl_cert_file_is_honoured() {
+    let authority = Authority::new();
+    let (certificate, key) = authority.issue("127.0.0.1");
+    let issued = Server::start_tls(acceptor(&certificate, &key, None), |_| answer(200, "x/y", "own root")).await;
+    let key = KeyPair::generate().unwrap();
+    let mut params = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let root = params.self_signed(&key).unwrap();
+    let self_signed = Server::start_tls(acceptor(&root, &key, None), |_| answer(200, "x/y", "own root")).await;
+
+    for (server, trusted, expected) in [
+        (&issued, Some(authority.certificate.pem()), ""),
+        (&issued, Some(root.pem()), "not signed by an issuer that is trusted"),
+        (&issued, None, "ssl.pem"),
+        (&self_signed, Some(root.pem()), ""),
+        (&self_signed, Some(authority.certificate.pem()), "TLS failed"),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("ssl.pem");
+        if let Some(pem) = trusted {
+            fs::write(&file, pem).unwrap();
+        }
+        let mut child = tokio::process::Command::new(std::env::current_exe().unwrap());
+        child.args(["--exact", "--ignored", "tls::asks_the_server_named_in_the_environment"]);
+        child.env("SSL_CERT_FILE", &file).env("TRUSTCTL_TEST_SERVER", &server.address).env("TRUSTCTL_TEST_ERROR", expected);
+        let output = child.output().await.unwrap();
+        let text = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success() && text.contains("1 passed"), "{expected}: {text}");
+    }
 }
