@@ -166,8 +166,8 @@ impl Http {
                 lock(&self.0.schemes).insert(origin.clone(), second);
                 Ok(response)
             }
-            // Trouble with a certificate shows that TLS is spoken, and is what the user has to hear about.
-            Err(failure) if failure.is_certificate => Err(failure),
+            // Trouble with certificates, theirs or ours, is what the user has to hear about.
+            Err(failure) if failure.is_certificate || matches!(failure.error, RemoteError::Configuration { .. }) => Err(failure),
             _ => answer,
         }
     }
