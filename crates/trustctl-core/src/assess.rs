@@ -2,12 +2,14 @@
 
 use crate::claim::SchemeName;
 use crate::evidence::{Evidence, Want};
-use crate::judge::{Judgement, judge, needs_children, with_children};
+use crate::judge::{Judgement, judge_strictly, needs_children, revoked_child, warn_only, with_children};
 use crate::memory::{Memory, Slot};
 use crate::policy::{Applies, Policy};
+use crate::reference::Tag;
 use crate::scheme::{Anchors, Context, Findings, Scheme};
-use crate::subject::Subject;
+use crate::subject::{Child, Subject};
 use crate::time::Timestamp;
+use crate::verdict::{Reasons, Verdict};
 
 /// Everything a judgement rests on beside the evidence.
 #[derive(Clone, Copy)]
@@ -74,17 +76,30 @@ impl<'a> Assessor<'a> {
     /// The same arguments always give the same judgement. Evidence that was never asked for makes it undecided.
     #[must_use]
     pub fn assess(&self, subject: &Subject, evidence: &Evidence) -> Assessment {
-        let mut whole = self.alone(subject, evidence);
-        if !needs_children(self.policy, subject, &whole.judgement, self.now) {
-            return whole;
+        let mut whole = self.strictly((subject, subject.tag.as_ref()), evidence);
+        if needs_children(self.policy, subject, &whole.judgement, self.now) {
+            let mut judgements = Vec::new();
+            for child in &subject.children {
+                let assessed = self.strictly((&subject.child(child), subject.tag.as_ref()), evidence);
+                judgements.push(assessed.judgement);
+                whole.findings.extend(assessed.findings);
+            }
+            whole.judgement = with_children(whole.judgement, subject, judgements);
+        } else if let Some(reasons) = self.remembered_revocation(subject) {
+            whole.judgement.verdict = Verdict::Rejected { reasons };
         }
-        let mut judgements = Vec::new();
-        for child in &subject.children {
-            let assessed = self.alone(&subject.child(child), evidence);
-            judgements.push(assessed.judgement);
-            whole.findings.extend(assessed.findings);
-        }
-        Assessment { judgement: with_children(whole.judgement, subject, judgements), findings: whole.findings }
+        let judgement = warn_only(self.policy, subject, self.now, whole.judgement);
+        Assessment { judgement, findings: whole.findings }
+    }
+
+    /// A revocation of a child that was seen before. It costs no request, so that it counts under a trusted index too.
+    fn remembered_revocation(&self, subject: &Subject) -> Option<Reasons> {
+        let known = |child: &&Child| self.memory.slot(SchemeName::Cosign, &child.digest.to_string()).is_some();
+        subject.children.iter().filter(known).find_map(|child| {
+            let child = subject.child(child);
+            let findings = self.strictly((&child, None), &Evidence::new()).findings;
+            revoked_child(self.policy, &child, &findings, self.now)
+        })
     }
 
     fn wants_alone(&self, subject: &Subject, evidence: &Evidence) -> Vec<Want> {
@@ -94,9 +109,14 @@ impl<'a> Assessor<'a> {
     }
 
     fn alone(&self, subject: &Subject, evidence: &Evidence) -> Assessment {
+        self.strictly((subject, subject.tag.as_ref()), evidence)
+    }
+
+    /// The judgement about one manifest before warn mode, asked for by a tag.
+    fn strictly(&self, (subject, asked): (&Subject, Option<&Tag>), evidence: &Evidence) -> Assessment {
         let (schemes, anchors) = self.consulted(subject);
         let context = Context { anchors: &anchors, memory: self.memory, now: self.now };
         let findings: Vec<Findings> = schemes.iter().map(|scheme| scheme.examine(subject, evidence, &context)).collect();
-        Assessment { judgement: judge(self.policy, subject, &findings, self.now), findings }
+        Assessment { judgement: judge_strictly(self.policy, (subject, asked), &findings, self.now), findings }
     }
 }

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::digest::Digest;
 use crate::reason::{Code, Reason};
 use crate::reference::{Repository, Tag};
-use crate::subject::Subject;
+use crate::subject::{ManifestBytes, Subject};
 use crate::time::Timestamp;
 
 /// Where a piece of evidence is found. The key of [`Evidence`].
@@ -258,6 +258,9 @@ pub enum EvidenceError {
     /// Another schema is named.
     #[error("evidence of schema \"{0}\" cannot be read by this version")]
     Schema(String),
+    /// The subject is not what the manifest in the same file is.
+    #[error("the manifest of {0} is not in the file, or is another than the file says")]
+    Subject(Digest),
     /// A base64 value is malformed.
     #[error("the bytes of {0} are not base64")]
     Base64(Box<Locator>),
@@ -289,7 +292,7 @@ impl EvidenceFile {
         Ok(serde_json::to_string_pretty(&form)?)
     }
 
-    /// Reads such a file. Manifests and blobs whose bytes do not match their digest become [`RefusalKind::WrongDigest`].
+    /// Reads such a file. It must hold the manifest of its subject. Manifests and blobs whose bytes do not match their digest become [`RefusalKind::WrongDigest`].
     ///
     /// # Errors
     /// [`EvidenceError`] when the file is not of this schema.
@@ -313,8 +316,19 @@ impl EvidenceFile {
             };
             evidence.insert(at, entry);
         }
+        check_subject(&form.subject, &evidence)?;
         Ok(Self { subject: form.subject, gathered: form.gathered, evidence })
     }
+}
+
+/// A file must not say of its subject what the subject's own bytes do not: its children would be judged in its place.
+fn check_subject(subject: &Subject, evidence: &Evidence) -> Result<(), EvidenceError> {
+    let wrong = || EvidenceError::Subject(subject.digest);
+    let locator = Locator::Manifest { repository: subject.repository.clone(), digest: subject.digest };
+    let bytes = evidence.bytes(&locator).ok_or_else(wrong)?;
+    let manifest = ManifestBytes { bytes, announced: Some(&subject.media_type) };
+    let read = Subject::from_manifest(subject.repository.clone(), subject.tag.clone(), manifest).map_err(|_| wrong())?;
+    if read == *subject { Ok(()) } else { Err(wrong()) }
 }
 
 /// Content-addressed bytes are only present when they have the digest they are filed under.

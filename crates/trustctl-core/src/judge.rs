@@ -10,8 +10,9 @@ mod tests;
 use std::collections::BTreeSet;
 
 use crate::claim::{Claim, Statement};
-use crate::policy::{Applies, DefaultAction, Platforms, Policy, Rule};
+use crate::policy::{Applies, DefaultAction, Platforms, Policy};
 use crate::reason::{Code, Reason};
+use crate::reference::Tag;
 use crate::scheme::Findings;
 use crate::subject::Subject;
 use crate::time::Timestamp;
@@ -28,11 +29,13 @@ pub struct Judgement {
     pub rule: Option<String>,
     /// Remarks that did not change the verdict.
     pub warnings: Vec<Reason>,
+    /// What could not be read and could hold a revocation, whatever the verdict: it blocks trust by way of children too.
+    pub hidden: Vec<Reason>,
 }
 
 impl Judgement {
     fn new(verdict: Verdict) -> Self {
-        Self { verdict, rule: None, warnings: Vec::new() }
+        Self { verdict, rule: None, warnings: Vec::new(), hidden: Vec::new() }
     }
 
     /// A judgement that could not begin, for `reason`.
@@ -52,6 +55,21 @@ impl Judgement {
 /// that it names and that has no findings blocks trust.
 #[must_use]
 pub fn judge(policy: &Policy, subject: &Subject, findings: &[Findings], now: Timestamp) -> Judgement {
+    let judged = judge_strictly(policy, (subject, subject.tag.as_ref()), findings, now);
+    warn_only(policy, subject, now, judged)
+}
+
+/// The judgement before warn mode. `asked` is the tag the image was asked for by: for a platform image, that of its index.
+pub(crate) fn judge_strictly(
+    policy: &Policy,
+    (subject, asked): (&Subject, Option<&Tag>),
+    findings: &[Findings],
+    now: Timestamp,
+) -> Judgement {
+    if let Some(child) = subject.children.iter().find(|child| policy.deny.iter().any(|deny| deny.digest == child.digest)) {
+        let words = format!("the policy denies {}, a platform image of {}", child.digest, subject.digest);
+        return Judgement::rejected(Reason::new(Code::PolicyDenied, words));
+    }
     let rule = match policy.applies(&subject.repository, &subject.digest, now) {
         Err(reason) => return Judgement::rejected(reason),
         Ok(Applies::Deny(deny)) => {
@@ -71,7 +89,7 @@ pub fn judge(policy: &Policy, subject: &Subject, findings: &[Findings], now: Tim
         Ok(Applies::Default(DefaultAction::Deny)) => return uncovered(policy, subject),
         Ok(Applies::Rule(rule)) => rule,
     };
-    let mut judgement = by_rule(&Case { policy, rule, subject, findings, now });
+    let mut judgement = by_rule(&Case { policy, rule, subject, asked, findings, now });
     judgement.rule = Some(rule.name.clone());
     if let Some(allow) = policy.ended_allow(&subject.repository, &subject.digest)
         && !judgement.verdict.is_trusted()
@@ -79,7 +97,7 @@ pub fn judge(policy: &Policy, subject: &Subject, findings: &[Findings], now: Tim
         let words = format!("the entry that allowed it ended {}", allow.until.date());
         judgement.warnings.push(Reason::new(Code::PolicyAllowExpired, words));
     }
-    warn_only(rule, now, judgement)
+    judgement
 }
 
 /// Whether the children of an index must be judged too before the verdict about the index is known.
@@ -88,8 +106,8 @@ pub fn needs_children(policy: &Policy, subject: &Subject, whole: &Judgement, now
     let Ok(Applies::Rule(rule)) = policy.applies(&subject.repository, &subject.digest, now) else { return false };
     match rule.platforms {
         Platforms::Index => false,
-        Platforms::Children => !subject.children.is_empty() && !is_revoked(whole),
-        Platforms::Either => !subject.children.is_empty() && !whole.verdict.is_trusted() && !is_revoked(whole),
+        Platforms::Children => !subject.children.is_empty() && !speaks_against(whole),
+        Platforms::Either => !subject.children.is_empty() && !whole.verdict.is_trusted() && !speaks_against(whole),
     }
 }
 
@@ -105,11 +123,14 @@ pub fn with_children(whole: Judgement, subject: &Subject, children: Vec<Judgemen
     let mut warnings = whole.warnings.clone();
     warnings.extend(children.iter().flat_map(|child| child.warnings.clone()));
     if kinds.iter().all(|kind| *kind == VerdictKind::Trusted) {
+        if let Some(missing) = Reasons::ranked(whole.hidden.clone()) {
+            return Judgement { verdict: Verdict::Undecided { missing }, warnings, ..whole };
+        }
         let claims = children.into_iter().flat_map(|child| match child.verdict {
             Verdict::Trusted { claims } => claims,
             _ => Vec::new(),
         });
-        return Judgement { verdict: Verdict::Trusted { claims: claims.collect() }, rule: whole.rule, warnings };
+        return Judgement { verdict: Verdict::Trusted { claims: claims.collect() }, warnings, ..whole };
     }
     // Where no child is trusted either, the children explain nothing that the index does not, unless there is nothing on the index.
     let some_trusted = whole.verdict.is_trusted() || kinds.contains(&VerdictKind::Trusted);
@@ -132,7 +153,21 @@ pub fn with_children(whole: Judgement, subject: &Subject, children: Vec<Judgemen
     let rejected = kinds.contains(&VerdictKind::Rejected) || whole.verdict.kind() == VerdictKind::Rejected;
     let Some(reasons) = Reasons::ranked(reasons) else { return whole };
     let verdict = if undecided && !rejected { Verdict::Undecided { missing: reasons } } else { Verdict::Rejected { reasons } };
-    Judgement { verdict, rule: whole.rule, warnings }
+    Judgement { verdict, warnings, ..whole }
+}
+
+/// Whether something was read that speaks against the image as it was asked for: signed children do not mend that. An old index
+/// under a moved tag has children that are signed as well.
+fn speaks_against(judgement: &Judgement) -> bool {
+    let against = [
+        Code::CosignRepositoryMismatch,
+        Code::CosignRevoked,
+        Code::CosignTagMismatch,
+        Code::DctRollback,
+        Code::DctTagMoved,
+        Code::PolicyDenied,
+    ];
+    matches!(&judgement.verdict, Verdict::Rejected { reasons } if against.iter().any(|code| reasons.has(*code)))
 }
 
 fn is_revoked(judgement: &Judgement) -> bool {
@@ -140,7 +175,7 @@ fn is_revoked(judgement: &Judgement) -> bool {
 }
 
 fn passed_unchecked(warning: Reason) -> Judgement {
-    Judgement { verdict: Verdict::Trusted { claims: Vec::new() }, rule: None, warnings: vec![warning] }
+    Judgement { warnings: vec![warning], ..Judgement::new(Verdict::Trusted { claims: Vec::new() }) }
 }
 
 fn uncovered(policy: &Policy, subject: &Subject) -> Judgement {
@@ -152,10 +187,19 @@ fn uncovered(policy: &Policy, subject: &Subject) -> Judgement {
     Judgement::rejected(Reason::new(Code::PolicyNoRule, words))
 }
 
+/// A child of an index that somebody whose word counts has revoked, by what `findings` about it prove.
+pub(crate) fn revoked_child(policy: &Policy, child: &Subject, findings: &[Findings], now: Timestamp) -> Option<Reasons> {
+    let Ok(Applies::Rule(rule)) = policy.applies(&child.repository, &child.digest, now) else { return None };
+    let case = Case { policy, rule, subject: child, asked: None, findings, now };
+    Reasons::ranked(case.revocations().map(|claim| case.revoked(claim)).collect())
+}
+
 /// In warn mode everything but a revocation passes, and is reported as what it is.
-fn warn_only(rule: &Rule, now: Timestamp, mut judgement: Judgement) -> Judgement {
+pub(crate) fn warn_only(policy: &Policy, subject: &Subject, now: Timestamp, mut judgement: Judgement) -> Judgement {
+    let Ok(Applies::Rule(rule)) = policy.applies(&subject.repository, &subject.digest, now) else { return judgement };
     let Some(until) = rule.warn_until.filter(|until| now <= *until) else { return judgement };
-    if judgement.verdict.is_trusted() || is_revoked(&judgement) {
+    let denied = matches!(&judgement.verdict, Verdict::Rejected { reasons } if reasons.has(Code::PolicyDenied));
+    if judgement.verdict.is_trusted() || is_revoked(&judgement) || denied {
         return judgement;
     }
     let words =
@@ -168,7 +212,9 @@ fn warn_only(rule: &Rule, now: Timestamp, mut judgement: Judgement) -> Judgement
 
 fn by_rule(case: &Case<'_>) -> Judgement {
     let warnings: Vec<Reason> = case.consulted().flat_map(|findings| findings.warnings.clone()).collect();
-    let done = |verdict: Verdict| Judgement { verdict, rule: None, warnings: warnings.clone() };
+    let hidden = case.consulted().flat_map(|findings| &findings.missing).filter(|missing| missing.may_hide_revocation);
+    let hidden: Vec<Reason> = hidden.map(|missing| missing.reason.clone()).collect();
+    let done = |verdict: Verdict| Judgement { verdict, rule: None, warnings: warnings.clone(), hidden: hidden.clone() };
 
     let revoked: Vec<Reason> = case.revocations().map(|claim| case.revoked(claim)).collect();
     if let Some(reasons) = Reasons::ranked(revoked) {
@@ -179,8 +225,7 @@ fn by_rule(case: &Case<'_>) -> Judgement {
     let Verdict::Trusted { claims } = verdict else { return done(verdict) };
 
     // The signers are satisfied. What could still say no: a revocation that could not be read, and demanded attestations.
-    let hidden = case.consulted().flat_map(|findings| &findings.missing).filter(|missing| missing.may_hide_revocation);
-    if let Some(missing) = Reasons::ranked(hidden.map(|missing| missing.reason.clone()).collect()) {
+    if let Some(missing) = Reasons::ranked(hidden.clone()) {
         return done(Verdict::Undecided { missing });
     }
     match case.attestations() {
@@ -212,6 +257,8 @@ fn count(case: &Case<'_>, outcomes: Vec<Outcome>) -> Verdict {
                 blocked.extend(reasons);
             }
             Outcome::Failed(reasons) => failed.extend(reasons),
+            // One key under two names is one signer.
+            Outcome::Satisfied(claim) if claims.iter().any(|other: &Claim| other.principal == claim.principal) => {}
             Outcome::Satisfied(claim) => {
                 satisfied += 1;
                 claims.push(*claim);

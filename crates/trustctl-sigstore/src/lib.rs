@@ -15,6 +15,27 @@
 //! Bundles carry both in the annotations of the in-toto subject, where cosign puts those of `-a`; legacy payloads name the
 //! repository in `docker-reference` already, and carry the tag in
 //! `optional`.
+//!
+//! What is asked for before anything is known, and that evidence which was never gathered proves nothing:
+//! ```
+//! use trustctl_core::evidence::Evidence;
+//! use trustctl_core::memory::Memory;
+//! use trustctl_core::scheme::{Anchors, Context, Scheme};
+//! use trustctl_core::subject::{ManifestBytes, Subject};
+//! use trustctl_sigstore::scheme::Cosign;
+//!
+//! let bytes = br#"{"schemaVersion":2,"config":{},"layers":[]}"#;
+//! let manifest = ManifestBytes { bytes, announced: None };
+//! let image = Subject::from_manifest("registry.example/shop/cart".parse()?, None, manifest).map_err(|reason| reason.to_string())?;
+//! let (anchors, memory) = (Anchors::default(), Memory::new());
+//! let context = Context { anchors: &anchors, memory: &memory, now: "2026-12-08".parse()? };
+//!
+//! let wants = Cosign::default().wants(&image, &Evidence::new(), &context);
+//! assert_eq!(wants.len(), 2, "the .sig tag and the referrers, at once");
+//! let findings = Cosign::default().examine(&image, &Evidence::new(), &context);
+//! assert!(findings.claims.is_empty() && findings.missing.len() == 2);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 pub mod artifact;
 pub mod bundle;

@@ -23,7 +23,10 @@ macro_rules! set {
     };
 }
 
+mod access;
 mod notary;
 mod ours;
+mod parallel;
+mod revoke;
 mod stage;
 mod theirs;

@@ -3,6 +3,7 @@
 use crate::claim::{Claim, Principal, SchemeName, Statement};
 use crate::policy::{CosignDemands, Policy, Rule, SignedTag, SignerRule};
 use crate::reason::{Code, Reason};
+use crate::reference::Tag;
 use crate::scheme::{Findings, Problem, authority_id};
 use crate::subject::Subject;
 use crate::time::Timestamp;
@@ -12,6 +13,8 @@ pub(super) struct Case<'a> {
     pub(super) policy: &'a Policy,
     pub(super) rule: &'a Rule,
     pub(super) subject: &'a Subject,
+    /// The tag that was asked for.
+    pub(super) asked: Option<&'a Tag>,
     pub(super) findings: &'a [Findings],
     pub(super) now: Timestamp,
 }
@@ -116,7 +119,7 @@ impl<'a> Case<'a> {
     }
 
     fn check_tag(&self, claim: &Claim) -> Result<(), Reason> {
-        let (SignedTag::Same, Some(asked)) = (self.rule.signed_tag, &self.subject.tag) else { return Ok(()) };
+        let (SignedTag::Same, Some(asked)) = (self.rule.signed_tag, self.asked) else { return Ok(()) };
         if claim.tag.as_deref() == Some(asked.as_str()) {
             return Ok(());
         }

@@ -289,6 +289,68 @@ fn platforms_decide_whether_the_index_or_the_children_count() {
     assert_eq!(judged("children", false, [true, true]), VerdictKind::Trusted);
 }
 
+/// An index and its two children, judged as an assessment does.
+fn judged_with_children(
+    policy: &Policy,
+    index: &Subject,
+    whole: Vec<Findings>,
+    child_claims: &dyn Fn(&Subject) -> Vec<Claim>,
+) -> Judgement {
+    let about_index = judge_strictly(policy, (index, index.tag.as_ref()), &whole, now());
+    if !needs_children(policy, index, &about_index, now()) {
+        return about_index;
+    }
+    let each = index.children.iter().map(|child| {
+        let child = index.child(child);
+        judge_strictly(policy, (&child, index.tag.as_ref()), &both(child_claims(&child), vec![]), now())
+    });
+    with_children(about_index, index, each.collect())
+}
+
+#[test]
+fn trusted_children_do_not_mend_an_index_whose_revocation_may_be_hidden() {
+    let signed = |child: &Subject| vec![Claim { digest: child.digest, ..claim(Statement::Signature) }];
+    let open = judged_with_children(&any_rule(""), &index(), both(vec![], vec![]), &signed);
+    assert!(open.verdict.is_trusted(), "nothing is hidden");
+    let mut hidden = both(vec![], vec![]);
+    let reason = Reason::new(Code::Unavailable, "503");
+    hidden.first_mut().unwrap().missing.push(Missing { reason, may_hide_revocation: true });
+    let closed = judged_with_children(&any_rule(""), &index(), hidden, &signed);
+    assert_eq!((closed.verdict.kind(), codes(&closed)), (VerdictKind::Undecided, vec![Code::Unavailable]));
+}
+
+#[test]
+fn trusted_children_do_not_mend_a_moved_tag() {
+    let same = any_rule("signed-tag = \"same\"\n");
+    let tagged = |subject: &Subject, tag: &str| {
+        vec![Claim { digest: subject.digest, tag: Some(tag.to_owned()), ..claim(Statement::Signature) }]
+    };
+    let right = judged_with_children(&same, &index(), both(vec![], vec![]), &|child| tagged(child, "1"));
+    assert!(right.verdict.is_trusted(), "children signed for the tag asked for");
+    let old = judged_with_children(&same, &index(), both(tagged(&index(), "0"), vec![]), &|child| tagged(child, "0"));
+    assert_eq!(codes(&old), [Code::CosignTagMismatch]);
+    let only_children = judged_with_children(&same, &index(), both(vec![], vec![]), &|child| tagged(child, "0"));
+    assert_eq!(only_children.verdict.kind(), VerdictKind::Rejected);
+}
+
+#[test]
+fn a_denied_child_denies_its_index() {
+    let child = index().children.first().unwrap().digest;
+    let signed = both(vec![claim(Statement::Signature)], vec![]);
+    assert!(judge(&any_rule(""), &index(), &signed, now()).verdict.is_trusted());
+    let denied = any_rule(&format!("[[deny]]\ndigest = \"{child}\"\nreason = \"CVE\"\n"));
+    assert_eq!(codes(&judge(&denied, &index(), &signed, now())), [Code::PolicyDenied]);
+}
+
+#[test]
+fn one_key_under_two_names_is_one_signer() {
+    let twice = policy(&format!(
+        "[signers.again]\nscheme = \"cosign\"\nkey = \'\'\'{KEY}\'\'\'\n[[rules]]\nname = \"r\"\nimages = [\"r.example/**\"]\nrequire = {{ all = [\"key\", \"again\"] }}\n"
+    ));
+    let judged = judge(&twice, &subject(), &both(vec![claim(Statement::Signature)], vec![]), now());
+    assert_eq!((judged.verdict.kind(), codes(&judged)), (VerdictKind::Rejected, vec![Code::PolicyThreshold]));
+}
+
 proptest! {
     /// Leaving out claims that are no revocations, or a whole scheme, never makes trust out of something else.
     #[test]

@@ -299,9 +299,11 @@ fn bytes_beyond_the_budget_are_missing_and_signatures_come_first() {
     for has_api in [true, false] {
         let (mut registry, image, key) = (Registry::new(), image("a"), TestKey::new());
         (registry.has_api, registry.mislabels) = (has_api, !has_api);
-        for number in 0..8_u8 {
-            let mut junk = vec![b' '; 7 << 20];
-            junk.push(b'0' + number);
+        // Together they leave less than a signature needs.
+        let halves = (9..23).rev().map(|bits| 1_usize << bits);
+        for (size, number) in [8 << 20; 5].into_iter().chain(halves).zip(b'a'..) {
+            let mut junk = vec![b' '; size - 1];
+            junk.push(number);
             put_all(&mut registry, attach(&image, junk, ""));
         }
         let edit = AddBundle::make(&signing(&image), &key).unwrap();
@@ -310,8 +312,8 @@ fn bytes_beyond_the_budget_are_missing_and_signatures_come_first() {
         }
         let findings = look(&registry, &image, &[&key]);
         assert_eq!(signatures(&findings), 1);
-        let codes: Vec<(Code, bool)> = findings.missing.iter().map(|it| (it.reason.code, it.may_hide_revocation)).collect();
-        assert_eq!(codes, [(Code::OutOfBudget, false), (Code::OutOfBudget, false)]);
+        assert!(!findings.missing.is_empty());
+        assert!(findings.missing.iter().all(|missing| missing.reason.code == Code::OutOfBudget), "{:?}", findings.missing);
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::Path;
 use trustctl_core::assess::{Assessment, Assessor};
 use trustctl_core::claim::SchemeName;
 use trustctl_core::digest::Digest;
-use trustctl_core::evidence::{Evidence, EvidenceFile};
+use trustctl_core::evidence::{Evidence, EvidenceFile, Locator, Want};
 use trustctl_core::judge::Judgement;
 use trustctl_core::memory::Memory;
 use trustctl_core::policy::Policy;
@@ -162,6 +162,7 @@ impl<'a> Bench<'a> {
         let held = self.schemes.all();
         let assessor = Assessor { policy: &self.policy, schemes: &held, memory: &memory, now: self.now };
         let assessment = assessor.assess(&file.subject, &file.evidence);
+        self.learn(&assessment)?;
         let image = Reference {
             repository: file.subject.repository.clone(),
             tag: file.subject.tag.clone(),
@@ -182,7 +183,11 @@ impl<'a> Bench<'a> {
             match layout.resolve(&reference) {
                 Ok(subject) => {
                     // A layout has no Notary server; its own pieces are all there is.
-                    answers.push(self.judge_subject(image, &subject, (Evidence::new(), &layout)).await?);
+                    let locator = Locator::Manifest { repository: subject.repository.clone(), digest: subject.digest };
+                    let mut evidence = Evidence::new();
+                    let entry = layout.answer(&Want { locator: locator.clone(), max_bytes: subject.size });
+                    evidence.insert(locator, entry);
+                    answers.push(self.judge_subject(image, &subject, (evidence, &layout)).await?);
                 }
                 Err(reason) => answers.push(self.unanswered(image, &Failure::new(reason))),
             }
@@ -202,11 +207,13 @@ impl<'a> Bench<'a> {
         Ok(store.load(names)?)
     }
 
-    /// Stores what was learnt, unless the judgement is about another time than now. Failing to is a failure of the run: without memory there is no protection against rollback.
+    /// Stores what was learnt. Of another time than now, and of evidence saved earlier, only what holds at any time: revocations.
+    /// Failing to is a failure of the run: without memory there is no protection against rollback.
     fn learn(&self, assessment: &Assessment) -> Result<(), Failure> {
-        let (Some(store), None) = (&self.store, &self.args.at) else { return Ok(()) };
+        let Some(store) = &self.store else { return Ok(()) };
+        let of_now = self.args.at.is_none() && self.args.evidence.is_none();
         for findings in &assessment.findings {
-            if !findings.learnt.is_empty() {
+            if !findings.learnt.is_empty() && (of_now || findings.scheme == SchemeName::Cosign) {
                 store.learn(findings.scheme, &findings.learnt)?;
             }
         }
