@@ -18,8 +18,8 @@ use crate::error::RemoteError;
 
 /// Most bytes of one certificate or key file; bundles of all public roots have a quarter of that.
 const MAX_FILE: u64 = 1024 * 1024;
-/// An `SSL_CERT_FILE` with more certificates than this is a bundle of public roots, of which none is a server's own certificate.
-const MAX_NAMED: usize = 16;
+/// An `SSL_CERT_FILE` of more bytes than this is a bundle of public roots, of which none is a server's own certificate.
+const MAX_NAMED: u64 = 32 * 1024;
 /// Most files that are read in one folder.
 const MAX_FILES: usize = 64;
 
@@ -64,14 +64,18 @@ impl Roots {
 
 fn load_system_roots() -> Result<Arc<Roots>, RemoteError> {
     let found = rustls_native_certs::load_native_certs();
-    let named = std::env::var_os("SSL_CERT_FILE");
-    // A variable that names an unreadable file must not end in silently trusting something else, or nothing.
-    if let (Some(file), Some(error)) = (&named, found.errors.first()) {
-        return Err(RemoteError::configuration(file.to_string_lossy(), error.to_string()));
-    }
     let mut roots = Roots::none();
-    if named.is_some() && found.certs.len() <= MAX_NAMED {
-        roots.named.clone_from(&found.certs);
+    if let Some(file) = std::env::var_os("SSL_CERT_FILE").filter(|file| !file.is_empty()) {
+        let path = Path::new(&file);
+        // A variable that names an unreadable file must not end in silently trusting something else, or nothing.
+        let length = fs::metadata(path).map_err(|error| unreadable(path, &error))?.len();
+        if length <= MAX_NAMED {
+            let own = rustls_native_certs::load_certs_from_paths(Some(path), None);
+            if let Some(error) = own.errors.first() {
+                return Err(RemoteError::configuration(file.to_string_lossy(), error.to_string()));
+            }
+            roots.named = own.certs;
+        }
     }
     roots.store.add_parsable_certificates(found.certs);
     Ok(Arc::new(roots))
