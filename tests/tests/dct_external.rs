@@ -1,5 +1,5 @@
 //! Collections made by real programs, each judged as its README says. The folder is named by `TRUSTCTL_EXTERNAL_TESTDATA`.
-#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a failed unwrap fails the test")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a failed unwrap fails the test")]
 
 use std::fs;
 use std::path::{Path, PathBuf};
