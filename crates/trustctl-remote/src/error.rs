@@ -1,7 +1,7 @@
 //! Why talking to a server did not give an answer that counts.
 
 use trustctl_core::evidence::{Refusal, RefusalKind};
-use trustctl_core::reason::{Code, Reason, clean};
+use trustctl_core::reason::{Code, Reason, Step, clean};
 
 /// Why a server's answer does not count, or why it was not asked.
 ///
@@ -15,6 +15,14 @@ pub enum RemoteError {
         /// Who answered.
         host: String,
         /// What is wrong with the answer.
+        detail: String,
+    },
+    /// TLS could not be set up because of a certificate.
+    #[error("{host}: {detail}")]
+    CertificateRefused {
+        /// Who was asked.
+        host: String,
+        /// Which certificate, and why.
         detail: String,
     },
     /// A local file that says how to talk to a server cannot be used.
@@ -182,7 +190,7 @@ impl RemoteError {
             Self::PlainHttp { .. } => Code::PlainHttp,
             Self::RealmRefused { .. } => Code::RealmRefused,
             Self::TooLarge { .. } => Code::TooLarge,
-            Self::Unavailable { .. } => Code::Unavailable,
+            Self::CertificateRefused { .. } | Self::Unavailable { .. } => Code::Unavailable,
             Self::UploadRefused { .. } => Code::DctPublishRefused,
             Self::WrongDigest { .. } => Code::WrongDigest,
         }
@@ -193,6 +201,10 @@ impl RemoteError {
     pub fn reason(&self) -> Reason {
         let reason = Reason::new(self.code(), self.to_string());
         match self {
+            Self::CertificateRefused { host, .. } => reason.step(Step::words(format!(
+                "if the server's issuer is your own, put its certificate into certs.d/{host}/ca.crt beside Docker's configuration, \
+                 or name its file in SSL_CERT_FILE"
+            ))),
             Self::WrongDigest { expected, found, .. } => reason.expected_found(expected, found),
             _ => reason,
         }
@@ -205,9 +217,11 @@ impl RemoteError {
             Self::CredentialHelper { .. } | Self::Denied { .. } | Self::NoCredentials { .. } | Self::RealmRefused { .. } => {
                 RefusalKind::Denied
             }
-            Self::Configuration { .. } | Self::Conflict { .. } | Self::PlainHttp { .. } | Self::Unavailable { .. } => {
-                RefusalKind::Unavailable
-            }
+            Self::CertificateRefused { .. }
+            | Self::Configuration { .. }
+            | Self::Conflict { .. }
+            | Self::PlainHttp { .. }
+            | Self::Unavailable { .. } => RefusalKind::Unavailable,
             Self::OutOfTime { .. } => RefusalKind::OutOfBudget,
             Self::TooLarge { .. } => RefusalKind::TooLarge,
             Self::WrongDigest { .. } => RefusalKind::WrongDigest,

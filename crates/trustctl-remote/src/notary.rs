@@ -306,10 +306,10 @@ impl Notary {
     /// Docker does not check the certificates of servers on loopback, so that many private ones have none that is valid.
     fn with_advice(&self, error: RemoteError) -> RemoteError {
         match error {
-            RemoteError::Unavailable { host, detail, tries } if detail.contains("invalid peer certificate") => {
+            RemoteError::CertificateRefused { host, detail } => {
                 let detail =
                     format!("{detail}; a CA of your own goes into the folder tls/{host} of Docker's configuration, as ca.crt");
-                RemoteError::Unavailable { host, detail, tries }
+                RemoteError::CertificateRefused { host, detail }
             }
             other => other,
         }

@@ -128,9 +128,21 @@ impl Resolve for PublicOnly {
             let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
             let public: Vec<SocketAddr> = found.filter(|address| !is_private(address.ip())).collect();
             if public.is_empty() {
-                return Err(Box::new(PrivateAddress).into());
+                return Err(PrivateAddress.into());
             }
             Ok::<Addrs, _>(Box::new(public.into_iter()))
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
+    use super::*;
+
+    #[tokio::test]
+    async fn names_of_private_addresses_are_not_resolved() {
+        let error = PublicOnly.resolve("localhost".parse().unwrap()).await.err().unwrap();
+        assert!(error.is::<PrivateAddress>(), "{error}");
     }
 }

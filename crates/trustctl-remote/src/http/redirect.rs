@@ -103,3 +103,58 @@ fn is_inside(hop: &Hop, peer: Option<IpAddr>) -> bool {
         None => false,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
+    use super::*;
+
+    /// What becomes of a redirect from a server on the Internet (or `from`) to `to`.
+    fn follow(from: &str, to: &str) -> Result<Hop, String> {
+        let url: Url = from.parse().unwrap();
+        let origin = Origin::of_url(&url).unwrap();
+        let response = http::Response::builder().status(307).header(LOCATION, to).body("").unwrap();
+        let request = Request::get(origin.clone(), "/", 1);
+        let hop = Hop::first(url, &origin);
+        let next = next(&hop, &response.into(), &request, Origin::is_loopback);
+        next.map(Option::unwrap).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_public_server_does_not_lead_to_private_addresses() {
+        for to in [
+            "https://127.0.0.1/x",
+            "https://localhost/x",
+            "https://[::1]/x",
+            "https://10.0.0.1/x",
+            "https://169.254.169.254/latest/meta-data",
+            "https://[::ffff:192.168.0.1]/x",
+            "https://2130706433/x",
+            "https://0x7f.1/x",
+        ] {
+            let refused = follow("https://registry.example/v2/", to).err().unwrap();
+            assert!(refused.ends_with("it redirects to a private address"), "{to}: {refused}");
+        }
+        let storage = follow("https://registry.example/v2/", "https://storage.example/x").unwrap();
+        assert!(storage.public_only, "its name is resolved to public addresses only");
+        assert!(!storage.may_have_credentials && storage.left_first_server);
+    }
+
+    #[test]
+    fn a_private_server_may_lead_to_its_neighbours() {
+        for from in ["https://10.0.0.1/v2/", "http://127.0.0.1:5000/v2/"] {
+            let hop = follow(from, "https://10.0.0.2/x").unwrap();
+            assert!(!hop.public_only && !hop.may_have_credentials, "{from}");
+        }
+    }
+
+    #[test]
+    fn another_port_or_scheme_is_another_server() {
+        assert!(follow("https://registry.example/v2/", "/x").unwrap().may_have_credentials);
+        assert!(follow("https://registry.example/v2/", "https://registry.example:443/x").unwrap().may_have_credentials);
+        assert!(!follow("https://registry.example/v2/", "https://registry.example:444/x").unwrap().may_have_credentials);
+        assert!(!follow("http://127.0.0.1:5000/v2/", "https://127.0.0.1:5000/x").unwrap().may_have_credentials);
+        let refused = follow("https://127.0.0.1:5000/v2/", "http://127.0.0.1:5000/x").err().unwrap();
+        assert!(refused.ends_with("without TLS"), "{refused}");
+    }
+}

@@ -84,12 +84,17 @@ impl Failure {
             () => Again::IfRepeatable,
         };
         let is_refused = error.is_connect() && tls.is_none();
+        let (host, detail) = (host.to_owned(), clean(&detail));
+        let trouble = match is_certificate {
+            true => RemoteError::CertificateRefused { host, detail },
+            false => RemoteError::Unavailable { host, detail, tries: 1 },
+        };
         Self {
             again,
             is_broken_connection: !is_refused && !error.is_timeout() && !error.is_body() && !error.is_decode(),
             is_certificate,
             is_refused,
-            ..RemoteError::Unavailable { host: host.to_owned(), detail: clean(&detail), tries: 1 }.into()
+            ..trouble.into()
         }
     }
 }
@@ -155,9 +160,7 @@ fn tls_words(error: &rustls::Error) -> String {
         other => return other.to_string(),
     };
     match why {
-        Why::UnknownIssuer => {
-            "the certificate's issuer is not trusted; its certificate belongs into certs.d or SSL_CERT_FILE".to_owned()
-        }
+        Why::UnknownIssuer => "the certificate's issuer is not trusted".to_owned(),
         Why::BadSignature => "the certificate is not signed by an issuer that is trusted".to_owned(),
         Why::Expired | Why::ExpiredContext { .. } => "the certificate has expired".to_owned(),
         Why::NotValidYet | Why::NotValidYetContext { .. } => "the certificate is not valid yet".to_owned(),

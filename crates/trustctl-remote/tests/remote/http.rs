@@ -251,3 +251,30 @@ fn secrets_are_not_shown() {
     request.authorization = Some(Authorization::bearer("s3cret"));
     assert!(!format!("{request:?}").contains("s3cret"));
 }
+
+/// The part of [`proxies_of_the_environment_are_used_but_not_for_loopback`] that runs in a process with the variables set.
+#[tokio::test]
+#[ignore = "run by proxies_of_the_environment_are_used_but_not_for_loopback"]
+async fn asks_through_the_proxy_of_the_environment() {
+    let mut network = network();
+    network.plain_http = vec!["registry.example".to_owned()];
+    let http = Http::new(network);
+    let (far, _) = Origin::parse_url("http://registry.example").unwrap();
+    assert_eq!(body_of(&http, &Request::get(far, "/v2/", 100)).await.unwrap(), "from the proxy");
+    let near = Origin::of_registry(&std::env::var("TRUSTCTL_TEST_SERVER").unwrap()).unwrap();
+    assert_eq!(body_of(&http, &Request::get(near, "/v2/", 100)).await.unwrap(), "from the server");
+}
+
+#[tokio::test]
+async fn proxies_of_the_environment_are_used_but_not_for_loopback() {
+    let proxy = Server::start(|_| answer(200, "x/y", "from the proxy")).await;
+    let server = Server::start(|_| answer(200, "x/y", "from the server")).await;
+    let mut child = tokio::process::Command::new(std::env::current_exe().unwrap());
+    child.args(["--exact", "--ignored", "http::asks_through_the_proxy_of_the_environment"]);
+    child.env("http_proxy", proxy.url("")).env("HTTP_PROXY", proxy.url("")).env_remove("NO_PROXY").env_remove("no_proxy");
+    let output = child.env("TRUSTCTL_TEST_SERVER", &server.address).output().await.unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && text.contains("1 passed"), "{text}");
+    assert_eq!(proxy.lines(), ["GET http://registry.example/v2/"]);
+    assert_eq!(server.lines(), ["GET /v2/"]);
+}
