@@ -37,6 +37,13 @@ impl Registry {
     ) -> Result<Option<(Vec<u8>, Origin)>, RemoteError> {
         if self.referrers_api().get(repository) != Some(&false) {
             let asked = self.ask_referrers_api(repository, digest, max_bytes, deadline).await?;
+            // An API that was there does not go away: what says so is trouble, and must not hide what it lists.
+            if asked.is_none() && self.referrers_api().get(repository) == Some(&true) {
+                return Err(RemoteError::bad_answer(
+                    repository.registry(),
+                    "its referrers API answered before, and now says that it is not there",
+                ));
+            }
             self.referrers_api().insert(repository.clone(), asked.is_some());
             if let Some(bytes) = asked {
                 return Ok(Some((bytes, Origin::ReferrersApi)));

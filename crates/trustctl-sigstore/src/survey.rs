@@ -347,6 +347,7 @@ impl<'e> Survey<'e> {
             Answer::Bytes(bytes) => bytes,
             Answer::Nothing => return None,
             Answer::Absent => {
+                self.withheld(&candidate);
                 let content = Content::Broken(gone(&candidate.at()));
                 self.found.push(candidate.found(content));
                 return None;
@@ -377,10 +378,20 @@ impl<'e> Survey<'e> {
         let locator = Locator::Blob { repository: candidate.repository.clone(), digest: blob.digest };
         let content = match self.within_budget(Ask { locator, size: blob.size, limit: MAX_BLOB, hides }) {
             Answer::Nothing => return,
-            Answer::Absent => Content::Broken(gone(&candidate.at())),
+            Answer::Absent => {
+                self.withheld(&candidate);
+                Content::Broken(gone(&candidate.at()))
+            }
             Answer::Bytes(bytes) => Content::Bundle(bytes),
         };
         self.found.push(candidate.found(content));
+    }
+
+    /// A revocation that is listed and is not there was taken away: whatever it says counts until it can be read.
+    fn withheld(&mut self, candidate: &Candidate) {
+        if candidate.referrer.promise == Promise::Revocation {
+            self.missing.push(Missing { reason: gone(&candidate.at()), may_hide_revocation: true });
+        }
     }
 
     fn within_budget(&mut self, ask: Ask) -> Answer<'e> {
