@@ -460,6 +460,20 @@ fn a_revocation_that_cannot_be_fetched_blocks_trust() {
 }
 
 #[test]
+fn a_listed_revocation_that_is_gone_blocks_trust() {
+    let (mut registry, image, key) = (Registry::new(), image("a"), TestKey::new());
+    registry.publish(&AddRevocation::make(&revoking(&image), &key).unwrap());
+    let evidence = gather(&registry, &image).0;
+    let pieces = evidence.iter().filter(|(locator, _)| matches!(locator, Locator::Manifest { .. } | Locator::Blob { .. }));
+    for locator in pieces.map(|(locator, _)| locator.clone()).collect::<Vec<_>>() {
+        let mut evidence = evidence.clone();
+        evidence.insert(locator, Entry::Absent);
+        let findings = examine(&image, &evidence, &anchors(&[&key]));
+        assert!(findings.missing.iter().any(|missing| missing.may_hide_revocation), "{findings:?}");
+    }
+}
+
+#[test]
 fn signatures_may_be_kept_in_another_repository() {
     let (mut registry, image, key) = (Registry::new(), image("a"), TestKey::new());
     let elsewhere: trustctl_core::reference::Repository = "registry.example/signatures".parse().unwrap();
