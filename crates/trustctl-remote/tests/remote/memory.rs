@@ -1,10 +1,11 @@
 //! A registry in memory, as small as its clients allow, with the deviations that real registries have.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use tokio::sync::Barrier;
 use trustctl_core::digest::Digest;
 
 use crate::OCI_INDEX;
@@ -22,6 +23,9 @@ pub(crate) struct Habits {
     pub(crate) forgets_tags: bool,
     /// How long every answer takes.
     pub(crate) latency: Duration,
+    /// Sizes of the first waves of requests: none of a wave is answered before all of it have come. What waits for an answer that it
+    /// need not wait for never gets one, and what runs at once is counted as such however busy the machine is.
+    pub(crate) waves: &'static [usize],
 }
 
 impl Default for Habits {
@@ -33,6 +37,7 @@ impl Default for Habits {
             one_step_upload: true,
             forgets_tags: false,
             latency: Duration::ZERO,
+            waves: &[],
         }
     }
 }
@@ -54,9 +59,14 @@ impl MemoryRegistry {
     pub(crate) async fn start(habits: Habits) -> Self {
         let content: Arc<Mutex<Content>> = Arc::default();
         let stored = Arc::clone(&content);
+        let places = habits.waves.iter().flat_map(|size| vec![Arc::new(Barrier::new(*size)); *size]);
+        let places: Mutex<VecDeque<Arc<Barrier>>> = Mutex::new(places.collect());
         let server = Server::start(move |seen| {
-            let reply = stored.lock().unwrap().reply(seen, &habits);
-            Reply::Late(habits.latency, Box::new(reply))
+            let reply = Box::new(stored.lock().unwrap().reply(seen, &habits));
+            match places.lock().unwrap().pop_front() {
+                Some(wave) => Reply::Together(wave, reply),
+                None => Reply::Late(habits.latency, reply),
+            }
         })
         .await;
         Self { server, content }

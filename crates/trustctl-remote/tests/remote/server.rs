@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, BufReader};
 use tokio::net::TcpListener;
+use tokio::sync::Barrier;
 use tokio_rustls::TlsAcceptor;
 
 /// A request as the server saw it.
@@ -47,6 +48,8 @@ pub(crate) enum Reply {
     Silent,
     /// The answer after a while.
     Late(Duration, Box<Reply>),
+    /// The answer as soon as all others of this barrier are due too.
+    Together(Arc<Barrier>, Box<Reply>),
 }
 
 impl Reply {
@@ -138,9 +141,18 @@ where
         let head = seen.method == "HEAD";
         log.lock().unwrap().push(seen.clone());
         let mut reply = answer(&seen);
-        while let Reply::Late(span, later) = reply {
-            tokio::time::sleep(span).await;
-            reply = *later;
+        loop {
+            match reply {
+                Reply::Late(span, later) => {
+                    tokio::time::sleep(span).await;
+                    reply = *later;
+                }
+                Reply::Together(barrier, later) => {
+                    barrier.wait().await;
+                    reply = *later;
+                }
+                _ => break,
+            }
         }
         match reply {
             Reply::Answer { status, headers, body } => {
@@ -165,7 +177,7 @@ where
                 }
             }
             Reply::Silent => std::future::pending().await,
-            Reply::Late(..) => return None,
+            Reply::Late(..) | Reply::Together(..) => return None,
         }
     }
 }
