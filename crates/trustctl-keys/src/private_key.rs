@@ -1,6 +1,7 @@
 //! A private key in memory, and signing with it.
 
 use aws_lc_rs::agreement;
+use aws_lc_rs::digest;
 use aws_lc_rs::encoding::AsBigEndian;
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa;
@@ -15,9 +16,8 @@ use crate::format::der_bytes::{self, EC_PUBLIC_KEY, NULL, P256, P384, P521, RSA,
 
 /// A private key and its public half. It has no `Debug` and no `Clone`; its bytes are overwritten when it is dropped.
 ///
-/// What it can sign by: ECDSA P-256 with SHA-256, P-384 with SHA-384, P-521 with SHA-256, SHA-384 and SHA-512 (both encodings), Ed25519, and RSA
-/// of 2048 to 8192 bits by PKCS#1 v1.5 and PSS with SHA-256, SHA-384 and SHA-512. The library signs on P-384 with SHA-384 only, so a P-384
-/// key cannot sign for Notary, which always hashes with SHA-256.
+/// What it can sign by: ECDSA P-256 with SHA-256, P-384 with SHA-256 and SHA-384, P-521 with SHA-256, SHA-384 and SHA-512 (both encodings),
+/// Ed25519, and RSA of 2048 to 8192 bits by PKCS#1 v1.5 and PSS with SHA-256, SHA-384 and SHA-512.
 pub struct PrivateKey {
     public: PublicKey,
     pub(crate) secret: Secret,
@@ -136,6 +136,9 @@ impl Signer for PrivateKey {
 
 impl PrivateKey {
     fn sign_ecdsa(&self, (scalar, pair): (&[u8], &EcdsaKeyPair), hash: Hash, message: &[u8]) -> Result<Vec<u8>, SignError> {
+        if (self.kind(), hash) == (KeyKind::EcdsaP384, Hash::Sha256) {
+            return sign_p384_sha256(pair, message);
+        }
         let algorithm = ecdsa_algorithm(self.kind(), hash).ok_or(SignError::Unsupported { key: self.kind().name() })?;
         let signature = if pair.algorithm() == algorithm {
             pair.sign(&SystemRandom::new(), message)
@@ -146,6 +149,17 @@ impl PrivateKey {
         };
         signature.map(|signature| signature.as_ref().to_vec()).map_err(failed)
     }
+}
+
+/// A signature on P-384 over SHA-256, which Notary always and Cosign by default wants and the library has no name for.
+///
+/// ECDSA signs an integer: a hash of 32 bytes and the same hash behind 16 zero bytes are one integer, and neither is cut, since the
+/// curve's order has 48 bytes (FIPS 186-5, section 6.4.1, step 2). So the library is given the hash in the length that it knows.
+fn sign_p384_sha256(pair: &EcdsaKeyPair, message: &[u8]) -> Result<Vec<u8>, SignError> {
+    let hash = digest::digest(&digest::SHA256, message);
+    let integer = [&[0; 16], hash.as_ref()].concat();
+    let integer = digest::Digest::import_less_safe(&integer, &digest::SHA384).map_err(failed)?;
+    pair.sign_digest(&integer).map(|signature| signature.as_ref().to_vec()).map_err(failed)
 }
 
 /// What the formats and the library call a curve.
@@ -294,7 +308,7 @@ mod tests {
         };
         match kind {
             KeyKind::EcdsaP256 => ecdsa(&[Hash::Sha256]),
-            KeyKind::EcdsaP384 => ecdsa(&[Hash::Sha384]),
+            KeyKind::EcdsaP384 => ecdsa(&[Hash::Sha256, Hash::Sha384]),
             KeyKind::EcdsaP521 => ecdsa(&[Hash::Sha256, Hash::Sha384, Hash::Sha512]),
             _ => vec![SignatureScheme::Ed25519],
         }
