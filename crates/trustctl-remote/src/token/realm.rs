@@ -2,7 +2,7 @@
 //!
 //! A registry names the server that gets the user's credentials. Clients that follow any address hand them to strangers
 //! (CVE-2020-15157, CVE-2026-33540). Here the token server must be the registry's own host, or have the same registrable domain by
-//! the public suffix list, and must speak TLS unless the registry itself is asked in plain HTTP.
+//! the public suffix list, and must speak TLS unless the registry itself is asked in plain HTTP or both are on this machine.
 
 use reqwest::Url;
 use trustctl_core::reason::clean;
@@ -19,7 +19,8 @@ pub(super) fn check(http: &Http, asked: &Origin, account: Option<&Origin>, realm
     let target = Origin::of_url(&url).ok_or_else(|| refused("it is not an https address"))?;
     if target.scheme() == Some(Scheme::Http) {
         let registry_is_plain = http.scheme_of(asked) == Some(Scheme::Http);
-        if !registry_is_plain || !http.may_be_plain(&target) {
+        let on_this_machine = asked.is_loopback() && target.is_loopback();
+        if !(registry_is_plain || on_this_machine) || !http.may_be_plain(&target) {
             return Err(refused("it does not use TLS"));
         }
     }
@@ -71,6 +72,7 @@ mod tests {
             ("registry.example:5000", "https://registry.example:5001/auth?x=y"),
             ("http://127.0.0.1:5000", "http://127.0.0.1:5001/token"),
             ("http://localhost:5000", "http://127.0.0.1:5001/token"),
+            ("https://127.0.0.1:5000", "http://127.0.0.1:5001/token"),
             ("10.0.0.1:5000", "https://10.0.0.1/token"),
         ] {
             assert_eq!(verdict(registry, realm), Ok(()), "{registry} {realm}");
@@ -90,7 +92,7 @@ mod tests {
             ("10.0.0.1:5000", "https://10.0.0.2/token", other),
             ("registry", "https://auth/token", other),
             ("registry.example.com", "http://registry.example.com/token", plain),
-            ("https://127.0.0.1:5000", "http://127.0.0.1:5001/token", plain),
+            ("https://registry.example.com", "http://127.0.0.1:5001/token", plain),
             ("registry.example.com", "ftp://registry.example.com/", Err("it is not an https address")),
             ("registry.example.com", "https://user@registry.example.com/", Err("it is not an https address")),
             ("registry.example.com", "/token", Err("it is not an address")),
