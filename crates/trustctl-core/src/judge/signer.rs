@@ -1,6 +1,6 @@
 //! Whether one signer of a rule has signed: the checks that bind a claim to the signer and to what was asked for.
 
-use crate::claim::{Claim, Principal, SchemeName, Statement};
+use crate::claim::{Claim, Principal, Statement};
 use crate::policy::{CosignDemands, Policy, Rule, SignedTag, SignerRule};
 use crate::reason::{Code, Reason};
 use crate::reference::Tag;
@@ -92,10 +92,8 @@ impl<'a> Case<'a> {
     fn check(&self, signer: &SignerRule, claim: &Claim) -> Result<(), Reason> {
         self.check_repository(claim)?;
         self.check_tag(claim)?;
-        match signer {
-            SignerRule::CosignIdentity { demands, .. } | SignerRule::CosignKey { demands, .. } => check_demands(demands, claim)?,
-            SignerRule::Dct { .. } => {}
-        }
+        check_annotations(signer, claim)?;
+        check_log(signer, claim)?;
         self.check_age(claim)
     }
 
@@ -148,12 +146,21 @@ impl<'a> Case<'a> {
         let (mut failed, mut blocked) = (Vec::new(), Vec::new());
         for demand in &self.rule.attestations {
             let rules: Vec<&SignerRule> = demand.signers.iter().filter_map(|name| self.policy.signers.get(name)).collect();
-            let found = self.consulted().flat_map(|findings| &findings.claims).find(|claim| {
+            let mut stated = self.consulted().flat_map(|findings| &findings.claims).filter(|claim| {
                 matches!(&claim.statement, Statement::Attestation { predicate_type } if *predicate_type == demand.predicate_type)
                     && claim.digest == self.subject.digest
-                    && rules.iter().any(|rule| is_by(rule, &claim.principal))
             });
             let words = format!("attestation {} by {}", demand.predicate_type, demand.signers.join(" or "));
+            let mut unjudged = None;
+            let found = stated.find(|claim| {
+                rules.iter().filter(|rule| is_by(rule, &claim.principal)).any(|rule| match check_log(rule, claim) {
+                    Ok(()) => true,
+                    Err(reason) => {
+                        unjudged = Some(reason);
+                        false
+                    }
+                })
+            });
             match (found, demand.max_age) {
                 (Some(_), None) => {}
                 (Some(claim), Some(limit)) => match claim.signed_at {
@@ -162,8 +169,8 @@ impl<'a> Case<'a> {
                     None => failed.push(Reason::new(Code::PolicyNoTime, words)),
                 },
                 (None, _) => {
-                    let missing: Vec<Reason> =
-                        self.consulted().flat_map(|findings| &findings.missing).map(|missing| missing.reason.clone()).collect();
+                    let missing = self.consulted().flat_map(|findings| &findings.missing).map(|missing| missing.reason.clone());
+                    let missing: Vec<Reason> = missing.chain(unjudged).collect();
                     if missing.is_empty() {
                         failed.push(Reason::new(Code::PolicyAttestationMissing, words))
                     }
@@ -226,7 +233,8 @@ fn somebody_else(signer: &SignerRule) -> Code {
     }
 }
 
-fn check_demands(demands: &CosignDemands, claim: &Claim) -> Result<(), Reason> {
+fn check_annotations(signer: &SignerRule, claim: &Claim) -> Result<(), Reason> {
+    let Some(demands) = demands_of(signer) else { return Ok(()) };
     for (name, value) in &demands.annotations {
         let found = claim.annotations.get(name);
         if found != Some(value) {
@@ -235,10 +243,21 @@ fn check_demands(demands: &CosignDemands, claim: &Claim) -> Result<(), Reason> {
             return Err(Reason::new(Code::CosignAnnotationMismatch, words).expected_found(format!("{name}={value}"), found));
         }
     }
-    // Judging log entries is not part of this version; a demand for one is never met by a claimed entry.
-    if demands.log && claim.scheme == SchemeName::Cosign {
-        let there = if claim.log_entries.is_empty() { "none is there" } else { "one is there, unjudged" };
-        return Err(Reason::new(Code::CosignLogUnjudged, format!("a log entry is demanded: {there}")));
-    }
     Ok(())
+}
+
+/// Judging log entries is not part of this version; a demand for one is never met by a claimed entry.
+fn check_log(signer: &SignerRule, claim: &Claim) -> Result<(), Reason> {
+    if !demands_of(signer).is_some_and(|demands| demands.log) {
+        return Ok(());
+    }
+    let there = if claim.log_entries.is_empty() { "none is there" } else { "one is there, unjudged" };
+    Err(Reason::new(Code::CosignLogUnjudged, format!("a log entry is demanded: {there}")))
+}
+
+fn demands_of(signer: &SignerRule) -> Option<&CosignDemands> {
+    match signer {
+        SignerRule::CosignIdentity { demands, .. } | SignerRule::CosignKey { demands, .. } => Some(demands),
+        SignerRule::Dct { .. } => None,
+    }
 }

@@ -140,6 +140,21 @@ fn a_revocation_by_a_named_signer_beats_every_signature() {
 }
 
 #[test]
+fn a_demanded_log_entry_is_demanded_of_attestations_too() {
+    let rule = |log: &str| {
+        let text = format!("[signers.scanner]\nscheme = \"cosign\"\nkey = '''{KEY}'''\nlog = \"{log}\"\n");
+        let rule = "[[rules]]\nname = \"r\"\nimages = [\"r.example/**\"]\nrequire = { any = [\"key\"] }\n";
+        policy(&format!("{text}{rule}attestations = [{{ type = \"vuln\", signers = [\"scanner\"] }}]"))
+    };
+    let predicate_type = rule("optional").rules[0].attestations[0].predicate_type.clone();
+    let claims = vec![claim(Statement::Signature), claim(Statement::Attestation { predicate_type })];
+    let judged = |log: &str| judge(&rule(log), &subject(), &both(claims.clone(), vec![]), now());
+    assert!(judged("optional").verdict.is_trusted());
+    let unjudged = judged("required");
+    assert_eq!((unjudged.verdict.kind(), codes(&unjudged)), (VerdictKind::Undecided, vec![Code::CosignLogUnjudged]));
+}
+
+#[test]
 fn an_attestation_is_no_signature() {
     let attestation = claim(Statement::Attestation { predicate_type: "https://slsa.dev/provenance/v1".to_owned() });
     let judged = judge(&any_rule(""), &subject(), &both(vec![attestation], vec![]), now());

@@ -147,7 +147,12 @@ pub const TABLES: &[TableReference] = &[
                 "",
                 "the predicate type: slsaprovenance, slsaprovenance1, spdx, cyclonedx, vuln, openvex, link, custom, or the URI",
             ),
-            field("signers", "list of signers", "", "whose attestation counts"),
+            field(
+                "signers",
+                "list of signers",
+                "",
+                "whose attestation counts; a signer's `log` is demanded of it, its `annotations` are not: attestations carry none",
+            ),
             field("max-age", "a number and s, m, h, d or w", "no limit", "the greatest age of its trusted time"),
         ],
     },

@@ -101,26 +101,36 @@ impl fmt::Display for Pattern {
     }
 }
 
+/// Whether the pattern covers the name. After each segment of the pattern: at which parts of the name it can have arrived; so the work
+/// is the product of both lengths whatever the pattern is.
 fn segments_match(pattern: &[String], parts: &[&str]) -> bool {
-    match (pattern, parts) {
-        ([], []) => true,
-        ([first, rest @ ..], [_, others @ ..]) if first == "**" => {
-            segments_match(rest, others) || segments_match(pattern, others)
-        }
-        ([first, rest @ ..], [part, others @ ..]) => wildcard_match(first, part, '/') && segments_match(rest, others),
-        _ => false,
-    }
+    let start: Vec<bool> = (0..=parts.len()).map(|at| at == 0).collect();
+    let arrived = pattern.iter().fold(start, |before, segment| {
+        let mut within = false;
+        let after = before.iter().zip(parts).map(|(here, part)| {
+            within = *here || (within && segment == "**");
+            within && (segment == "**" || wildcard_match(segment, part, '/'))
+        });
+        std::iter::once(false).chain(after).collect()
+    });
+    arrived.last() == Some(&true)
 }
 
+/// Whether some name fits both. `below` holds the answers for the rest of `one` and every rest of `two`, the longest first.
 fn overlap(one: &[String], two: &[String]) -> bool {
-    match (one, two) {
-        ([], []) => true,
-        ([], _) | (_, []) => false,
-        ([first, rest @ ..], [other, others @ ..]) => {
+    let ends: Vec<bool> = (0..=two.len()).map(|at| at == two.len()).collect();
+    let answers = one.iter().rev().fold(ends, |below, first| {
+        let mut row = vec![false];
+        let mut right = false;
+        for (other, (down, diagonal)) in two.iter().zip(below.iter().zip(below.iter().skip(1))).rev() {
             let here = first == "**" || other == "**" || segment_overlap(first, other);
-            here && (overlap(rest, others) || (first == "**" && overlap(one, others)) || (other == "**" && overlap(rest, two)))
+            right = here && (*diagonal || (first == "**" && right) || (other == "**" && *down));
+            row.push(right);
         }
-    }
+        row.reverse();
+        row
+    });
+    answers.first() == Some(&true)
 }
 
 /// Two segments with stars: compatible when the literal starts and ends before the stars agree.
@@ -225,6 +235,26 @@ mod tests {
         assert!(!overlap("r.example/a/*", "r.example/b/*"));
         assert!(overlap("r.example/**", "r.example/x/y/z"));
         assert!(!overlap("r.example/a*", "r.example/b*"));
+    }
+
+    #[test]
+    fn double_stars_stand_for_one_or_more_segments_each() {
+        assert!(matches("r.example/**/**", "r.example/a/b"));
+        assert!(matches("r.example/**/**/c", "r.example/a/b/b/c"));
+        assert!(!matches("r.example/**/**", "r.example/a"));
+        assert!(!matches("r.example/**/x/**", "r.example/a/b/c/x"));
+    }
+
+    /// With a try for every division of the name among the stars, this would take longer than the universe has.
+    #[test]
+    fn a_pattern_of_many_double_stars_costs_no_more_than_its_length() {
+        let stars = format!("r.example/{}x", "**/".repeat(60));
+        let name = format!("r.example/{}y", "a/".repeat(100));
+        assert!(!matches(&stars, &name));
+        assert!(matches(&stars, &name.replace('y', "x")));
+        let other = format!("r.example/{}y", "**/".repeat(60));
+        assert!(!Pattern::parse(&stars).unwrap().overlaps(&Pattern::parse(&other).unwrap()));
+        assert!(Pattern::parse(&stars).unwrap().overlaps(&Pattern::parse(&stars).unwrap()));
     }
 
     #[test]
