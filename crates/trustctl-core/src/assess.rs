@@ -79,8 +79,10 @@ impl<'a> Assessor<'a> {
         let mut whole = self.strictly((subject, subject.tag.as_ref()), evidence);
         if needs_children(self.policy, subject, &whole.judgement, self.now) {
             let mut judgements = Vec::new();
+            // An index that is trusted itself is bound to its tag already; its children stand for it only where it is not.
+            let asked = subject.tag.as_ref().filter(|_| !whole.judgement.verdict.is_trusted());
             for child in &subject.children {
-                let assessed = self.strictly((&subject.child(child), subject.tag.as_ref()), evidence);
+                let assessed = self.strictly((&subject.child(child), asked), evidence);
                 judgements.push(assessed.judgement);
                 whole.findings.extend(assessed.findings);
             }

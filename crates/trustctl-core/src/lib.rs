@@ -3,7 +3,7 @@
 //! It never opens a file or socket, never reads a clock or a variable, and is not asynchronous. Time, trust anchors and memory are
 //! arguments; the answer is a value. In reading order:
 //!
-//! - [`mod@reference`], [`digest`], [`subject`]: what is asked about;
+//! - [`mod@reference`], [`digest`], [`subject`], [`json`]: what is asked about, read strictly;
 //! - [`evidence`]: untrusted bytes, keyed by where they came from;
 //! - [`scheme`]: what a trust scheme does with them; [`public_key`], [`signer`]: the one way to verify, and who signs;
 //! - [`publish`]: what to send, as values;
@@ -21,6 +21,7 @@ pub mod assess;
 pub mod claim;
 pub mod digest;
 pub mod evidence;
+pub mod json;
 pub mod judge;
 pub mod memory;
 pub mod policy;

@@ -4,7 +4,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::digest::Digest;
-use crate::reason::{Code, Reason};
+use crate::json;
+use crate::reason::{Code, Reason, clean};
 use crate::reference::{Repository, Tag};
 
 /// Media types of manifests that name other manifests.
@@ -13,6 +14,12 @@ pub const INDEX_TYPES: [&str; 2] =
 /// Media types of single-image manifests.
 pub const MANIFEST_TYPES: [&str; 2] =
     ["application/vnd.oci.image.manifest.v1+json", "application/vnd.docker.distribution.manifest.v2+json"];
+/// The members of a manifest or index that decide what it is, those of a descriptor and those of a platform: another spelling of one of
+/// them is refused.
+const MANIFEST_FIELDS: [&str; 8] =
+    ["annotations", "artifactType", "config", "layers", "manifests", "mediaType", "schemaVersion", "subject"];
+const DESCRIPTOR_FIELDS: [&str; 8] = ["annotations", "artifactType", "data", "digest", "mediaType", "platform", "size", "urls"];
+const PLATFORM_FIELDS: [&str; 5] = ["architecture", "os", "os.features", "os.version", "variant"];
 /// Most children that are read from an index; an index with more is refused.
 pub const MAX_CHILDREN: usize = 256;
 
@@ -63,22 +70,29 @@ pub struct ManifestBytes<'a> {
 impl Subject {
     /// The subject that the bytes of a manifest define. The digest is computed here, never taken from a header.
     ///
+    /// Read in the one way that every client reads it (OCI image specification, `manifest.md` and `image-index.md`): no name twice, no
+    /// known name in another spelling.
+    ///
     /// # Errors
-    /// [`Code::BadManifest`] when the bytes are not a manifest or index that this program reads, contradict the announced
-    /// media type, or name more than [`MAX_CHILDREN`] children.
+    /// [`Code::BadManifest`] when the bytes are not a manifest or index that this program reads, can be read in two ways, are an index
+    /// where the registry announced an image or the other way round, or name more than [`MAX_CHILDREN`] children.
     pub fn from_manifest(repository: Repository, tag: Option<Tag>, manifest: ManifestBytes<'_>) -> Result<Self, Reason> {
-        let value: Value =
-            serde_json::from_slice(manifest.bytes).map_err(|error| bad(format!("the manifest is not JSON ({error})")))?;
+        let value = json::read(manifest.bytes).map_err(|error| bad(format!("the manifest is not plain JSON ({error})")))?;
+        one_spelling(&value, "manifest", &MANIFEST_FIELDS)?;
         let inside = value.get("mediaType").and_then(Value::as_str);
-        let media_type = match (inside, manifest.announced) {
+        let announced = manifest.announced.filter(|announced| known(announced));
+        let media_type = match (inside, announced) {
             (Some(inside), _) => inside.to_owned(),
-            (None, Some(announced)) if known(announced) => announced.to_owned(),
-            (None, _) if value.get("manifests").is_some() => first(INDEX_TYPES),
-            (None, _) => first(MANIFEST_TYPES),
+            (None, Some(announced)) => announced.to_owned(),
+            (None, None) if value.get("manifests").is_some() => first(INDEX_TYPES),
+            (None, None) => first(MANIFEST_TYPES),
         };
-        let is_index = INDEX_TYPES.contains(&media_type.as_str());
         if !known(&media_type) {
             return Err(bad(format!("unsupported manifest type \"{media_type}\"")));
+        }
+        let is_index = INDEX_TYPES.contains(&media_type.as_str());
+        if announced.is_some_and(|announced| INDEX_TYPES.contains(&announced) != is_index) {
+            return Err(bad(format!("it is \"{media_type}\", and the registry announced another kind of manifest")));
         }
         // A document that can be read both ways lets two readers see two images (CVE-2021-41190).
         if is_index == value.get("layers").is_some() || is_index != value.get("manifests").is_some() {
@@ -136,18 +150,100 @@ fn children(index: &Value) -> Result<Vec<Child>, Reason> {
     list.iter().map(child).collect()
 }
 
+/// That no member of the object `value` is another spelling of one of `fields`.
+fn one_spelling(value: &Value, what: &str, fields: &[&str]) -> Result<(), Reason> {
+    match value.as_object().and_then(|object| json::misspelt(object, fields)) {
+        None => Ok(()),
+        Some(written) => Err(bad(format!("the {what} has a field \"{written}\", which programs read differently"))),
+    }
+}
+
 fn child(descriptor: &Value) -> Result<Child, Reason> {
+    one_spelling(descriptor, "descriptor", &DESCRIPTOR_FIELDS)?;
     let text = |name: &str| descriptor.get(name).and_then(Value::as_str);
     let digest = text("digest").and_then(|digest| digest.parse().ok());
     let size = descriptor.get("size").and_then(Value::as_u64);
     let (Some(digest), Some(size), Some(media_type)) = (digest, size, text("mediaType")) else {
         return Err(bad("a descriptor of the index lacks digest, size or mediaType".to_owned()));
     };
+    if let Some(platform) = descriptor.get("platform") {
+        one_spelling(platform, "platform", &PLATFORM_FIELDS)?;
+    }
     let platform = descriptor.get("platform").map(|platform| {
         let part = |name: &str| platform.get(name).and_then(Value::as_str).unwrap_or_default();
         let variant = part("variant");
         let slash = if variant.is_empty() { "" } else { "/" };
-        format!("{}/{}{slash}{variant}", part("os"), part("architecture"))
+        clean(&format!("{}/{}{slash}{variant}", part("os"), part("architecture")))
     });
     Ok(Child { digest, size, media_type: media_type.to_owned(), platform })
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
+    use super::*;
+
+    const INDEX: &str = "application/vnd.oci.image.index.v1+json";
+    const IMAGE: &str = "application/vnd.oci.image.manifest.v1+json";
+
+    fn read(bytes: &str, announced: Option<&str>) -> Result<Subject, Code> {
+        let manifest = ManifestBytes { bytes: bytes.as_bytes(), announced };
+        Subject::from_manifest("r.example/app".parse().unwrap(), None, manifest).map_err(|reason| reason.code)
+    }
+
+    fn digest(of: &str) -> String {
+        Digest::sha256_of(of.as_bytes()).to_string()
+    }
+
+    /// An index with one descriptor and more members of its own.
+    fn index(descriptor: &str, more: &str) -> String {
+        let one = digest("signed");
+        format!(r#"{{"schemaVersion":2,"manifests":[{{"mediaType":"{IMAGE}","digest":"{one}","size":3{descriptor}}}]{more}}}"#)
+    }
+
+    /// Go's decoder, and with it most clients, would run the evil image in each of these; a plain reader judges the signed one.
+    #[test]
+    fn an_index_that_two_readers_read_differently_is_refused() {
+        let evil = digest("evil");
+        for (descriptor, more) in [
+            (format!(r#","Digest":"{evil}""#), String::new()),
+            (format!(r#","digest":"{evil}""#), String::new()),
+            (format!(r#","dige\u017ft":"{evil}""#), String::new()),
+            (String::new(), format!(r#","Manifests":[{{"mediaType":"{IMAGE}","digest":"{evil}","size":3}}]"#)),
+            (String::new(), format!(r#","manifests":[{{"mediaType":"{IMAGE}","digest":"{evil}","size":3}}]"#)),
+            (r#","platform":{"os":"linux","OS":"windows","architecture":"amd64"}"#.to_owned(), String::new()),
+        ] {
+            assert_eq!(read(&index(&descriptor, &more), None), Err(Code::BadManifest), "{descriptor} {more}");
+        }
+    }
+
+    #[test]
+    fn members_that_nobody_knows_and_annotations_are_free() {
+        let descriptor =
+            r#","platform":{"os":"linux","architecture":"arm64","variant":"v8"},"annotations":{"Digest":"x"},"x-y":1"#;
+        let subject =
+            read(&index(descriptor, r#","annotations":{"MediaType":"x"},"vendor":{"Manifests":[]}"#), Some(INDEX)).unwrap();
+        let child = subject.children.first().unwrap();
+        assert_eq!((child.digest.to_string(), child.platform.as_deref()), (digest("signed"), Some("linux/arm64/v8")));
+    }
+
+    #[test]
+    fn the_announced_type_is_of_the_same_kind() {
+        let docker = "application/vnd.docker.distribution.manifest.list.v2+json";
+        let named = index("", &format!(r#","mediaType":"{INDEX}""#));
+        assert!(read(&named, Some(INDEX)).is_ok());
+        assert!(read(&named, Some(docker)).is_ok());
+        assert!(read(&named, Some("text/plain")).is_ok());
+        assert_eq!(read(&named, Some(IMAGE)), Err(Code::BadManifest));
+        let image = format!(r#"{{"mediaType":"{IMAGE}","config":{{}},"layers":[]}}"#);
+        assert!(read(&image, Some(IMAGE)).is_ok());
+        assert_eq!(read(&image, Some(INDEX)), Err(Code::BadManifest));
+    }
+
+    #[test]
+    fn what_a_platform_is_called_has_no_control_characters() {
+        let subject = read(&index(r#","platform":{"os":"\u001b[2Jlinux","architecture":"amd64"}"#, ""), None).unwrap();
+        let platform = subject.children.first().unwrap().platform.clone().unwrap();
+        assert!(!platform.chars().any(char::is_control) && platform.ends_with("linux/amd64"), "{platform:?}");
+    }
 }

@@ -1,6 +1,6 @@
 //! Whether one signer of a rule has signed: the checks that bind a claim to the signer and to what was asked for.
 
-use crate::claim::{Claim, Principal, Statement};
+use crate::claim::{Claim, Principal, SchemeName, Statement};
 use crate::policy::{CosignDemands, Policy, Rule, SignedTag, SignerRule};
 use crate::reason::{Code, Reason};
 use crate::reference::Tag;
@@ -64,9 +64,8 @@ impl<'a> Case<'a> {
         let Some(findings) = self.findings.iter().find(|findings| findings.scheme == signer.scheme()) else {
             return Outcome::Blocked(vec![Reason::new(Code::NotGathered, format!("{} was not examined", signer.scheme()))]);
         };
-        let by_signer = findings.claims.iter().filter(|claim| {
-            claim.statement == Statement::Signature && claim.digest == self.subject.digest && is_by(signer, &claim.principal)
-        });
+        let signed = || findings.claims.iter().filter(|claim| claim.statement == Statement::Signature && self.is_about(claim));
+        let by_signer = signed().filter(|claim| claim.digest == self.subject.digest && is_by(signer, &claim.principal));
         let (mut refused, mut blocked) = (Vec::new(), Vec::new());
         for claim in by_signer {
             match self.check(signer, claim) {
@@ -82,10 +81,16 @@ impl<'a> Case<'a> {
         }
         refused
             .extend(findings.problems.iter().filter(|problem| concerns(signer, problem)).map(|problem| problem.reason.clone()));
-        if refused.is_empty() && findings.claims.iter().any(|claim| claim.statement == Statement::Signature) {
+        if refused.is_empty() && signed().next().is_some() {
             refused.push(Reason::new(somebody_else(signer), format!("signed, but not by {name}")));
         }
         if refused.is_empty() { Outcome::Absent } else { Outcome::Failed(refused) }
+    }
+
+    /// Whether a claim speaks about what was asked for. A collection binds tags to digests, so that what it says of another tag is
+    /// nothing about this one: an index that nobody signed must not borrow the name under which a platform image of it was signed.
+    fn is_about(&self, claim: &Claim) -> bool {
+        claim.scheme != SchemeName::Dct || self.asked.is_none_or(|asked| claim.tag.as_deref() == Some(asked.as_str()))
     }
 
     /// The checks that the rule and the signer add to a valid signature.

@@ -64,7 +64,7 @@ fn claim(statement: Statement) -> Claim {
 
 fn role(name: &str, effective: bool, root: &str) -> Claim {
     let principal = Principal::Role { role: name.to_owned(), effective, signers: Vec::new(), anchored_by: vec![root.to_owned()] };
-    Claim { scheme: SchemeName::Dct, principal, ..claim(Statement::Signature) }
+    Claim { scheme: SchemeName::Dct, principal, tag: Some("1".to_owned()), ..claim(Statement::Signature) }
 }
 
 fn revocation() -> Statement {
@@ -346,6 +346,24 @@ fn trusted_children_do_not_mend_a_moved_tag() {
     assert_eq!(codes(&old), [Code::CosignTagMismatch]);
     let only_children = judged_with_children(&same, &index(), both(vec![], vec![]), &|child| tagged(child, "0"));
     assert_eq!(only_children.verdict.kind(), VerdictKind::Rejected);
+}
+
+/// Who can push to the registry but sign nothing wraps an old signed image in an index of their own, under a tag that nobody signed.
+#[test]
+fn an_index_does_not_borrow_the_tag_under_which_a_child_is_in_a_collection() {
+    let judged = |asked: Option<&str>| {
+        let index = Subject { tag: asked.map(|tag| tag.parse().unwrap()), ..index() };
+        let about_index = judge_strictly(&any_rule(""), (&index, index.tag.as_ref()), &both(vec![], vec![]), now());
+        let each = index.children.iter().map(|child| {
+            let child = index.child(child);
+            let signed = Claim { digest: child.digest, ..role("targets", true, ROOT) };
+            judge_strictly(&any_rule(""), (&child, index.tag.as_ref()), &both(vec![], vec![signed]), now())
+        });
+        with_children(about_index, &index, each.collect()).verdict.kind()
+    };
+    assert_eq!(judged(Some("1")), VerdictKind::Trusted, "the tag under which each child is signed");
+    assert_eq!(judged(None), VerdictKind::Trusted, "asked for by digest, no tag is in question");
+    assert_eq!(judged(Some("prod")), VerdictKind::Unsigned);
 }
 
 #[test]
