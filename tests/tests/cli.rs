@@ -168,6 +168,59 @@ fn saved_evidence_gives_the_same_verdict_without_a_network() {
     assert_eq!(online.0["results"][0]["schemes"], offline.0["results"][0]["schemes"]);
 }
 
+/// A flag that lowers safety never replaces a policy, and is never given unseen; nor is another time.
+#[test]
+fn what_lowers_safety_is_said_and_replaces_no_policy() {
+    let stage = Stage::new();
+    let image = stage.image(":1.4");
+    let policy = stage.write("policy.toml", "version = 1\ndefault = \"allow\"\n");
+    let (report, exit) = stage.user.json(&["verify", &image, "--policy", &policy]).unwrap();
+    assert_eq!((exit, &report["warnings"]), (Some(0), &serde_json::json!([])), "{report}");
+    let named: [&[&str]; 3] = [&["--danger-no-memory"], &["--danger-example-keys"], &["--at", "2020-01-01T00:00:00Z"]];
+    for flag in named {
+        let words = [&["verify", &image, "--policy", &policy], flag].concat();
+        let (report, exit) = stage.user.json(&words).unwrap();
+        let code = if flag[0] == "--at" { "TC0719" } else { "TC0718" };
+        assert_eq!((exit, report["warnings"][0]["code"].as_str()), (Some(0), Some(code)), "{report}");
+        assert_eq!(report["at"].as_str(), flag.get(1).copied(), "{report}");
+        assert!(stage.user.run(&words).unwrap().stderr.contains(&format!("warning[{code}]")));
+    }
+    let tofu = ["verify", &image, "--danger-trust-on-first-use"];
+    let (report, exit) = stage.user.json(&tofu).unwrap();
+    assert_eq!((exit, report["warnings"][0]["code"].as_str()), (Some(3), Some("TC0718")), "unsigned: {report}");
+    let (report, exit) = stage.user.json(&[&tofu[..], &["--policy", &policy]].concat()).unwrap();
+    assert_eq!(exit, Some(2), "{report}");
+    let (report, exit) = stage.user.clone().with("TRUSTCTL_POLICY", policy).json(&tofu).unwrap();
+    assert_eq!(exit, Some(2), "{report}");
+}
+
+/// The program runs where its user's folders are unknown, or named relative to a checkout that somebody else filled.
+#[test]
+fn without_a_place_for_memory_nothing_is_trusted_and_no_policy_comes_from_the_working_directory() {
+    let stage = Stage::new();
+    let image = stage.image(":1.4");
+    stage.user.run(&["sign", &image, "--resolve-tag", "--key", "release"]).unwrap();
+    let key = stage.user.home().join(".local/share/trustctl/keys/release.pub").display().to_string();
+    let homeless = |more: &[&str]| {
+        let mut command = stage.user.command(&[&["verify", &image, "--key", &key, "--output", "json"], more].concat());
+        let output = command.env_remove("HOME").env_remove("XDG_STATE_HOME").output().unwrap();
+        (output.status.code(), String::from_utf8(output.stdout).unwrap())
+    };
+    let (exit, report) = homeless(&[]);
+    assert_eq!(exit, Some(7), "{report}");
+    assert!(report.contains("TC0713") && report.contains("--danger-no-memory"), "{report}");
+    assert_eq!(homeless(&["--danger-no-memory"]).0, Some(0));
+
+    let here = stage.user.home().join("trustctl");
+    std::fs::create_dir(&here).unwrap();
+    std::fs::write(here.join("policy.toml"), "version = 1\ndefault = \"allow\"\n").unwrap();
+    let (report, exit) = stage.user.clone().with("XDG_CONFIG_HOME", ".").json(&["verify", &image]).unwrap();
+    assert_eq!((exit, report["error"]["code"].as_str()), (Some(2), Some("TC0716")), "{report}");
+    let whole = stage.user.home().display().to_string();
+    let (report, exit) = stage.user.clone().with("XDG_CONFIG_HOME", whole).json(&["verify", &image]).unwrap();
+    assert_eq!(exit, Some(0), "{report}");
+}
+
 #[test]
 fn colours_repeat_what_words_say() {
     let stage = Stage::new();

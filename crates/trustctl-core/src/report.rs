@@ -8,6 +8,7 @@ use crate::judge::Judgement;
 use crate::policy::Policy;
 use crate::reason::{Reason, Step};
 use crate::scheme::Findings;
+use crate::time::Timestamp;
 use crate::verdict::{Verdict, VerdictKind};
 
 /// The `schema` member of a verification report.
@@ -20,6 +21,9 @@ pub struct VerifyReport {
     pub schema: &'static str,
     /// The exit code of the run.
     pub exit: u8,
+    /// The time as of which was judged, where it was given and is not now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub at: Option<Timestamp>,
     /// One result for each image, in the order asked; empty when the run failed before looking at any.
     pub results: Vec<ImageReport>,
     /// Remarks that concern the run.

@@ -2,6 +2,7 @@
 
 use serde::Deserialize;
 use trustctl_core::claim::{Claimed, LogEntry};
+use trustctl_core::reason::clean;
 
 use crate::format::{FormatError, Integer, Text, decode, read};
 
@@ -30,7 +31,7 @@ struct LegacyPayload<'a> {
 /// [`FormatError`] when it is not of that form.
 pub fn parse_legacy(annotation: &str) -> Result<Claimed<LogEntry>, FormatError> {
     let LegacyForm { payload } = read(annotation.as_bytes(), WHAT)?;
-    entry(payload.log_id.as_str().to_owned(), payload.log_index, payload.integrated_time)
+    entry(clean(payload.log_id.as_str()), payload.log_index, payload.integrated_time)
 }
 
 /// One of `verificationMaterial.tlogEntries` of a bundle; protojson leaves out zeros.

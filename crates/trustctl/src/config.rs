@@ -24,10 +24,13 @@ impl Environment {
     #[must_use]
     pub fn read() -> Self {
         let path = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-        let home = path("HOME");
-        let under = |name: &str, fallback: &str| path(name).or_else(|| home.as_ref().map(|home| home.join(fallback)));
+        // A relative folder would depend on where the program was started: a checkout must not bring a policy of its own. The
+        // specification of these variables asks to ignore one (XDG Base Directory, "Basics").
+        let home = path("HOME").filter(|path| path.is_absolute());
+        let in_home = |fallback: &str| home.as_ref().map(|home| home.join(fallback));
+        let under = |name: &str, fallback: &str| path(name).filter(|path| path.is_absolute()).or_else(|| in_home(fallback));
         Self {
-            docker_config: under("DOCKER_CONFIG", ".docker"),
+            docker_config: path("DOCKER_CONFIG").or_else(|| in_home(".docker")),
             config: under("XDG_CONFIG_HOME", ".config").map(|dir| dir.join("trustctl")),
             state: under("XDG_STATE_HOME", ".local/state").map(|dir| dir.join("trustctl")),
             keys: under("XDG_DATA_HOME", ".local/share").map(|dir| dir.join("trustctl/keys")),

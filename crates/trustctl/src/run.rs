@@ -20,13 +20,14 @@ use std::process::ExitCode;
 use clap::Parser as _;
 use serde_json::json;
 use trustctl_core::policy::Policy;
-use trustctl_core::reason::{Code, Reason};
+use trustctl_core::reason::{Code, Reason, Step};
 use trustctl_core::reference::{Reference, Repository};
 use trustctl_core::report::ReasonReport;
 use trustctl_core::scheme::Scheme;
 use trustctl_core::time::{Timestamp, parse_age};
 use trustctl_dct::scheme::Dct;
 use trustctl_remote::limits::Deadline;
+use trustctl_remote::state::Store;
 use trustctl_sigstore::scheme::Cosign;
 
 use crate::cli::{Cli, Command, Global};
@@ -99,6 +100,10 @@ async fn run_or_stop(session: &Session, command: &Command) -> Result<Exit, Failu
 }
 
 async fn carry_out(session: &Session, command: &Command) -> Result<Exit, Failure> {
+    // A verification has these among its own remarks.
+    if !matches!(command, Command::Verify(_)) {
+        session.dangers().iter().for_each(|danger| render::warning(&session.ui, danger));
+    }
     match command {
         Command::Verify(args) => verify::run(session, args).await,
         Command::Sign(args) => sign::run(session, args).await,
@@ -152,6 +157,28 @@ impl Session {
         let text = &self.global.timeout;
         let span = parse_age(text).map_err(|error| Failure::usage(Code::BadReference, format!("--timeout {text}: {error}")))?;
         Ok(Deadline::after(span))
+    }
+
+    /// What was seen before.
+    ///
+    /// # Errors
+    /// [`Code::ConfigUnusable`] where there is no place for it: without memory there is no protection against rollback, and going without
+    /// it is for the user to say.
+    pub fn store(&self) -> Result<Store, Failure> {
+        let Some(state) = &self.environment.state else {
+            let words = "there is no folder for what was seen before: neither XDG_STATE_HOME nor HOME is set to an absolute path";
+            let step = Step::words("set HOME; to verify without protection against rollback, give --danger-no-memory");
+            return Err(Failure::new(Reason::new(Code::ConfigUnusable, words).step(step)));
+        };
+        Ok(Store::new(state))
+    }
+
+    /// A remark for each flag that lowers the safety of every command.
+    #[must_use]
+    pub fn dangers(&self) -> Vec<Reason> {
+        let words =
+            "--danger-example-keys: the private halves of the example keys are published, so that anybody can sign with them";
+        if self.global.danger_example_keys { vec![Reason::new(Code::Danger, words)] } else { Vec::new() }
     }
 
     /// The time a judgement is made as of: the given one, or now.

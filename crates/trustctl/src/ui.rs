@@ -1,5 +1,6 @@
 //! The terminal: colours, questions, progress, and the one place that writes to stdout and stderr.
 
+use std::borrow::Cow;
 use std::io::{IsTerminal as _, Write as _};
 use std::time::Duration;
 
@@ -85,7 +86,7 @@ impl Ui {
     /// Writes a line of the answer. A closed pipe ends the output quietly.
     pub fn say(&self, line: impl AsRef<str>) {
         let mut out = std::io::stdout().lock();
-        drop(writeln!(out, "{}", line.as_ref()));
+        drop(writeln!(out, "{}", harmless(line.as_ref())));
     }
 
     /// Writes a line about the answer to stderr, unless quiet.
@@ -98,7 +99,7 @@ impl Ui {
     /// Writes a line to stderr.
     pub fn tell(&self, line: impl AsRef<str>) {
         let mut err = std::io::stderr().lock();
-        drop(writeln!(err, "{}", line.as_ref()));
+        drop(writeln!(err, "{}", harmless(line.as_ref())));
     }
 
     /// Asks a yes-or-no question.
@@ -137,6 +138,20 @@ impl Ui {
     }
 }
 
+/// The text without what moves the cursor, clears or titles a terminal, whoever wrote it; our colours stay.
+fn harmless(text: &str) -> Cow<'_, str> {
+    let plain = |c: char| !c.is_control() || matches!(c, '\n' | '\t');
+    if text.chars().all(plain) {
+        return Cow::Borrowed(text);
+    }
+    let ours = |rest: &str| {
+        ["\u{1b}[0m", "\u{1b}[31m", "\u{1b}[32m", "\u{1b}[33m", "\u{1b}[36m"].iter().any(|own| rest.starts_with(own))
+    };
+    Cow::Owned(
+        text.char_indices().map(|(at, c)| if plain(c) || text.get(at..).is_some_and(ours) { c } else { '\u{fffd}' }).collect(),
+    )
+}
+
 fn painted(on: bool, paint: Paint, text: &str) -> String {
     let code = match paint {
         Paint::Cyan => 36,
@@ -145,4 +160,24 @@ fn painted(on: bool, paint: Paint, text: &str) -> String {
         Paint::Yellow => 33,
     };
     if on { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_our_own_colours_reach_the_terminal() {
+        let painted = painted(true, Paint::Green, "proven");
+        assert_eq!(harmless(&painted), painted);
+        assert_eq!(harmless("a\tb\nc é"), "a\tb\nc é");
+        for (hostile, shown) in [
+            ("\u{1b}[2J\u{1b}[1;1Hproven", "\u{fffd}[2J\u{fffd}[1;1Hproven"),
+            ("\u{1b}]0;title\u{7}", "\u{fffd}]0;title\u{fffd}"),
+            ("unsigned\rtrusted", "unsigned\u{fffd}trusted"),
+            ("\u{9b}2J", "\u{fffd}2J"),
+        ] {
+            assert_eq!(harmless(hostile), shown);
+        }
+    }
 }

@@ -58,6 +58,29 @@ fn an_index_is_signed_by_digest_and_pulled_by_its_tag() {
     stage.person().trusts(&repository.tagged("2.0"), &["--dct-root", pin]);
 }
 
+/// Somebody who can push to the registry and sign nothing puts a signed image under a tag that nobody signed, in an index of their own.
+#[test]
+fn an_index_that_nobody_signed_does_not_borrow_the_tags_of_its_images() {
+    let stage = set!(Stage::without_engine());
+    let repository = stage.repository("demo/borrowed");
+    let index = Index::two_architectures("borrowed");
+    let digest = index.push(&repository, "prod").unwrap();
+    let owner = stage.person();
+    let mut pin = String::new();
+    for (image, tag) in index.images.iter().zip(["0.8", "0.9"]) {
+        repository.push_manifest(&image.manifest, tag).unwrap();
+        let signed = owner.signs(&repository.at(&image.digest()), tag, &[]);
+        pin = signed["rootKeyIds"][0].as_str().unwrap().to_owned();
+    }
+    let person = stage.person();
+    let whom = ["--dct-root", pin.as_str()];
+    person.trusts(&repository.tagged("0.9"), &whom);
+    person.judges(&repository.tagged("prod"), &whom, ("unsigned", 3, "TC0202"));
+    person.trusts(&repository.at(&digest), &whom);
+    owner.signs(&repository.at(&digest), "prod", &[]);
+    person.trusts(&repository.tagged("prod"), &whom);
+}
+
 #[test]
 fn a_signer_with_delegations_is_shown_and_obeyed_by_docker() {
     let stage = set!(Stage::with_engine());

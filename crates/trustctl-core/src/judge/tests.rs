@@ -146,7 +146,7 @@ fn a_demanded_log_entry_is_demanded_of_attestations_too() {
         let rule = "[[rules]]\nname = \"r\"\nimages = [\"r.example/**\"]\nrequire = { any = [\"key\"] }\n";
         policy(&format!("{text}{rule}attestations = [{{ type = \"vuln\", signers = [\"scanner\"] }}]"))
     };
-    let predicate_type = rule("optional").rules[0].attestations[0].predicate_type.clone();
+    let predicate_type = rule("optional").rules.first().unwrap().attestations.first().unwrap().predicate_type.clone();
     let claims = vec![claim(Statement::Signature), claim(Statement::Attestation { predicate_type })];
     let judged = |log: &str| judge(&rule(log), &subject(), &both(claims.clone(), vec![]), now());
     assert!(judged("optional").verdict.is_trusted());

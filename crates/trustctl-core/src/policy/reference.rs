@@ -158,7 +158,7 @@ pub const TABLES: &[TableReference] = &[
     },
     TableReference {
         header: "[[deny]]",
-        meaning: "A digest that is rejected whatever is signed. Beats everything.",
+        meaning: "A digest that is rejected whatever is signed. Beats everything. An index that names it is rejected too; of a multi-platform image deny each platform image, since the same images can be put into another index.",
         fields: &[
             field("digest", "sha256:…", "", "the manifest's digest"),
             field("reason", "text", "", "shown to those who are refused"),

@@ -50,7 +50,7 @@ impl Pattern {
         if text.len() > 255 {
             return Err(PatternError::TooLong);
         }
-        let segments: Vec<String> = text.split('/').map(str::to_owned).collect();
+        let mut segments: Vec<String> = text.split('/').map(str::to_owned).collect();
         for (position, segment) in segments.iter().enumerate() {
             if segment != "**" && segment.contains("**") {
                 return Err(PatternError::BadDoubleStar);
@@ -72,14 +72,17 @@ impl Pattern {
             [first, _, ..] if host_like(first) => {}
             _ => return Err(PatternError::NoHost),
         }
+        if let Some(host) = segments.first_mut() {
+            *host = one_host(host);
+        }
         Ok(Self { text: text.to_owned(), segments })
     }
 
     /// Whether `repository` is covered.
     #[must_use]
     pub fn matches(&self, repository: &Repository) -> bool {
-        let name = repository.to_string();
-        let parts: Vec<&str> = name.split('/').collect();
+        let host = one_host(repository.registry());
+        let parts: Vec<&str> = std::iter::once(host.as_str()).chain(repository.path().split('/')).collect();
         segments_match(&self.segments, &parts)
     }
 
@@ -98,6 +101,24 @@ impl Pattern {
 impl fmt::Display for Pattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text)
+    }
+}
+
+/// The registry host in the one spelling by which servers are told apart: what leads to the same server must fall under the same rule,
+/// however it was written. Lower case, a port without zeros in front and none where it is that of TLS, Docker Hub by its name.
+fn one_host(written: &str) -> String {
+    let host = written.to_ascii_lowercase();
+    let (name, port) = match host.rsplit_once(':') {
+        Some((name, port)) if !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit()) => {
+            (name, port.trim_start_matches('0'))
+        }
+        _ => (host.as_str(), ""),
+    };
+    let name = name.strip_suffix('.').unwrap_or(name);
+    match (name, port) {
+        ("index.docker.io" | "registry-1.docker.io" | "registry.hub.docker.com", "" | "443") => "docker.io".to_owned(),
+        (name, "" | "443") => name.to_owned(),
+        (name, port) => format!("{name}:{port}"),
     }
 }
 
@@ -235,6 +256,22 @@ mod tests {
         assert!(!overlap("r.example/a/*", "r.example/b/*"));
         assert!(overlap("r.example/**", "r.example/x/y/z"));
         assert!(!overlap("r.example/a*", "r.example/b*"));
+    }
+
+    #[test]
+    fn a_host_is_the_same_however_it_is_written() {
+        for name in ["REGISTRY.example/prod/app", "registry.example:443/prod/app", "Registry.Example:0443/prod/app"] {
+            assert!(matches("registry.example/prod/**", name), "{name}");
+            assert!(matches("Registry.example:443/prod/**", name), "{name}");
+        }
+        for name in ["registry.example:5000/prod/app", "registry.example:4430/prod/app"] {
+            assert!(!matches("registry.example/prod/**", name), "{name}");
+        }
+        assert!(matches("registry.example:5000/**", "registry.example:05000/app"));
+        assert!(matches("docker.io/library/*", "registry-1.docker.io/library/alpine"));
+        assert!(matches("[::1]:5000/**", "[::1]:5000/app"));
+        assert!(matches("[::1]/**", "[::1]:443/app"));
+        assert!(!matches("[::1]/**", "[::1]:5000/app"));
     }
 
     #[test]

@@ -435,4 +435,12 @@ codes! {
         "a local file could not be read or written";
         "The operating system's words are quoted.";
         "check the path, its permissions and the free space"
+    Danger = 718 "config.danger" rank 12
+        "a flag that lowers safety was given";
+        "Its name begins with --danger, and every report of the run says so.";
+        "leave the flag out where nobody needs it"
+    OtherTime = 719 "config.other-time" rank 12
+        "the image was judged as of another time than now";
+        "With --at, what has ended since counts and what was signed since does not: the verdict is one about that moment.";
+        "leave --at out to judge as of now"
 }

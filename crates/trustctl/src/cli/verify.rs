@@ -42,7 +42,7 @@ pub struct VerifyArgs {
 #[command(next_help_heading = "Whom to trust")]
 pub struct TrustArgs {
     /// Judge by this policy file
-    #[arg(long, env = "TRUSTCTL_POLICY", hide_env_values = true, value_name = "FILE", conflicts_with_all = ["key", "identity", "dct_root"])]
+    #[arg(long, env = "TRUSTCTL_POLICY", hide_env_values = true, value_name = "FILE", conflicts_with_all = ["key", "identity", "dct_root", "danger_trust_on_first_use"])]
     pub policy: Option<PathBuf>,
     /// Trust signatures by this public key, a PEM file or env:NAME (repeatable)
     #[arg(long, value_name = "KEY")]

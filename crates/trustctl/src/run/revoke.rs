@@ -8,6 +8,7 @@ use trustctl_core::evidence::Evidence;
 use trustctl_core::memory::Memory;
 use trustctl_core::publish::Edit;
 use trustctl_core::reason::{Code, Reason};
+use trustctl_core::report::ReasonReport;
 use trustctl_core::scheme::{Anchors, Context, KeyAnchor, Scheme as _};
 use trustctl_core::signer::Signer as _;
 use trustctl_core::subject::Subject;
@@ -53,7 +54,9 @@ pub(super) async fn run(session: &Session, args: &RevokeArgs) -> Result<Exit, Fa
         reports.push(dct(session, &world, args).await?);
     }
     if session.ui.json() {
-        session.ui.say(json!({ "schema": "trustctl/revoke/v1", "exit": 0, "results": reports }).to_string());
+        let warnings: Vec<ReasonReport> = session.dangers().iter().map(ReasonReport::new).collect();
+        let report = json!({ "schema": "trustctl/revoke/v1", "exit": 0, "results": reports, "warnings": warnings });
+        session.ui.say(report.to_string());
     }
     Ok(Exit::Done)
 }

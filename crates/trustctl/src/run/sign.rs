@@ -9,6 +9,7 @@ use trustctl_core::policy::{CosignDemands, Policy, SignerRule};
 use trustctl_core::publish::Edit;
 use trustctl_core::reason::{Code, Reason, Step};
 use trustctl_core::reference::{Reference, Repository, Tag};
+use trustctl_core::report::ReasonReport;
 use trustctl_core::signer::Signer;
 use trustctl_core::subject::Subject;
 use trustctl_core::time::Timestamp;
@@ -64,7 +65,9 @@ pub(super) async fn run(session: &Session, args: &SignArgs) -> Result<Exit, Fail
         }
     }
     if session.ui.json() {
-        session.ui.say(json!({ "schema": "trustctl/sign/v1", "exit": 0, "results": reports }).to_string());
+        let warnings: Vec<ReasonReport> = session.dangers().iter().map(ReasonReport::new).collect();
+        let report = json!({ "schema": "trustctl/sign/v1", "exit": 0, "results": reports, "warnings": warnings });
+        session.ui.say(report.to_string());
     }
     Ok(Exit::Done)
 }

@@ -54,17 +54,18 @@ pub(super) async fn run(session: &Session, args: &VerifyArgs) -> Result<Exit, Fa
     let answers = bench.judge_all().await?;
     let exits: Vec<Exit> = answers.iter().map(|answer| answer.exit).collect();
     let exit = Exit::of_several(&exits);
-    print(session, &bench.policy, &answers, exit);
+    print(&bench, &answers, exit);
     Ok(exit)
 }
 
 /// The report of a run that failed as a whole.
 pub(super) fn failed(failure: &Failure) -> VerifyReport {
     let error = Some(ReasonReport::new(&failure.reason));
-    VerifyReport { schema: VERIFY_SCHEMA, exit: failure.exit.code(), results: Vec::new(), warnings: Vec::new(), error }
+    VerifyReport { schema: VERIFY_SCHEMA, exit: failure.exit.code(), at: None, results: Vec::new(), warnings: Vec::new(), error }
 }
 
-fn print(session: &Session, policy: &Policy, answers: &[Answer], exit: Exit) {
+fn print(bench: &Bench<'_>, answers: &[Answer], exit: Exit) {
+    let (session, warnings) = (bench.session, bench.remarks());
     let judged: Vec<Judged<'_>> = answers
         .iter()
         .map(|answer| Judged {
@@ -75,10 +76,15 @@ fn print(session: &Session, policy: &Policy, answers: &[Answer], exit: Exit) {
         })
         .collect();
     if session.ui.json() {
-        let results = judged.iter().map(|judged| ImageReport::new(policy, judged)).collect();
-        let report = VerifyReport { schema: VERIFY_SCHEMA, exit: exit.code(), results, warnings: Vec::new(), error: None };
+        let results = judged.iter().map(|judged| ImageReport::new(&bench.policy, judged)).collect();
+        let warnings = warnings.iter().map(ReasonReport::new).collect();
+        let at = bench.args.at.is_some().then_some(bench.now);
+        let report = VerifyReport { schema: VERIFY_SCHEMA, exit: exit.code(), at, results, warnings, error: None };
         session.ui.say(serde_json::to_string(&report).unwrap_or_default());
         return;
+    }
+    for warning in &warnings {
+        render::warning(&session.ui, warning);
     }
     for judged in &judged {
         render::judgement(&session.ui, judged);
@@ -93,8 +99,26 @@ impl<'a> Bench<'a> {
             policy = policy.for_nameless_image();
         }
         let named = trust::repository("--signature-repository", args.trust.signature_repository.as_deref())?;
-        let store = if args.danger_no_memory { None } else { session.environment.state.as_ref().map(Store::new) };
+        let store = if args.danger_no_memory { None } else { Some(session.store()?) };
         Ok(Self { session, args, schemes: schemes(&policy, named), policy, store, now: session.now(args.at.as_deref())? })
+    }
+
+    /// Remarks on how this run judges.
+    fn remarks(&self) -> Vec<Reason> {
+        let mut remarks = self.session.dangers();
+        if self.args.danger_no_memory {
+            let words =
+                "--danger-no-memory: what was seen before is not known, so that old data and past revocations pass unnoticed";
+            remarks.push(Reason::new(Code::Danger, words));
+        }
+        if self.args.trust.danger_trust_on_first_use {
+            let words = "--danger-trust-on-first-use: whoever answers first for a collection is believed";
+            remarks.push(Reason::new(Code::Danger, words));
+        }
+        if self.args.at.is_some() {
+            remarks.push(Reason::new(Code::OtherTime, format!("judged as of {}, which is not now", self.now)));
+        }
+        remarks
     }
 
     async fn judge_all(&self) -> Result<Vec<Answer>, Failure> {
@@ -147,7 +171,7 @@ impl<'a> Bench<'a> {
         let assessment = assessor.assess(subject, &evidence);
         self.learn(&assessment)?;
         if let Some(path) = &self.args.save_evidence {
-            save(path, EvidenceFile { subject: subject.clone(), gathered: self.now, evidence })?;
+            save(path, EvidenceFile { subject: subject.clone(), gathered: super::clock(), evidence })?;
         }
         Ok(answer(image, subject, assessment))
     }
