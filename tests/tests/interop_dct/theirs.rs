@@ -123,3 +123,22 @@ fn a_key_of_another_program_is_loaded_by_docker_and_its_signatures_are_trusted()
     assert_eq!(signed["roles"], serde_json::json!(["targets/carol", "targets/releases"]), "{signed:#}");
     assert!(accepts(docker.command(&["pull", &repository.tagged("2.0")])).stdout.contains(&second));
 }
+
+/// A key that trustctl made for Docker is a signer's key there, in Docker's own hands.
+#[test]
+fn docker_signs_with_a_key_that_trustctl_made() {
+    let stage = set!(Stage::with_engine());
+    let (repository, gun) = (stage.repository("demo/made"), stage.gun("demo/made"));
+    let (plain, docker) = (stage.plain_docker(), stage.docker());
+    stage.push("demo/made", "1.0");
+    accepts(plain.command(&["pull", &repository.tagged("1.0")]));
+    let folder = docker.home().display().to_string();
+    stage.person_of(&docker).does(&["key", "generate", "dave", "--format", "notary", "--to", &folder]);
+    let (key, public) = (format!("{folder}/dave.key"), format!("{folder}/dave.pub"));
+    accepts(docker.command(&["trust", "key", "load", &key, "--name", "dave"]));
+    accepts(docker.command(&["trust", "signer", "add", "--key", &public, "dave", &gun]));
+    accepts(docker.command(&["trust", "sign", &repository.tagged("1.0")]));
+    let root = root_id(&docker.config().join("trust"), &gun);
+    let trusted = stage.person().trusts(&repository.tagged("1.0"), &["--dct-root", &root]);
+    assert_eq!(roles(&trusted), ["targets/dave", "targets/releases"], "{trusted:#}");
+}
