@@ -74,7 +74,7 @@ pub struct SigningRole {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum RoleFile {
-    /// It was read and is wrong or has expired; what it says does not count.
+    /// It was read and is wrong or has expired, or is withheld although it was seen before; what it says does not count.
     Broken(Reason),
     /// Signed and valid.
     Good(Box<Signed<Targets>>),

@@ -69,6 +69,12 @@ pub enum DctError {
         /// The root role's key ids, separated by spaces.
         found: String,
     },
+    /// The snapshot does not name the file of a role that is still delegated to and was verified before.
+    #[error("the snapshot does not name it any more, and version {seen} was seen before")]
+    Withdrawn {
+        /// The highest version verified before.
+        seen: u64,
+    },
     /// The number of bytes is not the declared one.
     #[error("{} bytes where {declared} are declared", .actual.map_or_else(|| "more".to_owned(), |actual| actual.to_string()))]
     WrongLength {
@@ -136,7 +142,7 @@ impl DctError {
             Self::KeyIdMismatch { .. } => Code::DctKeyIdMismatch,
             Self::Malformed(_) => Code::DctMalformed,
             Self::MissingFile => Code::DctMissingFile,
-            Self::Rollback { .. } => Code::DctRollback,
+            Self::Rollback { .. } | Self::Withdrawn { .. } => Code::DctRollback,
             Self::RootCertificate(_) => Code::DctRootCertificate,
             Self::RootNotPinned { .. } => Code::DctRootNotPinned,
             Self::WrongLength { .. } => Code::DctWrongLength,
@@ -153,6 +159,7 @@ impl DctError {
             Self::Rollback { seen, offered } => {
                 reason.expected_found(format!("version {seen} or newer"), format!("version {offered}"))
             }
+            Self::Withdrawn { seen } => reason.expected_found(format!("version {seen} or newer"), "no file"),
             Self::WrongLength { declared, actual: Some(actual) } => reason.expected_found(declared, actual),
             _ => reason,
         }

@@ -5,7 +5,9 @@
 //! bytes came from. Nothing counts before the root is anchored and the rest is signed under it.
 //!
 //! Rules: signatures to each role's threshold; no version below one verified before; nothing expired at `now`; declared hashes and
-//! exact lengths. Wrong top-level files end the reading; a wrong delegation only takes itself out.
+//! exact lengths. Wrong top-level files end the reading; a wrong delegation only takes itself out. A delegation that was verified
+//! before does not become unpublished while the role above still delegates to it: whoever holds the snapshot key could else drop
+//! `targets/releases` from the snapshot, and what `targets` said long ago would count again.
 
 use std::collections::BTreeSet;
 
@@ -325,11 +327,12 @@ impl<'a> Reader<'a> {
                 file: RoleFile::Unpublished,
                 fresh_until: None,
             };
-            if let Some(meta) = snapshot.delegations.get(&delegation.name) {
-                role.file = self.delegation(&role, meta, document);
-                role.fresh_until =
-                    role.document().and_then(|own| [Some(own.expires.time()), parent.fresh_until].into_iter().flatten().min());
-            }
+            role.file = match snapshot.delegations.get(&delegation.name) {
+                Some(meta) => self.delegation(&role, meta, document),
+                None => self.unnamed(&role.name),
+            };
+            role.fresh_until =
+                role.document().and_then(|own| [Some(own.expires.time()), parent.fresh_until].into_iter().flatten().min());
             children.push(role);
         }
         children
@@ -345,19 +348,29 @@ impl<'a> Reader<'a> {
                 RoleFile::Good(Box::new(signed))
             }
             Err(Trouble::Unread) => RoleFile::Unread,
-            Err(Trouble::Wrong(error)) => {
-                let reason = error.reason(&format!("{}.json", role.name));
-                let principal = Principal::Role {
-                    role: role.name.to_string(),
-                    // Docker's rule would have asked it first.
-                    effective: role.name == RoleName::releases(),
-                    signers: Vec::new(),
-                    anchored_by: Vec::new(),
-                };
-                self.problem(&by_hash(role.name.as_str(), meta), reason.clone(), Some(principal));
-                RoleFile::Broken(reason)
-            }
+            Err(Trouble::Wrong(error)) => self.broken(&role.name, &by_hash(role.name.as_str(), meta), &error),
         }
+    }
+
+    /// A role that the snapshot does not name: nothing was published for it, or what was is withheld.
+    fn unnamed(&mut self, role: &RoleName) -> RoleFile {
+        match self.files.floor(role.as_str()) {
+            0 => RoleFile::Unpublished,
+            seen => self.broken(role, "snapshot.json", &DctError::Withdrawn { seen }),
+        }
+    }
+
+    fn broken(&mut self, role: &RoleName, file: &str, error: &DctError) -> RoleFile {
+        let reason = error.reason(&format!("{role}.json"));
+        let principal = Principal::Role {
+            role: role.to_string(),
+            // Docker's rule would have asked it first.
+            effective: *role == RoleName::releases(),
+            signers: Vec::new(),
+            anchored_by: Vec::new(),
+        };
+        self.problem(file, reason.clone(), Some(principal));
+        RoleFile::Broken(reason)
     }
 
     fn check_delegation(&self, role: &SigningRole, file: File<'a>, parent: &Targets) -> Result<Signed<Targets>, DctError> {

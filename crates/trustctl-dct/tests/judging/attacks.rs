@@ -2,7 +2,9 @@
 
 use trustctl_core::reason::Code;
 
-use crate::world::{Judge, Swizzle, World, assert_refused, assert_trusted, claims, problem_codes, subject};
+use crate::world::{
+    Judge, Swizzle, World, assert_refused, assert_trusted, claims, problem_codes, role, subject, subject_by_digest,
+};
 
 const TOP: [&str; 4] = ["root", "targets", "snapshot", "timestamp"];
 
@@ -43,6 +45,53 @@ fn a_rolled_back_delegation_takes_itself_out() {
     let findings = judge.examine(&subject("2.0", "two"), &older);
     assert_eq!(problem_codes(&findings), [Code::DctRollback]);
     assert_eq!(claims(&findings), [("targets/alice".to_owned(), false, vec![world.pin()])]);
+}
+
+/// The world a day later, in which targets still signs an old digest as 2.0, and the snapshot does not name `role`.
+fn dropped(world: &World, name: &str) -> World {
+    let mut later = world.clone();
+    later.bump();
+    later.delegations.remove(&role(name));
+    later
+}
+
+#[test]
+fn a_delegation_dropped_from_the_snapshot_does_not_bring_an_old_digest_back() {
+    let mut world = World::new();
+    world.sign("targets", "2.0", "old");
+    let mut judge = Judge::pinning(&world.pin());
+    let later = dropped(&world, "targets/releases").publish();
+    // To a stranger it looks like a delegation that was never published: then targets decides.
+    assert!(claims(&judge.examine(&subject("2.0", "old"), &later)).contains(&("targets".to_owned(), true, vec![world.pin()])));
+    judge.examine_and_learn(&subject("2.0", "two"), &world.publish());
+    let findings = judge.examine(&subject("2.0", "old"), &later);
+    assert_eq!(claims(&findings), [("targets".to_owned(), false, vec![world.pin()])]);
+    assert_eq!(problem_codes(&findings), [Code::DctRollback, Code::DctTagMoved]);
+    let by_digest = judge.examine(&subject_by_digest("old"), &later);
+    assert_eq!((claims(&by_digest)[0].1, problem_codes(&by_digest)), (false, vec![Code::DctRollback]));
+    // Served again, it decides again.
+    let mut served = world.clone();
+    served.bump();
+    let findings = judge.examine(&subject("2.0", "two"), &served.publish());
+    assert!(claims(&findings).contains(&("targets/releases".to_owned(), true, vec![world.pin()])));
+    assert_eq!(problem_codes(&findings), [Code::DctTagMoved], "of targets, which does not decide");
+}
+
+#[test]
+fn a_delegation_that_its_parent_takes_back_is_not_missed() {
+    let mut world = World::new();
+    let mut judge = Judge::pinning(&world.pin());
+    assert_trusted(&judge.examine_and_learn(&subject("2.0", "two"), &world.publish()));
+    for name in ["targets/releases", "targets/alice"] {
+        world = dropped(&world, name);
+        assert_eq!(problem_codes(&judge.examine(&subject("1.0", "one"), &world.publish())), [Code::DctRollback]);
+        world.targets.delegations.roles.retain(|delegation| delegation.name != role(name));
+        assert_trusted(&judge.examine_and_learn(&subject("1.0", "one"), &world.publish()));
+    }
+    // One that is new was never seen, and is not missed before it is published.
+    world.delegate("targets/bob", &[""]);
+    world = dropped(&world, "targets/bob");
+    assert_trusted(&judge.examine_and_learn(&subject("1.0", "one"), &world.publish()));
 }
 
 #[test]
