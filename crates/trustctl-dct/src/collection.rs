@@ -10,6 +10,7 @@ use trustctl_core::reason::Reason;
 use trustctl_core::reference::Repository;
 use trustctl_core::time::Timestamp as Time;
 
+use crate::files::by_hash;
 use crate::key::KeyId;
 use crate::metadata::RoleKeys;
 use crate::metadata::root::Root;
@@ -100,6 +101,13 @@ impl Collection {
     #[must_use]
     pub fn role(&self, name: &RoleName) -> Option<&SigningRole> {
         self.roles.iter().find(|role| role.name == *name)
+    }
+
+    /// The name of the file of a delegation on the server: under the hash in the snapshot where that names it, else by the role.
+    #[must_use]
+    pub fn file_of(&self, role: &RoleName) -> String {
+        let named = self.snapshot.document.delegations.get(role);
+        named.map_or_else(|| format!("{role}.json"), |meta| by_hash(role.as_str(), meta))
     }
 
     /// The role that decides what `tag` means when Docker pulls: `targets/releases` if it has the tag, else `targets`.

@@ -1,6 +1,6 @@
 //! Editing a collection: from what is there and what is wanted to the files to upload.
 //!
-//! A publisher reads and verifies the collection, [opens](Current::open) it, [applies](apply) changes and sends the
+//! A publisher reads the collection, sees whether it is [`editable`], [opens](Current::open) it, [applies](apply) changes and sends the
 //! [`Upload`] in one request, which the server takes whole or not at all. When the server answers that somebody else was
 //! faster (`VERSION`), the same changes are applied to what is there now: a [`Change`] is an intention, not a difference, and
 //! applying it where it already holds changes nothing. That is also why a run that was killed can be repeated.
@@ -14,6 +14,7 @@
 //!
 //! [`Code::DctCannotKeep`]: trustctl_core::reason::Code::DctCannotKeep
 
+mod accept;
 mod change;
 mod check;
 mod current;
@@ -29,6 +30,7 @@ mod upload;
 use trustctl_core::reason::Reason;
 use trustctl_core::time::Timestamp;
 
+pub use accept::editable;
 pub use change::{Change, Delegate, Initialise, MissingKey, SignIn, SignTag};
 pub use check::verify_upload;
 pub use current::{Current, Files};

@@ -181,6 +181,23 @@ impl LabNotary {
         Ok(())
     }
 
+    /// Serves `bytes` as the file of a delegation, named by a new snapshot that the server's key signs: what a thief of that key can do.
+    /// A timestamp over it is for [`LabNotary::sign_timestamp`].
+    ///
+    /// # Errors
+    /// [`LabError::Missing`] when the collection has no root or snapshot, or the root names no snapshot key of this server.
+    pub fn replay(&self, gun: &str, role: &RoleName, bytes: Bytes) -> Result<(), LabError> {
+        self.put_file(gun, role, bytes.clone());
+        let missing = || LabError::Missing { what: format!("root, snapshot or snapshot key of {gun}") };
+        let now = self.clock.now();
+        let mut state = self.state();
+        let root = state.store.collections.get(gun).and_then(|collection| collection.current(&RoleName::root()));
+        let root = root.and_then(|file| upload::read::<Root>(&file.bytes)).ok_or_else(missing)?;
+        let update = state.judge(gun, now).sign_snapshot(&root, (role, &bytes)).ok_or_else(missing)?;
+        state.store.collections.entry(gun.to_owned()).or_default().add(update, now);
+        Ok(())
+    }
+
     /// The SHA-256 of a current file: what its parent ought to name.
     #[must_use]
     pub fn hash(&self, gun: &str, role: &RoleName) -> Option<Digest> {

@@ -19,6 +19,7 @@ use trustctl_dct::metadata::root::Root;
 use trustctl_dct::metadata::snapshot::Snapshot;
 use trustctl_dct::metadata::timestamp;
 use trustctl_dct::metadata::{Document, Expiry, FileMeta};
+use trustctl_dct::reading::{Reading, read};
 use trustctl_dct::role::RoleName;
 use trustctl_dct::scheme::Dct;
 
@@ -183,6 +184,18 @@ impl World {
         self.files.entry("snapshot".to_owned()).or_default().push(bytes);
     }
 
+    /// What a server that lies can do: `bytes` are the newest file of a delegation, named by a new snapshot.
+    pub(crate) fn serve_instead(&mut self, name: &str, bytes: Vec<u8>) {
+        let envelope = Envelope::parse(self.newest("snapshot")).unwrap();
+        let mut snapshot = Snapshot::from_signed(envelope.signed()).unwrap();
+        snapshot.version += 1;
+        snapshot.delegations.insert(role(name), FileMeta::of(&bytes));
+        self.files.get_mut(name).unwrap().push(bytes);
+        let bytes = sealed(&snapshot, &self.server_snapshot);
+        self.files.get_mut("snapshot").unwrap().push(bytes);
+        self.sign_timestamp();
+    }
+
     fn sign_timestamp(&mut self) {
         let number = self.files.get("timestamp").map_or(0, |versions| version(versions.last().unwrap()));
         let document = timestamp::Timestamp {
@@ -240,6 +253,34 @@ impl World {
     /// The codes of what a reader finds wrong.
     pub(crate) fn problems(&mut self, tag: &str, text: &str) -> Vec<Code> {
         self.read(tag, text).problems.into_iter().map(|problem| problem.reason.code).collect()
+    }
+
+    /// What a publisher reads, with what was seen before.
+    pub(crate) fn reading(&self) -> Reading {
+        let anchor = DctAnchor { signer: "demo".to_owned(), roots: Vec::new(), authorities: Vec::new(), tofu: true };
+        let anchors = Anchors { keys: Vec::new(), dct: vec![anchor] };
+        let context = Context { anchors: &anchors, memory: &self.memory, now: now() };
+        let gun = GUN.parse().unwrap();
+        let mut evidence = Evidence::new();
+        loop {
+            let reading = read(&gun, &evidence, &context);
+            if reading.wants.is_empty() {
+                return reading;
+            }
+            for want in reading.wants {
+                let entry = self.serve(&want.locator);
+                evidence.insert(want.locator, entry);
+            }
+        }
+    }
+
+    /// The file that the server has under this name.
+    pub(crate) fn file(&self, name: &str) -> Option<Vec<u8>> {
+        let locator = Locator::Notary { gun: GUN.parse().unwrap(), file: name.to_owned() };
+        match self.serve(&locator) {
+            Entry::Present { bytes, .. } => Some(bytes),
+            _ => None,
+        }
     }
 
     fn serve(&self, locator: &Locator) -> Entry {

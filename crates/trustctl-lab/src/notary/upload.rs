@@ -9,6 +9,7 @@ use trustctl_dct::canonical_json::Value;
 use trustctl_dct::metadata::envelope::Envelope;
 use trustctl_dct::metadata::root::Root;
 use trustctl_dct::metadata::snapshot::Snapshot;
+use trustctl_dct::metadata::targets::Targets;
 use trustctl_dct::metadata::timestamp::Timestamp;
 use trustctl_dct::metadata::{Document, Expiry, FileMeta};
 use trustctl_dct::role::RoleName;
@@ -149,6 +150,16 @@ impl Judge<'_> {
         let timestamp = Timestamp { version, expires, snapshot: as_written::<Snapshot>(snapshot)? };
         let bytes = self.keys.sign(&root.timestamp, &timestamp.to_signed())?;
         Some(Update { role: RoleName::timestamp(), version, bytes: bytes.into() })
+    }
+
+    /// The stored snapshot one version on, with this file of a delegation in it; `None` when there is no snapshot, or the server does
+    /// not hold the key that the root names.
+    pub(crate) fn sign_snapshot(&self, root: &Root, (role, bytes): (&RoleName, &Bytes)) -> Option<Update> {
+        let mut snapshot = read::<Snapshot>(self.stored_bytes(&RoleName::snapshot())?)?;
+        snapshot.version += 1;
+        snapshot.delegations.insert(role.clone(), as_written::<Targets>(bytes)?);
+        let bytes = self.keys.sign(&root.snapshot, &snapshot.to_signed())?;
+        Some(Update { role: RoleName::snapshot(), version: snapshot.version, bytes: bytes.into() })
     }
 
     /// What a GET of the timestamp has to store first: nothing while it and its snapshot are good, else new ones.

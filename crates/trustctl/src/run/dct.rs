@@ -9,6 +9,7 @@ mod read;
 use std::collections::BTreeSet;
 
 use trustctl_core::claim::SchemeName;
+use trustctl_core::memory::Memory;
 use trustctl_core::reason::{Code, Reason};
 use trustctl_core::reference::Repository;
 use trustctl_core::time::Timestamp;
@@ -95,28 +96,38 @@ impl Publication<'_> {
         }
     }
 
-    /// The state that changes are applied to, with the files of roles that the changes bring back to life.
+    /// The state that changes are applied to, with the files of roles that the changes bring back to life. None of them may be
+    /// older than what was seen: it would be signed as the newest.
     async fn current(&self, known: &Known, changes: &[Change]) -> Result<Current, Failure> {
         let Known::Collection(collection) = known else { return Ok(Current::virgin(&self.gun.to_string())) };
+        let (memory, gun) = (self.memory()?, self.gun.to_string());
+        let remembered = memory.slot(SchemeName::Dct, &gun);
         let mut files = Files::from(&**collection);
         let wanted: BTreeSet<RoleName> = Current::roles_to_read(changes).into_iter().chain(broken(collection)).collect();
         for role in wanted {
             if files.delegations.contains_key(&role) {
                 continue;
             }
-            let name = format!("{role}.json");
+            let name = collection.file_of(&role);
             let deadline = self.session.deadline()?;
             let found = self.world.notary.file((&self.gun, &name), MAX_ROLE, deadline).await;
-            if let Some(bytes) = found.map_err(|error| Failure::new(error.reason()))? {
-                files.delegations.insert(role, bytes);
-            }
+            let found = found.map_err(|error| Failure::new(error.reason()))?;
+            files.add((collection, role), found, remembered)?;
         }
-        Ok(Current::open(&self.gun.to_string(), files)?)
+        Ok(Current::open(&gun, files)?)
     }
 
     /// The store of what was seen before.
     fn store(&self) -> Option<Store> {
         self.session.environment.state.as_ref().map(Store::new)
+    }
+
+    /// What was seen of this collection before.
+    fn memory(&self) -> Result<Memory, Failure> {
+        match self.store() {
+            Some(store) => Ok(store.load([(SchemeName::Dct, self.gun.to_string().as_str())])?),
+            None => Ok(Memory::new()),
+        }
     }
 
     fn learn(&self, learnt: trustctl_core::memory::Slot) -> Result<(), Failure> {
@@ -138,7 +149,7 @@ impl Publication<'_> {
     }
 }
 
-/// Most bytes of a role's file that is read outside the chain of hashes.
+/// Most bytes of a role's file that is read beside the collection.
 const MAX_ROLE: u64 = 100 * 1024 * 1024;
 
 /// Delegations whose files are there and do not count: an edit must know their versions.

@@ -2,10 +2,10 @@
 
 use trustctl_core::claim::SchemeName;
 use trustctl_core::evidence::Evidence;
-use trustctl_core::memory::Memory;
 use trustctl_core::reason::{Code, Reason};
 use trustctl_core::scheme::{Anchors, Context, DctAnchor};
 use trustctl_dct::collection::Collection;
+use trustctl_dct::edit::editable;
 use trustctl_dct::metadata::Document as _;
 use trustctl_dct::metadata::envelope::Envelope;
 use trustctl_dct::metadata::root::Root;
@@ -30,10 +30,7 @@ impl Publication<'_> {
     pub(in crate::run) async fn read(&self, world: &World) -> Result<Known, Failure> {
         let pins = self.pins()?;
         let name = self.gun.to_string();
-        let memory = match self.store() {
-            Some(store) => store.load([(SchemeName::Dct, name.as_str())])?,
-            None => Memory::new(),
-        };
+        let memory = self.memory()?;
         let remembered = memory.slot(SchemeName::Dct, &name).is_some();
         let anchor = DctAnchor { signer: "publisher".to_owned(), tofu: pins.is_empty(), roots: pins, authorities: Vec::new() };
         let tofu = anchor.tofu;
@@ -51,7 +48,10 @@ impl Publication<'_> {
         if reading.collection.is_none() && is_virgin(&reading) {
             return Ok(Known::Virgin);
         }
-        let collection = accept(reading, &mut |learnt| self.learn(learnt))?;
+        let collection = editable(&reading)?.clone();
+        if reading.sound {
+            self.learn(reading.learnt)?;
+        }
         if tofu && !remembered && !self.holds_root(&collection)? {
             let words = format!("nothing here says that the trust data of {name} is the one you publish to");
             return Err(Failure::new(Reason::new(Code::UsageAnchor, words).step(pin_step(&collection))));
@@ -77,29 +77,6 @@ impl Publication<'_> {
 
 fn is_virgin(reading: &Reading) -> bool {
     !reading.problems.is_empty() && reading.problems.iter().all(|problem| problem.reason.code == Code::DctNoData)
-}
-
-/// The collection, when nothing but an end date speaks against it.
-fn accept(
-    reading: Reading,
-    learn: &mut dyn FnMut(trustctl_core::memory::Slot) -> Result<(), Failure>,
-) -> Result<Collection, Failure> {
-    let wrong = reading.problems.iter().find(|problem| {
-        let of_a_role = problem.principal.is_some();
-        problem.reason.code != Code::DctExpired && !of_a_role
-    });
-    match (reading.collection, reading.sound, wrong) {
-        (Some(collection), true, _) => {
-            learn(reading.learnt)?;
-            Ok(collection)
-        }
-        (Some(collection), false, None) => Ok(collection),
-        (_, _, Some(problem)) => Err(Failure::new(problem.reason.clone())),
-        (None, _, None) => {
-            let first = reading.problems.first().map(|problem| problem.reason.clone());
-            Err(Failure::new(first.unwrap_or_else(|| Reason::new(Code::DctNoData, "the trust data could not be read"))))
-        }
-    }
 }
 
 fn pin_step(collection: &Collection) -> trustctl_core::reason::Step {
