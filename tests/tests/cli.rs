@@ -144,6 +144,20 @@ fn the_story_of_an_image_has_the_right_verdicts_and_exit_codes() {
 }
 
 #[test]
+fn docker_content_trust_does_not_sign_sha512() {
+    let stage = Stage::new();
+    let digest = format!("@sha512:{}", "0f".repeat(64));
+    let words = [&stage.image(&digest), "--tag", "1.4", "--key", "release", "--scheme", "cosign", "--scheme", "dct"];
+    stage.world.registry().requests().clear();
+    stage.ends(&[&["sign"], words.as_slice()].concat(), 2, "TC0228");
+    let asked = (stage.world.registry().requests().count(), stage.world.notary().requests().count());
+    assert_eq!(asked, (0, 0), "nothing was asked or sent");
+    let known = stage.image(&format!("@{}", stage.world.registry().tag("shop/cart", "1.4").unwrap()));
+    let signed = stage.user.run(&["sign", &known, "--tag", "1.4", "--scheme", "dct"]).unwrap();
+    assert_eq!(signed.code, Some(0), "{}", signed.stderr);
+}
+
+#[test]
 fn nothing_is_destroyed_without_being_asked_for() {
     let stage = Stage::new();
     let deleted = stage.user.run(&["key", "delete", "release"]).unwrap();

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use trustctl_core::digest::Digest;
+use trustctl_core::digest::{Digest, DigestAlgorithm};
 
 use super::fields::Fields;
 use super::{Document, Expiry, Hashes, MAX_KEYS, RoleKeys, common, number, read_keys, write_keys};
@@ -56,10 +56,13 @@ pub struct Delegation {
 }
 
 impl Target {
-    /// The target for an image manifest, as Docker writes it: SHA-256 and length.
+    /// The target for an image manifest: its digest under the name of its algorithm, and its length. Docker writes SHA-256, and
+    /// reads nothing else.
     #[must_use]
     pub fn image(digest: Digest, length: u64) -> Self {
-        Self { hashes: Hashes { sha256: Some(digest), sha512: None }, length, custom: None }
+        let of = |algorithm: DigestAlgorithm| Some(digest).filter(|digest| digest.algorithm() == algorithm);
+        let hashes = Hashes { sha256: of(DigestAlgorithm::Sha256), sha512: of(DigestAlgorithm::Sha512) };
+        Self { hashes, length, custom: None }
     }
 
     /// The digest an image tag means: SHA-256.
@@ -188,5 +191,20 @@ impl Delegation {
             members.push(("paths", Value::List(self.paths.iter().map(|path| path.as_str().into()).collect())));
         }
         Value::Object(members.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_digest_stands_under_its_own_algorithm() {
+        let sha256 = Digest::sha256_of(b"image");
+        let target = Target::image(sha256, 5);
+        assert_eq!((target.digest(), target.names(&sha256)), (Some(sha256), true));
+        let sha512 = Digest::of(DigestAlgorithm::Sha512, b"image");
+        let target = Target::image(sha512, 5);
+        assert_eq!((target.digest(), target.names(&sha512)), (None, true));
     }
 }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 use trustctl_core::assess::Assessor;
+use trustctl_core::digest::DigestAlgorithm;
 use trustctl_core::memory::Memory;
 use trustctl_core::policy::{CosignDemands, Policy, SignerRule};
 use trustctl_core::publish::Edit;
@@ -43,6 +44,9 @@ pub(super) struct Work<'a> {
 /// A [`Failure`], by what stands in the way; what was published before stays published.
 pub(super) async fn run(session: &Session, args: &SignArgs) -> Result<Exit, Failure> {
     let asked = schemes_of(&args.signing)?;
+    if asked.contains(&SchemeArg::Dct) {
+        args.images.iter().try_for_each(|image| check_algorithm(image))?;
+    }
     let key = cosign_key(session, &args.signing, &asked)?;
     let world = session.world(args.signing.dct.dct_server.as_deref())?;
     let mut reports = Vec::new();
@@ -70,6 +74,18 @@ pub(super) async fn run(session: &Session, args: &SignArgs) -> Result<Exit, Fail
         session.ui.say(report.to_string());
     }
     Ok(Exit::Done)
+}
+
+/// Refuses, before anything is asked or sent, what Docker Content Trust cannot sign.
+fn check_algorithm(image: &str) -> Result<(), Failure> {
+    let reference: Reference = super::parse_image(image)?;
+    match reference.digest {
+        Some(digest) if digest.algorithm() != DigestAlgorithm::Sha256 => {
+            let words = format!("Docker Content Trust signs SHA-256 digests only, not {digest}");
+            Err(Failure::usage(Code::DctBadChange, words))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Looks once more at a tag that was resolved: the signature counts, and yet the user should know that the tag means another image now.
