@@ -324,6 +324,7 @@ fn validate(whole: &Value, schema: &Value, value: &Value, at: &str, faults: &mut
 fn is_a(value: &Value, kind: &str) -> bool {
     match kind {
         "array" => value.is_array(),
+        "boolean" => value.is_boolean(),
         "integer" => value.is_i64() || value.is_u64(),
         "null" => value.is_null(),
         "object" => value.is_object(),

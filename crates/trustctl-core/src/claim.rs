@@ -130,10 +130,31 @@ pub enum Principal {
         effective: bool,
         /// Signer roles (`targets/<name>`) that state the same; shown, never deciding.
         signers: Vec<String>,
+        /// The keys that signed the role's file, each as in [`Principal::Key`], sorted.
+        keys: Vec<String>,
         /// The pinned root key ids that the chain to this role starts from, a pinned CA as [`crate::scheme::authority_id`]; empty
         /// with trust on first use.
         anchored_by: Vec<String>,
     },
+}
+
+impl Principal {
+    /// Whether both may be one signer: they are the same, or they signed with a key in common.
+    ///
+    /// A key is often in several roles: `docker trust signer add` puts it into `targets/<name>` and `targets/releases`.
+    #[must_use]
+    pub fn shares_key_with(&self, other: &Self) -> bool {
+        self == other || self.keys().iter().any(|key| other.keys().contains(key))
+    }
+
+    /// The fingerprints of the keys that are known to have signed; none for an identity, whose keys are made anew each time.
+    fn keys(&self) -> &[String] {
+        match self {
+            Self::Identity { .. } => &[],
+            Self::Key { fingerprint } => std::slice::from_ref(fingerprint),
+            Self::Role { keys, .. } => keys,
+        }
+    }
 }
 
 impl fmt::Display for Principal {

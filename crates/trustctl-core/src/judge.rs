@@ -9,7 +9,7 @@ mod tests;
 
 use std::collections::BTreeSet;
 
-use crate::claim::{Claim, Statement};
+use crate::claim::{Claim, Principal, Statement};
 use crate::policy::{Applies, DefaultAction, Platforms, Policy};
 use crate::reason::{Code, Reason};
 use crate::reference::Tag;
@@ -243,12 +243,12 @@ fn rejected(reasons: Vec<Reason>, claims: Vec<Claim>) -> Verdict {
     Reasons::ranked(reasons).map_or(Verdict::Trusted { claims }, |reasons| Verdict::Rejected { reasons })
 }
 
-/// Counts the signers' outcomes against the requirement.
+/// Counts the signers' outcomes against the requirement. Signers that signed with a key in common are one signer.
 fn count(case: &Case<'_>, outcomes: Vec<Outcome>) -> Verdict {
     let needed = case.rule.require.at_least.max(1);
     let total = case.rule.require.of.len();
     let (mut claims, mut failed, mut blocked) = (Vec::new(), Vec::new(), Vec::new());
-    let (mut satisfied, mut open) = (0_usize, 0_usize);
+    let mut open = 0_usize;
     for outcome in outcomes {
         match outcome {
             Outcome::Absent => {}
@@ -259,12 +259,10 @@ fn count(case: &Case<'_>, outcomes: Vec<Outcome>) -> Verdict {
             Outcome::Failed(reasons) => failed.extend(reasons),
             // One key under two names is one signer.
             Outcome::Satisfied(claim) if claims.iter().any(|other: &Claim| other.principal == claim.principal) => {}
-            Outcome::Satisfied(claim) => {
-                satisfied += 1;
-                claims.push(*claim);
-            }
+            Outcome::Satisfied(claim) => claims.push(*claim),
         }
     }
+    let satisfied = most_apart(&claims.iter().map(|claim| &claim.principal).collect::<Vec<_>>());
     if satisfied >= needed {
         return Verdict::Trusted { claims };
     }
@@ -274,7 +272,8 @@ fn count(case: &Case<'_>, outcomes: Vec<Outcome>) -> Verdict {
         return Verdict::Undecided { missing };
     }
     if satisfied > 0 {
-        let words = format!("{satisfied} of the {needed} required signers signed ({total} are named)");
+        let shared = if satisfied < claims.len() { "; those that share a key count once" } else { "" };
+        let words = format!("{satisfied} of the {needed} required signers signed ({total} are named{shared})");
         failed.push(Reason::new(Code::PolicyThreshold, words).expected_found(needed, satisfied));
     } else {
         failed.extend(blocked);
@@ -283,6 +282,20 @@ fn count(case: &Case<'_>, outcomes: Vec<Outcome>) -> Verdict {
         Some(reasons) => Verdict::Rejected { reasons },
         None => unsigned(case),
     }
+}
+
+/// Most signers whose choices are all tried: who controls what signs could else make the judge count for ever. Rules name a handful.
+const MAX_TRIED: usize = 16;
+
+/// The largest number of `principals` of whom no two share a key. Of more than [`MAX_TRIED`] the first are always counted: that
+/// may be too few in all, never too many.
+fn most_apart(principals: &[&Principal]) -> usize {
+    let Some((first, rest)) = principals.split_first() else { return 0 };
+    let apart: Vec<&Principal> = rest.iter().copied().filter(|other| !first.shares_key_with(other)).collect();
+    let with_first = 1 + most_apart(&apart);
+    // Who is in the way of one other at most can be counted at no loss.
+    let lossless = rest.len() - apart.len() <= 1;
+    if lossless || principals.len() > MAX_TRIED { with_first } else { with_first.max(most_apart(rest)) }
 }
 
 /// Nothing anywhere: one reason for each scheme that was looked at.

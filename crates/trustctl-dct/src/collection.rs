@@ -13,6 +13,7 @@ use trustctl_core::time::Timestamp as Time;
 use crate::files::by_hash;
 use crate::key::KeyId;
 use crate::metadata::RoleKeys;
+use crate::metadata::envelope::Signers;
 use crate::metadata::root::Root;
 use crate::metadata::snapshot::Snapshot;
 use crate::metadata::targets::{Target, Targets};
@@ -27,8 +28,8 @@ pub struct Signed<T> {
     pub document: T,
     /// The exact bytes.
     pub bytes: Vec<u8>,
-    /// The keys of the role that signed it, by TUF id.
-    pub signers: Vec<KeyId>,
+    /// The keys of the role that signed it.
+    pub signers: Signers,
     /// Whether the bytes were kept from an earlier verification instead of being fetched now.
     pub cached: bool,
 }
@@ -165,6 +166,15 @@ impl SigningRole {
         match &self.file {
             RoleFile::Good(signed) => Some(&signed.document),
             _ => None,
+        }
+    }
+
+    /// The fingerprints of the keys that signed its file, sorted; none when that does not count.
+    #[must_use]
+    pub fn signing_keys(&self) -> Vec<String> {
+        match &self.file {
+            RoleFile::Good(signed) => signed.signers.fingerprints().into_iter().map(str::to_owned).collect(),
+            _ => Vec::new(),
         }
     }
 

@@ -367,6 +367,7 @@ impl<'a> Reader<'a> {
             // Docker's rule would have asked it first.
             effective: *role == RoleName::releases(),
             signers: Vec::new(),
+            keys: Vec::new(),
             anchored_by: Vec::new(),
         };
         self.problem(file, reason.clone(), Some(principal));

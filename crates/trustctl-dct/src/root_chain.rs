@@ -22,7 +22,7 @@ use crate::certificate::CertificateFault;
 use crate::error::{DctError, Malformed};
 use crate::files::{Files, Trouble};
 use crate::key::KeyId;
-use crate::metadata::envelope::Envelope;
+use crate::metadata::envelope::{Envelope, Signers};
 use crate::metadata::root::Root;
 use crate::metadata::{Document as _, RoleKeys};
 
@@ -50,7 +50,7 @@ impl<'a> RootFile<'a> {
     }
 
     /// Checks that enough root keys with an acceptable certificate signed it; with `now`, certificates must be valid then.
-    pub(crate) fn check(&self, gun: &str, now: Option<Timestamp>) -> Result<Vec<KeyId>, DctError> {
+    pub(crate) fn check(&self, gun: &str, now: Option<Timestamp>) -> Result<Signers, DctError> {
         let (certified, fault) = self.certified(gun, now);
         if let (true, Some(fault)) = (certified.is_empty(), fault) {
             return Err(fault.into());
@@ -62,7 +62,7 @@ impl<'a> RootFile<'a> {
     /// Whether this root's keys, with acceptable certificates of any age, signed `next` to this root's threshold.
     fn signed(&self, gun: &str, next: &Self) -> bool {
         let (certified, _) = self.certified(gun, None);
-        enough(next.envelope.signers(&certified, &self.root.keys).len(), &self.root.root)
+        enough(&next.envelope.signers(&certified, &self.root.keys), &self.root.root)
     }
 
     /// The root keys whose certificates are acceptable, and what is wrong with the first that is not.
@@ -90,8 +90,8 @@ impl<'a> RootFile<'a> {
         let pinned: Vec<KeyId> =
             certified.iter().filter(|id| anchor.roots.iter().any(|pin| pin == id.as_str())).cloned().collect();
         let signers = self.envelope.signers(&pinned, &self.root.keys);
-        if enough(signers.len(), &self.root.root) {
-            found.extend(signers.iter().map(KeyId::to_string));
+        if enough(&signers, &self.root.root) {
+            found.extend(signers.ids().map(KeyId::to_string));
         }
         for authority in &anchor.authorities {
             let chained = |id: &&KeyId| {
@@ -99,7 +99,7 @@ impl<'a> RootFile<'a> {
                 bundle.is_some_and(|bundle| bundle.chains_to(authority, place.now))
             };
             let chained: Vec<KeyId> = certified.iter().filter(chained).cloned().collect();
-            if enough(self.envelope.signers(&chained, &self.root.keys).len(), &self.root.root) {
+            if enough(&self.envelope.signers(&chained, &self.root.keys), &self.root.root) {
                 found.insert(authority_id(authority));
             }
         }
@@ -107,8 +107,8 @@ impl<'a> RootFile<'a> {
     }
 }
 
-fn enough(signers: usize, role_of: &RoleKeys) -> bool {
-    u32::try_from(signers).is_ok_and(|signers| signers >= role_of.threshold.get())
+fn enough(signers: &Signers, role_of: &RoleKeys) -> bool {
+    signers.count() >= role_of.threshold.get()
 }
 
 /// For which collection and when a root is judged.

@@ -155,6 +155,7 @@ impl Case<'_> {
             role: role.name.to_string(),
             effective: self.decides(role, tag),
             signers: self.collection.roles.iter().filter(same).map(|role| role.name.to_string()).collect(),
+            keys: role.signing_keys(),
             anchored_by: self.collection.anchored_by.clone(),
         }
     }

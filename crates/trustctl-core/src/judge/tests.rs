@@ -63,7 +63,14 @@ fn claim(statement: Statement) -> Claim {
 }
 
 fn role(name: &str, effective: bool, root: &str) -> Claim {
-    let principal = Principal::Role { role: name.to_owned(), effective, signers: Vec::new(), anchored_by: vec![root.to_owned()] };
+    role_by(name, effective, &[], root)
+}
+
+/// A role whose file these keys signed.
+fn role_by(name: &str, effective: bool, keys: &[&str], root: &str) -> Claim {
+    let keys = keys.iter().map(|key| (*key).to_owned()).collect();
+    let anchored_by = vec![root.to_owned()];
+    let principal = Principal::Role { role: name.to_owned(), effective, signers: Vec::new(), keys, anchored_by };
     Claim { scheme: SchemeName::Dct, principal, tag: Some("1".to_owned()), ..claim(Statement::Signature) }
 }
 
@@ -382,6 +389,52 @@ fn one_key_under_two_names_is_one_signer() {
     ));
     let judged = judge(&twice, &subject(), &both(vec![claim(Statement::Signature)], vec![]), now());
     assert_eq!((judged.verdict.kind(), codes(&judged)), (VerdictKind::Rejected, vec![Code::PolicyThreshold]));
+}
+
+#[test]
+fn one_key_in_two_roles_is_one_signer() {
+    let release_and_alice = policy(&format!(
+        "[signers.alice]\nscheme = \"dct\"\nroots = [\"{ROOT}\"]\nrole = \"targets/alice\"\n[[rules]]\nname = \"r\"\nimages = [\"r.example/**\"]\nrequire = {{ of = [\"dct\", \"alice\"], at-least = 2 }}\n"
+    ));
+    let judged = |alice: &[&str], releases: &[&str]| {
+        let claims = vec![role_by("targets/alice", false, alice, ROOT), role_by("targets/releases", true, releases, ROOT)];
+        judge(&release_and_alice, &subject(), &both(vec![], claims), now())
+    };
+    assert!(judged(&["aa"], &["bb"]).verdict.is_trusted());
+    for (alice, releases) in [(&["aa"][..], &["aa"][..]), (&["aa"], &["bb", "aa"]), (&["aa", "cc"], &["cc"])] {
+        let once = judged(alice, releases);
+        assert_eq!((once.verdict.kind(), codes(&once)), (VerdictKind::Rejected, vec![Code::PolicyThreshold]));
+    }
+}
+
+#[test]
+fn a_cosign_key_that_signed_a_role_too_is_one_signer() {
+    let policy = policy("[[rules]]\nname = \"r\"\nimages = [\"r.example/**\"]\nrequire = { all = [\"key\", \"dct\"] }\n");
+    let judged = |key: &str| {
+        let claims = both(vec![claim(Statement::Signature)], vec![role_by("targets", true, &[key], ROOT)]);
+        judge(&policy, &subject(), &claims, now())
+    };
+    assert!(judged("aa").verdict.is_trusted());
+    assert_eq!(codes(&judged(&fingerprint())), [Code::PolicyThreshold]);
+}
+
+#[test]
+fn the_most_signers_that_share_no_key_are_counted() {
+    let role = |keys: &[&str]| role_by(&keys.join(" "), false, keys, ROOT).principal;
+    let most = |keys: &[&[&str]]| {
+        let principals: Vec<Principal> = keys.iter().map(|keys| role(keys)).collect();
+        most_apart(&principals.iter().collect::<Vec<_>>())
+    };
+    assert_eq!(most(&[]), 0);
+    assert_eq!(most(&[&["a"], &["b"], &["c"]]), 3);
+    // The first stands in the way of all others, which are apart.
+    assert_eq!(most(&[&["a", "b", "c"], &["a"], &["b"], &["c"]]), 3);
+    assert_eq!(most(&[&["a"], &["b"], &["a", "b", "c"], &["c"]]), 3);
+    assert_eq!(most(&[&["a", "b"], &["b", "c"], &["c", "d"], &["d", "a"]]), 2);
+    assert_eq!(most(&[&["a", "b"], &["b", "c"], &["c", "a"]]), 1);
+    // Nothing is known of the keys of these: they are apart.
+    let (someone, other) = (Principal::Identity { identity: "a".to_owned(), issuer: "b".to_owned() }, role(&[]));
+    assert_eq!(most_apart(&[&someone, &other, &someone]), 2);
 }
 
 proptest! {

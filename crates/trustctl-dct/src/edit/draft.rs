@@ -177,7 +177,9 @@ pub(super) fn holders<'b>(
     let keys: Vec<&Key> = listed.into_iter().filter_map(|id| keys.get(id)).collect();
     let here: Vec<KeyHolder<'b>> = keys.iter().filter_map(|key| held.holder(key)).collect();
     let needed = usize::try_from(role_keys.threshold.get()).unwrap_or(usize::MAX);
-    if here.len() >= needed {
+    // A key that is listed bare and in a certificate is one key.
+    let distinct = here.iter().map(|holder| holder.signer.public_key().fingerprint()).collect::<BTreeSet<String>>().len();
+    if distinct >= needed {
         return Ok(here);
     }
     let ids: Vec<String> = keys.iter().map(|key| key.canonical_id().unwrap_or_else(|_| key.id().clone()).to_string()).collect();
@@ -186,7 +188,7 @@ pub(super) fn holders<'b>(
         needed => format!("{needed} of {}", ids.join(", ")),
     };
     let message = format!("{role} cannot be signed: the private half of its key is not here");
-    Err(Reason::new(Code::DctKeyNeeded, message).expected_found(expected, format!("{} of them", here.len())))
+    Err(Reason::new(Code::DctKeyNeeded, message).expected_found(expected, format!("{distinct} of them")))
 }
 
 pub(super) fn no_such_role(role: &RoleName) -> Reason {

@@ -1,7 +1,8 @@
 //! The envelope around every file: `{"signed":…,"signatures":[{"keyid","method","sig"}]}`.
 //!
 //! Signed is the canonical form of `signed`, whatever the wire looks like. A signature counts when its key id is one of the
-//! role's, the key listed under that id is the one it names, and the key verifies it; each key counts once.
+//! role's, the key listed under that id is the one it names, and the key verifies it. Each public key counts once, by its
+//! SubjectPublicKeyInfo: a role may list the same key bare and in certificates, under as many ids.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -97,6 +98,10 @@ pub struct Envelope {
     signatures: Vec<Signature>,
 }
 
+/// The keys that signed a file, by TUF id, each with the fingerprint of its public key.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Signers(BTreeMap<KeyId, String>);
+
 /// A key of a role together with who can sign with it.
 #[derive(Clone, Copy)]
 pub struct KeyHolder<'a> {
@@ -171,36 +176,55 @@ impl Envelope {
         &self.signatures
     }
 
-    /// Checks that enough keys of `role` signed, looking them up in `keys`; returns the ids of those that did, sorted.
+    /// Checks that enough keys of `role` signed, looking them up in `keys`; returns those that did.
     ///
     /// # Errors
-    /// [`DctError::BadSignature`] when fewer distinct keys signed than the threshold asks for.
-    pub fn verify(&self, role: &RoleKeys, keys: &BTreeMap<KeyId, Key>) -> Result<Vec<KeyId>, DctError> {
+    /// [`DctError::BadSignature`] when fewer distinct public keys signed than the threshold asks for.
+    pub fn verify(&self, role: &RoleKeys, keys: &BTreeMap<KeyId, Key>) -> Result<Signers, DctError> {
         let signers = self.signers(&role.key_ids, keys);
-        let valid = u32::try_from(signers.len()).unwrap_or(u32::MAX);
+        let valid = signers.count();
         if valid < role.threshold.get() {
             return Err(DctError::BadSignature { valid, threshold: role.threshold.get() });
         }
-        Ok(signers.into_iter().collect())
+        Ok(signers)
     }
 
     /// Those of `ids` whose key, looked up in `keys`, made one of the signatures.
-    pub(crate) fn signers(&self, ids: &[KeyId], keys: &BTreeMap<KeyId, Key>) -> BTreeSet<KeyId> {
-        let mut signers = BTreeSet::new();
+    pub(crate) fn signers(&self, ids: &[KeyId], keys: &BTreeMap<KeyId, Key>) -> Signers {
+        let mut signers = Signers::default();
         let mut message = None;
         for signature in &self.signatures {
             let id = &signature.key_id;
-            if signers.contains(id) || !ids.contains(id) {
+            if signers.0.contains_key(id) || !ids.contains(id) {
                 continue;
             }
             let (Some(key), Some(scheme)) = (keys.get(id), signature.method.scheme()) else { continue };
             let Ok(key) = key.public_key() else { continue };
             let message = message.get_or_insert_with(|| self.signed.canonical());
             if key.verify(scheme, message, &signature.bytes).is_ok() {
-                signers.insert(id.clone());
+                signers.0.insert(id.clone(), key.fingerprint());
             }
         }
         signers
+    }
+}
+
+impl Signers {
+    /// The TUF ids of the keys, as the role lists them, sorted.
+    pub fn ids(&self) -> impl Iterator<Item = &KeyId> {
+        self.0.keys()
+    }
+
+    /// The fingerprints of the public keys (hexadecimal SHA-256 of SubjectPublicKeyInfo), each once, sorted.
+    #[must_use]
+    pub fn fingerprints(&self) -> BTreeSet<&str> {
+        self.0.values().map(String::as_str).collect()
+    }
+
+    /// How many public keys there are: what a threshold counts.
+    #[must_use]
+    pub fn count(&self) -> u32 {
+        u32::try_from(self.fingerprints().len()).unwrap_or(u32::MAX)
     }
 }
 

@@ -6,5 +6,6 @@ mod images;
 mod offline;
 mod properties;
 mod roots;
+mod signers;
 #[path = "../world/mod.rs"]
 mod world;
