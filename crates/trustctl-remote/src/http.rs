@@ -105,15 +105,15 @@ impl Http {
                 Ok(response) => return Ok(response),
                 Err(failure) => failure,
             };
-            let pause = match failure.again {
+            match failure.again {
                 Again::Never => return Err(failure.error),
                 Again::IfRepeatable if !request.repeatable => return Err(failure.error),
-                Again::IfRepeatable | Again::Always => retry::pause(self.0.network.retry_pause, attempt, failure.retry_after),
-            };
-            let patient = failure.retry_after.is_none_or(|wished| wished <= crate::limits::MAX_RETRY_AFTER);
-            if attempt >= TRIES || !patient || pause >= deadline.remaining() {
-                return Err(retry::gave_up(failure, attempt));
+                Again::IfRepeatable | Again::Always => {}
             }
+            let pause = retry::pause(self.0.network.retry_pause, attempt, failure.retry_after);
+            let Some(pause) = pause.filter(|pause| attempt < TRIES && *pause < deadline.remaining()) else {
+                return Err(retry::gave_up(failure, attempt));
+            };
             tokio::time::sleep(pause).await;
             attempt += 1;
         }

@@ -7,6 +7,7 @@ use reqwest::header::{HeaderMap, RETRY_AFTER};
 use trustctl_core::reason::clean;
 
 use crate::error::RemoteError;
+use crate::limits::MAX_RETRY_AFTER;
 
 /// Whether trying again can help.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -111,11 +112,17 @@ pub(super) fn gave_up(failure: Failure, tries: u32) -> RemoteError {
 }
 
 /// The pause after try number `attempt`: doubling, with up to a quarter added at random so that clients do not march in step, and
-/// not shorter than the server asks for.
-pub(super) fn pause(base: Duration, attempt: u32, retry_after: Option<Duration>) -> Duration {
+/// not shorter than the server asks for; `None` when it asks for more than [`MAX_RETRY_AFTER`].
+///
+/// The server's number is compared before anything is computed with it: adding to it could overflow.
+pub(super) fn pause(base: Duration, attempt: u32, retry_after: Option<Duration>) -> Option<Duration> {
+    let wished = retry_after.unwrap_or_default();
+    if wished > MAX_RETRY_AFTER {
+        return None;
+    }
     let doubled = base.saturating_mul(1_u32.checked_shl(attempt.saturating_sub(1)).unwrap_or(u32::MAX));
-    let pause = doubled.max(retry_after.unwrap_or_default());
-    pause + pause.mul_f64(fastrand::f64() / 4.0)
+    let pause = doubled.min(MAX_RETRY_AFTER).max(wished);
+    Some(pause.saturating_add(pause.mul_f64(fastrand::f64() / 4.0)))
 }
 
 /// The value of `Retry-After` as a span: seconds, or an HTTP date (RFC 9110, section 10.2.3).
@@ -187,6 +194,9 @@ fn tls_error<'a>(cause: &'a (dyn Error + 'static)) -> Option<&'a rustls::Error> 
 mod tests {
     #![expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
     use super::*;
+    use crate::limits::RETRY_PAUSE;
+    use proptest::prelude::*;
+    use reqwest::header::HeaderValue;
 
     #[test]
     fn retry_after_is_seconds_or_a_date() {
@@ -205,9 +215,42 @@ mod tests {
     #[test]
     fn pauses_grow_and_respect_the_server() {
         let base = Duration::from_millis(100);
-        assert!((100..=125).contains(&pause(base, 1, None).as_millis()));
-        assert!((200..=250).contains(&pause(base, 2, None).as_millis()));
-        assert!(pause(base, 1, Some(Duration::from_secs(3))) >= Duration::from_secs(3));
+        let wait = |attempt, retry_after| pause(base, attempt, retry_after).unwrap();
+        assert!((100..=125).contains(&wait(1, None).as_millis()));
+        assert!((200..=250).contains(&wait(2, None).as_millis()));
+        assert!(wait(1, Some(Duration::from_secs(3))) >= Duration::from_secs(3));
+        assert!(wait(1, Some(MAX_RETRY_AFTER)) >= MAX_RETRY_AFTER);
+    }
+
+    #[test]
+    fn a_server_that_asks_for_too_long_a_pause_gets_none() {
+        assert_eq!(pause(Duration::ZERO, 1, Some(MAX_RETRY_AFTER + Duration::from_nanos(1))), None);
+        assert_eq!(pause(Duration::ZERO, 1, Some(Duration::MAX)), None);
+        assert!(pause(Duration::MAX, u32::MAX, None).is_some());
+    }
+
+    proptest! {
+        #[test]
+        fn no_retry_after_panics(value in proptest::collection::vec(any::<u8>(), 0..40), attempt in any::<u32>()) {
+            let mut headers = HeaderMap::new();
+            if let Ok(value) = HeaderValue::from_bytes(&value) {
+                headers.insert(RETRY_AFTER, value);
+            }
+            let wished = retry_after(&headers, SystemTime::now());
+            let waited = pause(RETRY_PAUSE, attempt, wished);
+            prop_assert!(waited.is_none_or(|waited| waited <= MAX_RETRY_AFTER.mul_f64(1.25)));
+        }
+
+        #[test]
+        fn no_number_or_date_panics(seconds in any::<u64>(), year in 0..10_000_u32, day in 0..40_u32, attempt in any::<u32>()) {
+            for text in [seconds.to_string(), format!("Sun, {day:02} Nov {year:04} 08:49:37 GMT")] {
+                let mut headers = HeaderMap::new();
+                headers.insert(RETRY_AFTER, text.parse().unwrap());
+                let wished = retry_after(&headers, SystemTime::UNIX_EPOCH);
+                let waited = pause(RETRY_PAUSE, attempt, wished);
+                prop_assert_eq!(waited.is_none(), wished.is_some_and(|wished| wished > MAX_RETRY_AFTER));
+            }
+        }
     }
 
     #[test]

@@ -128,18 +128,18 @@ async fn a_status_that_will_not_change_is_not_tried_again() {
 async fn retry_after_is_waited_for() {
     let count = AtomicU32::new(0);
     let server = Server::start(move |_| match count.fetch_add(1, Ordering::SeqCst) {
-        0 => empty(429).header("Retry-After", "1"),
+        0 => empty(429).header("Retry-After", "2"),
         _ => empty(200),
     })
     .await;
     let start = Instant::now();
     assert_eq!(Http::new(network()).send(&get(&server, "/"), soon()).await.unwrap().status, 200);
-    assert!(start.elapsed() >= Duration::from_secs(1));
+    assert!(start.elapsed() >= Duration::from_secs(2));
 }
 
 #[tokio::test]
 async fn a_wait_beyond_the_deadline_is_not_begun() {
-    for wish in ["15", "86400", "99999999999999"] {
+    for wish in ["15", "86400", "99999999999999", "18446744073709551615"] {
         let server = Server::start(move |_| empty(429).header("Retry-After", wish)).await;
         let start = Instant::now();
         let error = Http::new(network()).send(&get(&server, "/"), Deadline::after(Duration::from_secs(5))).await.unwrap_err();
