@@ -59,7 +59,10 @@ impl MemoryRegistry {
     pub(crate) async fn start(habits: Habits) -> Self {
         let content: Arc<Mutex<Content>> = Arc::default();
         let stored = Arc::clone(&content);
-        let places = habits.waves.iter().flat_map(|size| vec![Arc::new(Barrier::new(*size)); *size]);
+        let places = habits.waves.iter().flat_map(|size| {
+            let wave = Arc::new(Barrier::new(*size));
+            std::iter::repeat_n(wave, *size)
+        });
         let places: Mutex<VecDeque<Arc<Barrier>>> = Mutex::new(places.collect());
         let server = Server::start(move |seen| {
             let reply = Box::new(stored.lock().unwrap().reply(seen, &habits));
