@@ -1,6 +1,7 @@
 //! What refers to a manifest: the referrers API, and the index under the fallback tag where a registry has no such API
 //! (distribution specification 1.1, "Listing Referrers" and "Referrers Tag Schema").
 
+mod absence;
 mod index;
 
 use reqwest::header::ACCEPT;
@@ -21,13 +22,13 @@ pub use index::{Descriptor, with_entry};
 impl Registry {
     /// The list of what refers to `digest`, as one OCI index; `None` when there is none.
     ///
-    /// Only a 200 with an OCI index is an answer of the API. 404, 400, 405, 406, 410, 501 and web pages say that the registry has no
-    /// API: then the fallback tag is read, and the repository is remembered for it. Several pages are merged, each entry as it
-    /// was received.
+    /// Only a 200 with an OCI index is an answer of the API. That there is no API is believed only in the forms in which registries
+    /// without it say so (`referrers/absence.rs`): then the fallback tag is read, and the repository is remembered for it. Several
+    /// pages are merged, each entry as it was received.
     ///
     /// # Errors
-    /// See [`crate::token::Session::send`]; [`RemoteError::BadAnswer`] for pages that cannot be read, lead to another server or
-    /// do not end. A denied or unavailable fallback tag is an error, never an empty list.
+    /// See [`crate::token::Session::send`]; [`RemoteError::BadAnswer`] for what is neither, such as a web page, and for pages that
+    /// cannot be read, lead to another server or do not end. A denied or unavailable fallback tag is an error, never an empty list.
     pub async fn referrers(
         &self,
         repository: &Repository,
@@ -88,7 +89,7 @@ impl Registry {
                 Err(RemoteError::TooLarge { host, .. }) => return Err(RemoteError::TooLarge { host, limit: max_bytes }),
                 answered => answered?,
             };
-            if page == 0 && has_no_api(&response) {
+            if page == 0 && absence::is_said(&response, repository)? {
                 return Ok(None);
             }
             let index = page_of(&response)?;
@@ -119,15 +120,6 @@ pub fn fallback_tag(digest: &Digest) -> Result<Tag, RemoteError> {
     // Specification: algorithm up to 32 characters, encoded part up to 64.
     let text = format!("{algorithm}-{}", hex.get(..64).unwrap_or(&hex));
     text.parse().map_err(|_| RemoteError::bad_answer("", "a digest without fallback tag"))
-}
-
-fn has_no_api(response: &Response) -> bool {
-    match response.status {
-        400 | 404 | 405 | 406 | 410 | 501 => true,
-        // Some hosts send unknown addresses to a page for people.
-        200 => response.media_type().is_some_and(|media_type| media_type == "text/html"),
-        status => (300..400).contains(&status),
-    }
 }
 
 fn page_of(response: &Response) -> Result<Index, RemoteError> {

@@ -4,7 +4,7 @@
 //! - "Does not exist" is believed only in the registry's own form (`answer`): a captive portal's 404 is no answer.
 //! - 401 and 403 are denials, 429 and 5xx outages; neither is ever "does not exist".
 
-mod answer;
+pub(crate) mod answer;
 mod link;
 mod push;
 mod source;

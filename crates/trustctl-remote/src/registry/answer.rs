@@ -11,7 +11,7 @@ use crate::http::{Response, server_words};
 /// # Errors
 /// [`RemoteError::Denied`] and [`RemoteError::Unavailable`] when the JSON says so in spite of the status;
 /// [`RemoteError::BadAnswer`] for a 404 of somebody else.
-pub(super) fn absent(response: &Response) -> Result<(), RemoteError> {
+pub(crate) fn absent(response: &Response) -> Result<(), RemoteError> {
     let codes = error_codes(&response.body);
     let host = || response.origin.to_string();
     if codes.iter().any(|code| matches!(code.as_str(), "DENIED" | "UNAUTHORIZED")) {
@@ -43,8 +43,20 @@ pub(super) fn says_immutable(response: &Response) -> bool {
 }
 
 /// The `code` of each error; empty when the body is not the specification's.
-fn error_codes(body: &[u8]) -> Vec<String> {
-    let Ok(value) = serde_json::from_slice::<Value>(body) else { return Vec::new() };
-    let errors = value.get("errors").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
-    errors.iter().filter_map(|error| error.get("code")?.as_str().map(str::to_ascii_uppercase)).collect()
+pub(crate) fn error_codes(body: &[u8]) -> Vec<String> {
+    let code = |error: &Value| error.get("code")?.as_str().map(str::to_ascii_uppercase);
+    errors(body).iter().filter_map(code).collect()
+}
+
+/// Whether the body is a list of errors in the specification's form, whatever their codes are called.
+pub(crate) fn has_errors(body: &[u8]) -> bool {
+    !errors(body).is_empty()
+}
+
+fn errors(body: &[u8]) -> Vec<Value> {
+    let Ok(mut value) = serde_json::from_slice::<Value>(body) else { return Vec::new() };
+    match value.get_mut("errors").map(Value::take) {
+        Some(Value::Array(errors)) => errors,
+        _ => Vec::new(),
+    }
 }

@@ -9,7 +9,7 @@ use tokio::sync::Barrier;
 use trustctl_core::digest::Digest;
 
 use crate::OCI_INDEX;
-use crate::server::{Reply, Seen, Server, answer, empty, refusal};
+use crate::server::{Reply, Seen, Server, answer, empty, no_referrers_api, refusal};
 
 /// How the registry behaves.
 #[derive(Clone, Debug)]
@@ -112,7 +112,7 @@ impl Content {
                 None => refusal(404, "MANIFEST_UNKNOWN"),
             },
             ("GET", "referrers") if habits.referrers_api => self.referrers(name),
-            ("GET", "referrers") => answer(404, "text/plain", "404 page not found\n"),
+            ("GET", "referrers") => no_referrers_api(),
             ("GET" | "HEAD", "blobs") => match self.blobs.get(name) {
                 Some(bytes) => answer(200, "application/octet-stream", bytes.clone()),
                 None => refusal(404, "BLOB_UNKNOWN"),

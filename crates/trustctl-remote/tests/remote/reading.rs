@@ -9,7 +9,7 @@ use trustctl_remote::http::Http;
 use trustctl_remote::registry::{Online, Registry, Resolved};
 
 use crate::memory::{Habits, MemoryRegistry};
-use crate::server::{Reply, Seen, Server, answer, empty, redirect, refusal};
+use crate::server::{Reply, Seen, Server, answer, empty, no_referrers_api, redirect, refusal};
 use crate::{OCI_INDEX, OCI_MANIFEST, registry, repository, soon};
 
 const IMAGE: &str = r#"{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json","config":{},"layers":[]}"#;
@@ -139,13 +139,13 @@ async fn referrers_come_from_the_api_in_one_request() {
 #[tokio::test]
 async fn without_the_api_the_fallback_tag_is_read_and_the_api_not_asked_again() {
     let no_apis: [fn() -> Reply; 7] = [
-        || answer(404, "text/plain", "404 page not found"),
+        no_referrers_api,
+        || refusal(404, "NOT_FOUND"),
         || refusal(404, "UNSUPPORTED"),
         || refusal(400, "UNSUPPORTED"),
-        || empty(405),
-        || empty(406),
-        || empty(501),
-        || answer(200, "text/html; charset=utf-8", "<html>for people</html>"),
+        || refusal(405, "UNSUPPORTED"),
+        || answer(406, "application/json", r#"{"errors":[{"status":406,"message":"HTTP 406 Not Acceptable"}]}"#),
+        || refusal(501, "UNSUPPORTED"),
     ];
     for no_api in no_apis {
         let server = Server::start(move |seen| match seen.path().contains("/referrers/") {
@@ -188,7 +188,7 @@ async fn a_fallback_tag_that_is_denied_or_unavailable_is_not_absent() {
 /// A server without the API whose fallback tag answers so.
 async fn fallback_server(reply: fn() -> Reply) -> Server {
     Server::start(move |seen| match seen.path().contains("/referrers/") {
-        true => answer(404, "text/plain", "404 page not found"),
+        true => no_referrers_api(),
         false => reply(),
     })
     .await
@@ -196,10 +196,23 @@ async fn fallback_server(reply: fn() -> Reply) -> Server {
 
 #[tokio::test]
 async fn trouble_with_the_api_is_not_a_missing_api() {
-    let cases: [(Answers, RefusalKind); 6] = [
+    let cases: [(Answers, RefusalKind); 18] = [
         (|_| refusal(403, "DENIED"), RefusalKind::Denied),
+        (|_| refusal(404, "DENIED"), RefusalKind::Denied),
         (|_| refusal(429, "TOOMANYREQUESTS"), RefusalKind::Unavailable),
         (|_| refusal(503, "UNAVAILABLE"), RefusalKind::Unavailable),
+        // What somebody on the way answers: the page of a proxy, of a portal, of a load balancer.
+        (|_| answer(200, "text/html; charset=utf-8", "<html>for people</html>"), RefusalKind::Malformed),
+        (|_| answer(404, "text/html", "<html>"), RefusalKind::Malformed),
+        (|_| answer(404, "text/plain", "404 page not found"), RefusalKind::Malformed),
+        (|_| answer(405, "text/html", "<html>"), RefusalKind::Malformed),
+        (|_| answer(406, "text/html", "<html>"), RefusalKind::Malformed),
+        (|_| empty(300), RefusalKind::Malformed),
+        (|_| empty(304), RefusalKind::Malformed),
+        (|_| empty(400), RefusalKind::Malformed),
+        (|_| refusal(400, "MANIFEST_INVALID"), RefusalKind::Malformed),
+        (|_| empty(410), RefusalKind::Malformed),
+        (|_| empty(501), RefusalKind::Malformed),
         (|_| answer(200, "application/json", r#"{"manifests":[]}"#), RefusalKind::Malformed),
         (|_| answer(200, OCI_INDEX, "not json"), RefusalKind::Malformed),
         (|_| answer(200, OCI_INDEX, r#"{"manifests":[],"manifests":[]}"#), RefusalKind::Malformed),
@@ -208,6 +221,18 @@ async fn trouble_with_the_api_is_not_a_missing_api() {
         let server = Server::start(reply).await;
         assert_eq!(kind(fetch(&registry(), referrers_of(&server), 1000).await), expected, "case {at}");
         assert!(server.lines().iter().all(|line| line.contains("/referrers/")));
+    }
+}
+
+#[tokio::test]
+async fn a_page_that_the_api_is_redirected_to_is_not_a_missing_api() {
+    let pages: [fn() -> Reply; 3] =
+        [|| answer(200, "text/html", "<html>"), || answer(404, "text/html", "<html>"), no_referrers_api];
+    for page in pages {
+        let portal = Server::start(move |_| page()).await;
+        let target = portal.url("/login");
+        let server = Server::start(move |_| redirect(target.clone())).await;
+        assert_eq!(kind(fetch(&registry(), referrers_of(&server), 1000).await), RefusalKind::Malformed);
     }
 }
 

@@ -74,6 +74,11 @@ pub(crate) fn refusal(status: u16, code: &str) -> Reply {
     answer(status, "application/json", format!(r#"{{"errors":[{{"code":"{code}","message":"words of the server"}}]}}"#))
 }
 
+/// What docker-registry 2.8 answers to a listing of referrers.
+pub(crate) fn no_referrers_api() -> Reply {
+    answer(404, "text/plain; charset=utf-8", "404 page not found\n").header("Docker-Distribution-Api-Version", "registry/2.0")
+}
+
 pub(crate) fn redirect(to: impl Into<String>) -> Reply {
     empty(307).header("Location", to)
 }
