@@ -7,7 +7,7 @@ pub const MAX_MANIFEST: u64 = 4 * 1024 * 1024;
 /// Most bytes of a payload, bundle or attestation: large software bills of materials fit.
 pub const MAX_BLOB: u64 = 8 * 1024 * 1024;
 /// Most bytes of a revocation, of its manifest, and of any manifest that could lead to one. Real ones have about one kilobyte, so
-/// whatever is larger cannot hide a revocation.
+/// whatever is larger, and does not say that it is a revocation, cannot hide one.
 pub const MAX_REVOCATION: u64 = 256 * 1024;
 /// Most signatures that are read from one `.sig` tag.
 pub const MAX_SIGNATURES: usize = 64;

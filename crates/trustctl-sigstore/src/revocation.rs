@@ -63,6 +63,12 @@ pub fn is_revocation_type(media_type: &str) -> bool {
     media_type.starts_with(ANY_MEDIA_TYPE)
 }
 
+/// Whether text that cannot be read otherwise names the type of a revocation.
+#[must_use]
+pub fn mentions_revocation(text: &str) -> bool {
+    text.contains(ANY_VERSION) || text.contains(ANY_MEDIA_TYPE)
+}
+
 #[derive(Deserialize)]
 struct Form<'a> {
     #[serde(borrow)]

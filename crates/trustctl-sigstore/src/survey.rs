@@ -275,17 +275,26 @@ impl<'e> Survey<'e> {
                 return Vec::new();
             }
         };
-        let (mut candidates, mut broken) = (Vec::new(), 0_usize);
+        let (mut candidates, mut broken, mut withheld) = (Vec::new(), 0_usize, None);
         for entry in listing.entries() {
-            match entry.referrer {
+            match &entry.referrer {
                 Ok(referrer) if referrer.promise == Promise::Foreign => {}
-                Ok(referrer) => candidates.push(Candidate { repository: repository.clone(), referrer, blob: None }),
-                Err(_) if broken >= MAX_REFERRERS => {}
+                Ok(referrer) => {
+                    candidates.push(Candidate { repository: repository.clone(), referrer: referrer.clone(), blob: None });
+                }
                 Err(error) => {
-                    broken += 1;
-                    self.broken(Form::Bundle, at.clone(), error.reason(&at));
+                    if withheld.is_none() && entry.says_revocation() {
+                        withheld = Some(error.reason(&at));
+                    }
+                    if broken < MAX_REFERRERS {
+                        broken += 1;
+                        self.broken(Form::Bundle, at.clone(), error.reason(&at));
+                    }
                 }
             }
+        }
+        if let Some(reason) = withheld {
+            self.miss(reason, Some(true));
         }
         candidates
     }
@@ -374,7 +383,7 @@ impl<'e> Survey<'e> {
 
     fn read_bundle(&mut self, candidate: Candidate, quiet: bool) {
         let Some(blob) = &candidate.blob else { return };
-        let hides = (!quiet).then(|| candidate.referrer.may_be_revocation() && blob.size <= MAX_REVOCATION);
+        let hides = (!quiet).then(|| candidate.referrer.may_be_revocation_of(blob.size));
         let locator = Locator::Blob { repository: candidate.repository.clone(), digest: blob.digest };
         let content = match self.within_budget(Ask { locator, size: blob.size, limit: MAX_BLOB, hides }) {
             Answer::Nothing => return,
@@ -417,7 +426,17 @@ impl Candidate {
 
 impl Referrer {
     fn may_be_revocation(&self) -> bool {
-        matches!(self.promise, Promise::Revocation | Promise::Unclear) && self.manifest.size <= MAX_REVOCATION
+        self.may_be_revocation_of(self.manifest.size)
+    }
+
+    /// Whether something of `size` bytes, by the word of others, could be a revocation. What says that it is one is believed
+    /// whatever its size: that is a number anybody can write into a listing.
+    fn may_be_revocation_of(&self, size: u64) -> bool {
+        match self.promise {
+            Promise::Revocation => true,
+            Promise::Unclear => self.manifest.size.max(size) <= MAX_REVOCATION,
+            Promise::Attestation(_) | Promise::Foreign | Promise::Signature => false,
+        }
     }
 
     /// What the manifest says it holds counts more than what the listing says.

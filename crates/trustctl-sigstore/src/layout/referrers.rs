@@ -12,7 +12,7 @@ use super::signatures::REFERRER_TYPE;
 use super::{Descriptor, DescriptorForm, OCI_EMPTY};
 use crate::bundle::is_bundle_type;
 use crate::format::{FormatError, RawObject, Text, list, part, read};
-use crate::revocation::{is_revocation, is_revocation_type};
+use crate::revocation::{is_revocation, is_revocation_type, mentions_revocation};
 use crate::statement::SIGN;
 
 const WHAT: &str = "the listing of referrers";
@@ -90,13 +90,29 @@ impl<'a> Referrers<'a> {
     }
 }
 
+impl Entry<'_> {
+    /// Whether the entry says that it points to a revocation, be it readable otherwise or not.
+    #[must_use]
+    pub fn says_revocation(&self) -> bool {
+        match serde_json::from_str::<EntryForm<'_>>(self.raw) {
+            Ok(form) => form.promise() == Promise::Revocation,
+            Err(_) => mentions_revocation(self.raw),
+        }
+    }
+}
+
+impl EntryForm<'_> {
+    fn promise(&self) -> Promise {
+        let predicate_type = self.annotations.as_ref().and_then(|annotations| annotations.predicate_type.as_ref());
+        promise(self.artifact_type.as_ref().map_or("", Text::as_str), predicate_type.map(Text::as_str))
+    }
+}
+
 impl Referrer {
     fn parse(raw: &RawValue) -> Result<Self, FormatError> {
         let manifest = Descriptor::from(part::<DescriptorForm<'_>>(raw, "an entry of the listing")?);
         let form: EntryForm<'_> = part(raw, "an entry of the listing")?;
-        let predicate_type = form.annotations.unwrap_or_default().predicate_type;
-        let promise = promise(form.artifact_type.as_ref().map_or("", Text::as_str), predicate_type.as_ref().map(Text::as_str));
-        Ok(Self { manifest, promise })
+        Ok(Self { manifest, promise: form.promise() })
     }
 }
 

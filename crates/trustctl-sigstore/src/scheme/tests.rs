@@ -473,6 +473,81 @@ fn a_listed_revocation_that_is_gone_blocks_trust() {
     }
 }
 
+/// The image with its fallback index rewritten by somebody who can push, and the manifests of its referrers unreadable.
+fn with_rewritten_listing(rewrite: impl Fn(&str) -> String) -> Findings {
+    let (mut registry, image, key) = (Registry::new(), image("a"), TestKey::new());
+    registry.has_api = false;
+    registry.publish(&AddSignature::make(&signing(&image), &key).unwrap());
+    registry.publish(&AddRevocation::make(&revoking(&image), &key).unwrap());
+    let mut evidence = gather(&registry, &image).0;
+    let listing = String::from_utf8(evidence.bytes(&referrers_locator(&image)).unwrap().to_vec()).unwrap();
+    let bytes = rewrite(&listing).into_bytes();
+    assert_ne!(bytes, listing.as_bytes());
+    let manifests: Vec<Locator> =
+        evidence.iter().map(|(locator, _)| locator.clone()).filter(|at| matches!(at, Locator::Manifest { .. })).collect();
+    assert_eq!(manifests.len(), 1);
+    for locator in manifests {
+        evidence.insert(locator, refused(RefusalKind::Unavailable));
+    }
+    evidence.insert(referrers_locator(&image), Entry::Present { bytes, origin: Origin::FallbackTag });
+    examine(&image, &evidence, &anchors(&[&key]))
+}
+
+fn resized(listing: &str, size: &str) -> String {
+    let (before, after) = listing.split_once("\"size\":").unwrap();
+    let (_, rest) = after.split_once(',').unwrap();
+    format!("{before}\"size\":{size},{rest}")
+}
+
+#[test]
+fn a_listed_revocation_blocks_trust_whatever_size_or_digest_the_listing_gives_it() {
+    for size in ["300000", "9000000", "18446744073709551615", "-1", "\"many\"", "18446744073709551616", "null"] {
+        let findings = with_rewritten_listing(|listing| resized(listing, size));
+        assert_eq!(signatures(&findings), 1);
+        assert!(findings.missing.iter().any(|missing| missing.may_hide_revocation), "{size}: {findings:?}");
+    }
+    for (part, other) in
+        [("\"sha256:", "\"sha255:"), ("\"annotations\":{", "\"annotations\":{\"dev.sigstore.bundle.predicateType\":7,")]
+    {
+        let findings = with_rewritten_listing(|listing| listing.replace(part, other));
+        assert!(findings.missing.iter().any(|missing| missing.may_hide_revocation), "{part}: {findings:?}");
+    }
+}
+
+#[test]
+fn an_entry_that_is_no_revocation_blocks_nothing_when_it_is_too_large_or_malformed() {
+    let foreign = |listing: &str| {
+        listing
+            .replace(crate::revocation::MEDIA_TYPE, "application/vnd.cncf.notary.signature")
+            .replace(crate::revocation::PREDICATE_TYPE, SLSA)
+    };
+    for size in ["300000", "9000000", "-1", "\"many\""] {
+        let findings = with_rewritten_listing(|listing| resized(&foreign(listing), size));
+        assert_eq!(signatures(&findings), 1);
+        assert!(findings.missing.is_empty(), "{size}: {findings:?}");
+    }
+}
+
+#[test]
+fn a_revocation_whose_manifest_gives_it_a_huge_blob_blocks_trust() {
+    for (media_type, blocks) in [(crate::revocation::MEDIA_TYPE, true), (crate::bundle::MEDIA_TYPE, false)] {
+        let (mut registry, image, key) = (Registry::new(), image("a"), TestKey::new());
+        let blob = Digest::sha256_of(b"never fetched");
+        let manifest = json!({"layers": [{"mediaType": media_type, "size": 9_000_000, "digest": blob}]}).to_string();
+        registry.put(Put::Referrer {
+            repository: image.repository.clone(),
+            subject: image.digest,
+            media_type: OCI_MANIFEST.to_owned(),
+            artifact_type: OCI_EMPTY.to_owned(),
+            annotations: BTreeMap::new(),
+            bytes: manifest.into_bytes(),
+        });
+        let findings = look(&registry, &image, &[&key]);
+        assert_eq!(findings.missing.iter().map(|missing| missing.may_hide_revocation).collect::<Vec<_>>(), [blocks]);
+        assert_eq!(findings.missing[0].reason.code, Code::TooLarge);
+    }
+}
+
 #[test]
 fn signatures_may_be_kept_in_another_repository() {
     let (mut registry, image, key) = (Registry::new(), image("a"), TestKey::new());
