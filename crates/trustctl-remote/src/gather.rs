@@ -41,7 +41,7 @@ impl Source for Evidence {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Limits {
-    /// Most bytes in all.
+    /// Most bytes in all, of what has arrived and what may still arrive together.
     pub bytes: u64,
     /// Most requests at once.
     pub concurrent: usize,
@@ -83,8 +83,7 @@ pub async fn gather(
 
 /// All that `wants` asks for, given what is there already; see [`gather`].
 pub async fn collect(wants: &(dyn Fn(&Evidence) -> Vec<Want> + Sync), evidence: Evidence, supply: Supply<'_>) -> Evidence {
-    let mut gathering =
-        Gathering { evidence, asked: BTreeSet::new(), waiting: VecDeque::new(), depth: 0, spent: 0, limits: supply.limits };
+    let mut gathering = Gathering::new(evidence, supply.limits);
     gathering.enqueue(wants(&gathering.evidence));
     let mut flying = FuturesUnordered::new();
     loop {
@@ -125,11 +124,21 @@ struct Gathering {
     waiting: VecDeque<(Want, usize)>,
     /// The longest chain that has arrived.
     depth: usize,
+    /// Bytes that have arrived.
     spent: u64,
+    /// Bytes that the pieces on their way may have.
+    reserved: u64,
+    /// How many pieces are on their way.
+    flying: usize,
     limits: Limits,
 }
 
 impl Gathering {
+    fn new(evidence: Evidence, limits: Limits) -> Self {
+        let (asked, waiting) = (BTreeSet::new(), VecDeque::new());
+        Self { evidence, asked, waiting, depth: 0, spent: 0, reserved: 0, flying: 0, limits }
+    }
+
     fn enqueue(&mut self, wants: Vec<Want>) {
         let depth = self.depth + 1;
         for want in wants {
@@ -149,13 +158,23 @@ impl Gathering {
         }
     }
 
-    /// The next piece to fetch; those that no bytes are left for are refused.
+    /// The next piece to fetch, its bytes reserved; `None` while there is none, or it has to wait for those on their way.
+    ///
+    /// All that may arrive at once is within the budget. In the order of asking, so that what was asked for first, such as a
+    /// revocation, is not starved by what is smaller. Alone, a piece may have all that is left; with nothing left it is refused.
     fn next_want(&mut self) -> Option<Piece> {
         while let Some((want, depth)) = self.waiting.pop_front() {
-            let left = self.limits.bytes.saturating_sub(self.spent);
+            let left = self.limits.bytes.saturating_sub(self.spent).saturating_sub(self.reserved);
+            if self.flying > 0 && want.max_bytes > left {
+                self.waiting.push_front((want, depth));
+                return None;
+            }
             if left > 0 {
                 let allowed = want.max_bytes;
-                return Some(Piece { want: Want { max_bytes: allowed.min(left), ..want }, allowed, depth });
+                let piece = Piece { want: Want { max_bytes: allowed.min(left), ..want }, allowed, depth };
+                self.reserved = self.reserved.saturating_add(piece.want.max_bytes);
+                self.flying += 1;
+                return Some(piece);
             }
             self.evidence.insert(want.locator, self.no_bytes_left());
         }
@@ -164,6 +183,8 @@ impl Gathering {
 
     fn arrived(&mut self, (piece, entry): (Piece, Entry)) {
         self.depth = self.depth.max(piece.depth);
+        self.reserved = self.reserved.saturating_sub(piece.want.max_bytes);
+        self.flying = self.flying.saturating_sub(1);
         let entry = match entry {
             Entry::Present { ref bytes, .. } => {
                 self.spent = self.spent.saturating_add(length(bytes));

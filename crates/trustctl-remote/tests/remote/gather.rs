@@ -19,7 +19,10 @@ use crate::{OCI_MANIFEST, registry, repository, soon};
 struct Table {
     answers: BTreeMap<String, Vec<u8>>,
     asked: Mutex<Vec<String>>,
+    /// How many pieces are on their way, and the most there were.
     at_once: Arc<Mutex<(usize, usize)>>,
+    /// How many bytes they may have, and the most there were.
+    allowed_at_once: Arc<Mutex<(u64, u64)>>,
 }
 
 impl Source for Table {
@@ -33,15 +36,18 @@ impl Source for Table {
             }
             Some(bytes) => Entry::Present { bytes: bytes.clone(), origin: Origin::Notary },
         };
-        let at_once = Arc::clone(&self.at_once);
+        let (at_once, allowed_at_once) = (Arc::clone(&self.at_once), Arc::clone(&self.allowed_at_once));
         Box::pin(async move {
             {
-                let mut count = at_once.lock().unwrap();
+                let (mut count, mut allowed) = (at_once.lock().unwrap(), allowed_at_once.lock().unwrap());
                 count.0 += 1;
                 count.1 = count.1.max(count.0);
+                allowed.0 += want.max_bytes;
+                allowed.1 = allowed.1.max(allowed.0);
             }
             tokio::time::sleep(Duration::from_millis(2)).await;
             at_once.lock().unwrap().0 -= 1;
+            allowed_at_once.lock().unwrap().0 -= want.max_bytes;
             entry
         })
     }
@@ -146,6 +152,42 @@ async fn bytes_are_spent_from_one_budget() {
     // A piece beyond its own allowance stays what it is.
     let wants = |_: &Evidence| vec![Want { max_bytes: 10, ..want("0") }];
     assert_eq!(kind(&run(&table, Limits::default(), &wants).await, "0"), Some(RefusalKind::TooLarge));
+}
+
+#[tokio::test]
+async fn what_may_arrive_at_once_is_within_the_budget() {
+    let mut table = Table::default();
+    for n in 0..20 {
+        table.answers.insert(n.to_string(), vec![0; 5]);
+    }
+    let wants = |_: &Evidence| (0..20).map(|n| Want { max_bytes: 40, ..want(&n.to_string()) }).collect();
+    let evidence = run(&table, limits(|limits| limits.bytes = 110), &wants).await;
+    assert_eq!((table.allowed_at_once.lock().unwrap().1, table.at_once.lock().unwrap().1), (80, 2));
+    // What does not fit beside the others waits for them, and is not refused.
+    assert!((0..20).all(|n| evidence.bytes(&file(&n.to_string())).is_some()), "{evidence:?}");
+}
+
+#[tokio::test]
+async fn a_piece_larger_than_the_budget_is_fetched_alone_with_what_is_left() {
+    let mut table = Table::default();
+    for name in ["small", "large", "last"] {
+        table.answers.insert(name.to_owned(), vec![0; 30]);
+    }
+    let wants = |_: &Evidence| vec![want("small"), Want { max_bytes: 10_000, ..want("large") }, want("last")];
+    let evidence = run(&table, limits(|limits| limits.bytes = 100), &wants).await;
+    assert_eq!(evidence.iter().filter(|(_, entry)| matches!(entry, Entry::Present { .. })).count(), 3);
+    assert_eq!((table.allowed_at_once.lock().unwrap().1, table.at_once.lock().unwrap().1), (100, 1));
+    assert_eq!(*table.asked.lock().unwrap(), ["small", "large", "last"]);
+}
+
+#[tokio::test]
+async fn pieces_of_usual_sizes_are_still_fetched_at_once() {
+    for (count, max_bytes) in [(16, 4096), (16, 4 << 20), (8, 8 << 20)] {
+        let table = Table::default();
+        let wants = |_: &Evidence| (0..count).map(|n| Want { max_bytes, ..want(&n.to_string()) }).collect();
+        run(&table, Limits::default(), &wants).await;
+        assert_eq!(table.at_once.lock().unwrap().1, count);
+    }
 }
 
 #[tokio::test]
