@@ -1,5 +1,7 @@
 //! From evidence to a judgement: which schemes are consulted, what they find, and what the judge makes of it. Pure.
 
+use std::collections::BTreeSet;
+
 use crate::claim::SchemeName;
 use crate::evidence::{Evidence, Want};
 use crate::judge::{Judgement, judge_strictly, needs_children, revoked_child, warn_only, with_children};
@@ -7,7 +9,7 @@ use crate::memory::{Memory, Slot};
 use crate::policy::{Applies, Policy};
 use crate::reference::Tag;
 use crate::scheme::{Anchors, Context, Findings, Scheme};
-use crate::subject::{Child, Subject};
+use crate::subject::Subject;
 use crate::time::Timestamp;
 use crate::verdict::{Reasons, Verdict};
 
@@ -29,7 +31,8 @@ pub struct Assessor<'a> {
 pub struct Assessment {
     /// The judgement.
     pub judgement: Judgement,
-    /// What each consulted scheme found about the subject, then about its children where these were judged too.
+    /// What each consulted scheme found about the subject, revocations of its children included; then about its children, where
+    /// these were judged too.
     pub findings: Vec<Findings>,
 }
 
@@ -56,19 +59,29 @@ impl<'a> Assessor<'a> {
         }
     }
 
-    /// Everything that can be asked for now: about the subject, and when that is all there, about its children where the policy
-    /// needs them. Answers that are on their way are named again; whoever fetches leaves them out.
+    /// Everything that can be asked for now: about the subject, at the same time what could withdraw its children, and when the
+    /// subject's is all there, the rest about its children where the policy needs them. Answers that are on their way are named
+    /// again; whoever fetches leaves them out.
     #[must_use]
     pub fn wants(&self, subject: &Subject, evidence: &Evidence) -> Vec<Want> {
         let own = self.wants_alone(subject, evidence);
-        if !own.is_empty() || subject.children.is_empty() {
+        if subject.children.is_empty() || self.consulted(subject).0.is_empty() {
             return own;
         }
-        let alone = self.alone(subject, evidence);
-        if !needs_children(self.policy, subject, &alone.judgement, self.now) {
-            return own;
+        let needs_more = own.is_empty() && {
+            let alone = self.strictly((subject, subject.tag.as_ref()), evidence);
+            needs_children(self.policy, subject, &alone.judgement, self.now)
+        };
+        let mut wants = own;
+        for child in subject.children.iter().map(|child| subject.child(child)) {
+            wants.extend(self.wants_revocations(&child, evidence));
+            if needs_more {
+                wants.extend(self.wants_alone(&child, evidence));
+            }
         }
-        subject.children.iter().flat_map(|child| self.wants_alone(&subject.child(child), evidence)).collect()
+        let mut seen = BTreeSet::new();
+        wants.retain(|want| seen.insert(want.locator.clone()));
+        wants
     }
 
     /// The judgement about `subject`, with its children where the policy asks for them.
@@ -87,31 +100,52 @@ impl<'a> Assessor<'a> {
                 whole.findings.extend(assessed.findings);
             }
             whole.judgement = with_children(whole.judgement, subject, judgements);
-        } else if let Some(reasons) = self.remembered_revocation(subject) {
-            whole.judgement.verdict = Verdict::Rejected { reasons };
+        } else {
+            self.withdraw(&mut whole, subject, evidence);
         }
         let judgement = warn_only(self.policy, subject, self.now, whole.judgement);
         Assessment { judgement, findings: whole.findings }
     }
 
-    /// A revocation of a child that was seen before. It costs no request, so that it counts under a trusted index too.
-    fn remembered_revocation(&self, subject: &Subject) -> Option<Reasons> {
-        let known = |child: &&Child| self.memory.slot(SchemeName::Cosign, &child.digest.to_string()).is_some();
-        subject.children.iter().filter(known).find_map(|child| {
-            let child = subject.child(child);
-            let findings = self.strictly((&child, None), &Evidence::new()).findings;
-            revoked_child(self.policy, &child, &findings, self.now)
-        })
+    /// Takes back the trust in an index that is judged by itself where one of its children is revoked, or might be: whoever pulls
+    /// the index runs one of them. A revocation that is remembered counts without being asked for.
+    fn withdraw(&self, whole: &mut Assessment, subject: &Subject, evidence: &Evidence) {
+        let (mut revoked, mut hidden) = (None, Vec::new());
+        for child in subject.children.iter().map(|child| subject.child(child)) {
+            let findings = self.revocations(&child, evidence);
+            revoked = revoked.or_else(|| revoked_child(self.policy, &child, &findings, self.now));
+            for found in findings {
+                // Where the policy decides about the index without evidence, nothing was asked for about its children either.
+                let Some(own) = whole.findings.iter_mut().find(|own| own.scheme == found.scheme) else { continue };
+                hidden.extend(found.missing.iter().map(|missing| missing.reason.clone()));
+                own.merge(found);
+            }
+        }
+        if let Some(reasons) = revoked {
+            whole.judgement.verdict = Verdict::Rejected { reasons };
+        } else if whole.judgement.verdict.is_trusted()
+            && let Some(missing) = Reasons::ranked(hidden)
+        {
+            whole.judgement.verdict = Verdict::Undecided { missing };
+        }
+    }
+
+    fn wants_revocations(&self, child: &Subject, evidence: &Evidence) -> Vec<Want> {
+        let (schemes, anchors) = self.consulted(child);
+        let context = Context { anchors: &anchors, memory: self.memory, now: self.now };
+        schemes.iter().flat_map(|scheme| scheme.wants_revocations(child, evidence, &context)).collect()
+    }
+
+    fn revocations(&self, child: &Subject, evidence: &Evidence) -> Vec<Findings> {
+        let (schemes, anchors) = self.consulted(child);
+        let context = Context { anchors: &anchors, memory: self.memory, now: self.now };
+        schemes.iter().map(|scheme| scheme.examine_revocations(child, evidence, &context)).collect()
     }
 
     fn wants_alone(&self, subject: &Subject, evidence: &Evidence) -> Vec<Want> {
         let (schemes, anchors) = self.consulted(subject);
         let context = Context { anchors: &anchors, memory: self.memory, now: self.now };
         schemes.iter().flat_map(|scheme| scheme.wants(subject, evidence, &context)).collect()
-    }
-
-    fn alone(&self, subject: &Subject, evidence: &Evidence) -> Assessment {
-        self.strictly((subject, subject.tag.as_ref()), evidence)
     }
 
     /// The judgement about one manifest before warn mode, asked for by a tag.

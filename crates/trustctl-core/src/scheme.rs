@@ -9,7 +9,7 @@ use crate::reason::Reason;
 use crate::subject::Subject;
 use crate::time::Timestamp;
 
-/// A trust scheme: Docker Content Trust, or Cosign. Both methods are pure.
+/// A trust scheme: Docker Content Trust, or Cosign. Its methods are pure.
 pub trait Scheme: Sync {
     /// The scheme's name.
     fn name(&self) -> SchemeName;
@@ -25,6 +25,18 @@ pub trait Scheme: Sync {
     /// Evidence that [`Scheme::wants`] would still ask for, and evidence that was refused, ends up in
     /// [`Findings::missing`]: an outage never looks like "unsigned".
     fn examine(&self, subject: &Subject, evidence: &Evidence, context: &Context<'_>) -> Findings;
+
+    /// As [`Scheme::wants`], of what could withdraw the subject and nothing else: for the platform images of an index that is
+    /// judged by itself. Nothing in a scheme that cannot withdraw a single image.
+    fn wants_revocations(&self, _subject: &Subject, _evidence: &Evidence, _context: &Context<'_>) -> Vec<Want> {
+        Vec::new()
+    }
+
+    /// As [`Scheme::examine`], of what [`Scheme::wants_revocations`] asks for: the revocations that are proven, and in
+    /// [`Findings::missing`] only what may hide one.
+    fn examine_revocations(&self, _subject: &Subject, _evidence: &Evidence, _context: &Context<'_>) -> Findings {
+        Findings::new(self.name())
+    }
 }
 
 /// What is trusted to begin with, what was seen before, and the time: the arguments no scheme may fetch for itself.
@@ -107,6 +119,16 @@ impl Findings {
             learnt: Vec::new(),
             warnings: Vec::new(),
         }
+    }
+
+    /// Adds what `other` found in the same scheme.
+    pub fn merge(&mut self, other: Self) {
+        self.claims.extend(other.claims);
+        self.problems.extend(other.problems);
+        self.missing.extend(other.missing);
+        self.looked_at.extend(other.looked_at);
+        self.learnt.extend(other.learnt);
+        self.warnings.extend(other.warnings);
     }
 }
 

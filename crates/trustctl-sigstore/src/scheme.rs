@@ -31,7 +31,7 @@ const REMEMBERED: &str = "revocation:";
 ///
 /// Requests for an image by tag, besides resolving the tag: `.sig` tag and referrers at once; then payloads and the manifests of
 /// bundles; then bundles. Attestations cost none, unless they are asked for, or nothing else is there and a few of them are read
-/// to say whose they are.
+/// to say whose they are. Each platform image of an index costs one more, for its referrers, at the same time as the index's own.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Cosign {
     /// Where signatures are kept when that is not the image's own repository (`COSIGN_REPOSITORY`). Its `.sig` tag is read
@@ -51,46 +51,64 @@ impl Scheme for Cosign {
     }
 
     fn examine(&self, subject: &Subject, evidence: &Evidence, context: &Context<'_>) -> Findings {
-        let survey = self.survey(subject, evidence);
-        let ring = Keyring::of_anchors(&context.anchors.keys);
-        let mut findings = Findings::new(SchemeName::Cosign);
-        findings.missing = survey.missing();
-        findings.looked_at = survey.looked_at;
-
-        let mut revoked_by = BTreeSet::new();
-        let mut learnt = BTreeMap::new();
-        for found in survey.found {
-            let bundle = match &found.content {
-                Content::Bundle(bytes) => Some(*bytes),
-                _ => None,
-            };
-            let artifact = Artifact::judge(found, &subject.digest, &ring);
-            if let State::Proven(claim) = &artifact.state
-                && is_revocation(claim)
-            {
-                let remember = bundle.and_then(envelope_of).map(|envelope| (fact(&claim.principal), envelope.to_json()));
-                learnt.extend(remember);
-                revoked_by.insert(claim.principal.clone());
-            }
-            report(artifact, &mut findings);
-        }
-        for envelope in remembered(subject, context) {
-            let artifact = Artifact::remembered(&envelope, &subject.digest, &ring);
-            if let State::Proven(claim) = artifact.state
-                && is_revocation(&claim)
-            {
-                learnt.remove(&fact(&claim.principal));
-                if revoked_by.insert(claim.principal.clone()) {
-                    findings.claims.push(*claim);
-                }
-            }
-        }
-        if !learnt.is_empty() {
-            findings.learnt.push((subject.digest.to_string(), Slot { facts: learnt, ..Slot::default() }));
-        }
+        let mut findings = findings_of(self.survey(subject, evidence), subject, context);
         attestations_only(&mut findings);
         findings
     }
+
+    fn wants_revocations(&self, subject: &Subject, evidence: &Evidence, _context: &Context<'_>) -> Vec<Want> {
+        let survey = self.survey_revocations(subject, evidence);
+        survey.pending.into_iter().map(|pending| pending.want).collect()
+    }
+
+    fn examine_revocations(&self, subject: &Subject, evidence: &Evidence, context: &Context<'_>) -> Findings {
+        let mut findings = findings_of(self.survey_revocations(subject, evidence), subject, context);
+        findings.claims.retain(is_revocation);
+        findings.problems.clear();
+        findings.missing.retain(|missing| missing.may_hide_revocation);
+        findings
+    }
+}
+
+/// What a survey of the evidence about `subject` proves, with what the memory holds.
+fn findings_of(survey: Survey<'_>, subject: &Subject, context: &Context<'_>) -> Findings {
+    let ring = Keyring::of_anchors(&context.anchors.keys);
+    let mut findings = Findings::new(SchemeName::Cosign);
+    findings.missing = survey.missing();
+    findings.looked_at = survey.looked_at;
+
+    let mut revoked_by = BTreeSet::new();
+    let mut learnt = BTreeMap::new();
+    for found in survey.found {
+        let bundle = match &found.content {
+            Content::Bundle(bytes) => Some(*bytes),
+            _ => None,
+        };
+        let artifact = Artifact::judge(found, &subject.digest, &ring);
+        if let State::Proven(claim) = &artifact.state
+            && is_revocation(claim)
+        {
+            let remember = bundle.and_then(envelope_of).map(|envelope| (fact(&claim.principal), envelope.to_json()));
+            learnt.extend(remember);
+            revoked_by.insert(claim.principal.clone());
+        }
+        report(artifact, &mut findings);
+    }
+    for envelope in remembered(subject, context) {
+        let artifact = Artifact::remembered(&envelope, &subject.digest, &ring);
+        if let State::Proven(claim) = artifact.state
+            && is_revocation(&claim)
+        {
+            learnt.remove(&fact(&claim.principal));
+            if revoked_by.insert(claim.principal.clone()) {
+                findings.claims.push(*claim);
+            }
+        }
+    }
+    if !learnt.is_empty() {
+        findings.learnt.push((subject.digest.to_string(), Slot { facts: learnt, ..Slot::default() }));
+    }
+    findings
 }
 
 impl Cosign {
@@ -109,6 +127,13 @@ impl Cosign {
         Survey::new(&subject.digest, &self.places(&subject.repository), evidence)
     }
 
+    /// As [`Cosign::survey`], of what could withdraw the image alone.
+    fn survey_revocations<'e>(&self, subject: &Subject, evidence: &'e Evidence) -> Survey<'e> {
+        let Places { referrers, .. } = self.places(&subject.repository);
+        let places = Places { referrers, only_revocations: true, ..Places::default() };
+        Survey::new(&subject.digest, &places, evidence)
+    }
+
     fn places(&self, image: &Repository) -> Places {
         let signatures = self.signature_repository.as_ref().unwrap_or(image);
         let referrers = BTreeSet::from([image.clone(), signatures.clone()]);
@@ -117,6 +142,7 @@ impl Cosign {
             referrers: referrers.into_iter().collect(),
             attestations: self.read_attestations.then(|| signatures.clone()),
             diagnose: true,
+            only_revocations: false,
         }
     }
 }

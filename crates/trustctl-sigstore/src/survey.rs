@@ -34,6 +34,8 @@ pub(crate) struct Places {
     pub(crate) attestations: Option<Repository>,
     /// Whether a few attestations are read where there is nothing else.
     pub(crate) diagnose: bool,
+    /// Whether of the referrers only those are read that could be revocations.
+    pub(crate) only_revocations: bool,
 }
 
 /// The form in which something was stored.
@@ -306,10 +308,16 @@ impl<'e> Survey<'e> {
         candidates.sort_by(|one, two| one.referrer.promise.cmp(&two.referrer.promise));
         let mut seen = BTreeSet::new();
         candidates.retain(|candidate| seen.insert((candidate.repository.clone(), candidate.referrer.manifest.digest)));
+        if places.only_revocations {
+            candidates.retain(|candidate| candidate.referrer.is_or_may_be_revocation());
+        }
         let (attestations, mut clear): (Vec<_>, Vec<_>) =
             candidates.into_iter().partition(|candidate| is_attestation(candidate) && !with_attestations);
         self.cut(&mut clear);
         let mut read: Vec<Candidate> = clear.into_iter().filter_map(|candidate| self.read_manifest(candidate, false)).collect();
+        if places.only_revocations {
+            read.retain(|candidate| candidate.referrer.is_or_may_be_revocation());
+        }
         read.sort_by(|one, two| one.referrer.promise.cmp(&two.referrer.promise));
         let (more, wanted): (Vec<_>, Vec<_>) =
             read.into_iter().partition(|candidate| is_attestation(candidate) && !with_attestations);
@@ -425,6 +433,11 @@ impl Candidate {
 }
 
 impl Referrer {
+    /// Whether it has to be read to know that it is no revocation.
+    fn is_or_may_be_revocation(&self) -> bool {
+        matches!(self.promise, Promise::Revocation | Promise::Unclear)
+    }
+
     fn may_be_revocation(&self) -> bool {
         self.may_be_revocation_of(self.manifest.size)
     }
