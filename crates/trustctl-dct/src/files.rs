@@ -10,7 +10,7 @@ use trustctl_core::scheme::Missing;
 use crate::error::{DctError, Malformed};
 use crate::metadata::{FileMeta, MAX_FILE, MAX_TIMESTAMP};
 
-/// Longest root that no parent declares a length for, in bytes: [`crate::metadata::MAX_KEYS`] keys with room for certificates.
+/// Longest root that no parent declares a length for, in bytes: [`crate::metadata::MAX_ROOT_KEYS`] keys with room for certificates.
 const MAX_ROOT: u64 = 4 * 1024 * 1024;
 
 /// The bytes of a file and where they came from.

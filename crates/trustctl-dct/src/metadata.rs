@@ -30,8 +30,13 @@ use fields::Fields;
 pub const MAX_TIMESTAMP: u64 = 1024 * 1024;
 /// Longest of any other file, in bytes, whatever its parent declares (Notary's own cap).
 pub const MAX_FILE: u64 = 100 * 1024 * 1024;
-/// Most keys in one file, most key ids in one role, most delegations in one file.
+/// Most keys in the file of a role that signs tags, most key ids of a delegation, most delegations in one file.
 pub const MAX_KEYS: usize = 1024;
+/// Most keys in a root: certificates of earlier root keys stay listed, one a rotation.
+pub const MAX_ROOT_KEYS: usize = 256;
+/// Most keys of each role in a root. Real ones have a handful; every certificate of every root is read, and there may be many
+/// roots between what is trusted and the current one.
+pub const MAX_ROLE_KEYS: usize = 64;
 
 /// A file of a collection, inside its envelope.
 pub trait Document: Sized {
@@ -117,10 +122,10 @@ impl RoleKeys {
         Self { key_ids, threshold: NonZeroU32::MIN }
     }
 
-    fn from_fields(role: Fields<'_>) -> Result<Self, Malformed> {
+    fn from_fields(role: Fields<'_>, limit: usize) -> Result<Self, Malformed> {
         let ids = role.list("keyids")?;
-        if ids.len() > MAX_KEYS {
-            return Err(Malformed::TooMany { what: "key ids in a role", limit: MAX_KEYS });
+        if ids.len() > limit {
+            return Err(Malformed::TooMany { what: "key ids in a role", limit });
         }
         let id =
             |value: &Value| value.as_text().and_then(|text| text.parse().ok()).ok_or(role.wrong("keyids", "a list of key ids"));
@@ -223,12 +228,12 @@ impl Hashes {
     }
 }
 
-/// The keys of a file, each listed under its own id.
-fn read_keys(keys: Option<&BTreeMap<String, Value>>) -> Result<BTreeMap<KeyId, Key>, DctError> {
+/// The keys of a file, each listed under its own id; at most `limit`.
+fn read_keys(keys: Option<&BTreeMap<String, Value>>, limit: usize) -> Result<BTreeMap<KeyId, Key>, DctError> {
     let mut read = BTreeMap::new();
     for (listed, value) in keys.into_iter().flatten() {
-        if read.len() >= MAX_KEYS {
-            return Err(Malformed::TooMany { what: "keys", limit: MAX_KEYS }.into());
+        if read.len() >= limit {
+            return Err(Malformed::TooMany { what: "keys", limit }.into());
         }
         let key = Key::from_value(value)?;
         if key.id().as_str() != listed {

@@ -11,6 +11,7 @@
 //! never stands in for a pin. What anchored it is remembered with its hash, and other pins need a chain of their own.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 
 use trustctl_core::digest::Digest;
 use trustctl_core::memory::Slot;
@@ -18,7 +19,7 @@ use trustctl_core::reason::{Code, Reason};
 use trustctl_core::scheme::{Anchors, DctAnchor, Missing, authority_id};
 use trustctl_core::time::Timestamp;
 
-use crate::certificate::CertificateFault;
+use crate::certificate::{Bundle, CertificateFault};
 use crate::error::{DctError, Malformed};
 use crate::files::{Files, Trouble};
 use crate::key::KeyId;
@@ -35,13 +36,18 @@ pub(crate) struct RootFile<'a> {
     pub(crate) bytes: &'a [u8],
     pub(crate) root: Root,
     envelope: Envelope,
+    /// The certificates of the root role's keys, read once: they are asked for by every step of the chain.
+    bundles: Vec<(KeyId, Result<Bundle, CertificateFault>)>,
 }
 
 impl<'a> RootFile<'a> {
     pub(crate) fn parse(bytes: &'a [u8]) -> Result<Self, DctError> {
         let envelope = Envelope::parse(bytes)?;
         let root = Root::from_signed(envelope.signed())?;
-        Ok(Self { bytes, root, envelope })
+        let listed: BTreeSet<&KeyId> = root.root.key_ids.iter().collect();
+        let bundle = |id: &KeyId| Some((id.clone(), root.keys.get(id)?.bundle()));
+        let bundles = listed.into_iter().filter_map(bundle).collect();
+        Ok(Self { bytes, root, envelope, bundles })
     }
 
     /// The hash that names this root, for the memory.
@@ -68,9 +74,8 @@ impl<'a> RootFile<'a> {
     /// The root keys whose certificates are acceptable, and what is wrong with the first that is not.
     fn certified(&self, gun: &str, now: Option<Timestamp>) -> (Vec<KeyId>, Option<CertificateFault>) {
         let (mut certified, mut first) = (Vec::new(), None);
-        for id in &self.root.root.key_ids {
-            let Some(key) = self.root.keys.get(id) else { continue };
-            let checked = key.bundle().and_then(|bundle| {
+        for (id, bundle) in &self.bundles {
+            let checked = bundle.as_ref().map_err(Clone::clone).and_then(|bundle| {
                 bundle.check_form(gun)?;
                 now.map_or(Ok(()), |now| bundle.check_time(now))
             });
@@ -94,11 +99,9 @@ impl<'a> RootFile<'a> {
             found.extend(signers.ids().map(KeyId::to_string));
         }
         for authority in &anchor.authorities {
-            let chained = |id: &&KeyId| {
-                let bundle = self.root.keys.get(*id).and_then(|key| key.bundle().ok());
-                bundle.is_some_and(|bundle| bundle.chains_to(authority, place.now))
-            };
-            let chained: Vec<KeyId> = certified.iter().filter(chained).cloned().collect();
+            let chains = |bundle: &Bundle| bundle.chains_to(authority, place.now);
+            let chained = self.bundles.iter().filter(|(id, bundle)| certified.contains(id) && bundle.as_ref().is_ok_and(chains));
+            let chained: Vec<KeyId> = chained.map(|(id, _)| id.clone()).collect();
             if enough(&self.envelope.signers(&chained, &self.root.keys), &self.root.root) {
                 found.insert(authority_id(authority));
             }
@@ -175,7 +178,7 @@ fn remembered_anchors<'s>(slot: Option<&'s Slot>, remembered: &RootFile<'_>) -> 
 struct Walk<'w, 'a> {
     place: &'w Place<'w>,
     files: &'w mut Files<'a>,
-    seen: BTreeMap<u64, RootFile<'a>>,
+    seen: BTreeMap<u64, Rc<RootFile<'a>>>,
 }
 
 impl<'a> Walk<'_, 'a> {
@@ -192,7 +195,7 @@ impl<'a> Walk<'_, 'a> {
             return Ok(());
         }
         self.fetch(seen.saturating_add(1), offered)?;
-        let mut previous = remembered.clone();
+        let mut previous = Rc::new(remembered.clone());
         for version in seen.saturating_add(1)..offered {
             let next = self.intermediate(version).map_err(|trouble| (format!("{version}.root.json"), trouble))?;
             self.link(&previous, &next)?;
@@ -224,7 +227,7 @@ impl<'a> Walk<'_, 'a> {
         if self.fetch(1, current.root.version).is_err() {
             return true;
         }
-        let mut next = current.clone();
+        let mut next = Rc::new(current.clone());
         for version in (1..current.root.version).rev() {
             let older = match self.intermediate(version) {
                 Ok(older) => older,
@@ -261,9 +264,9 @@ impl<'a> Walk<'_, 'a> {
     }
 
     /// The root of `version`, signed by its own keys; expiry does not matter here.
-    fn intermediate(&mut self, version: u64) -> Result<RootFile<'a>, Trouble> {
+    fn intermediate(&mut self, version: u64) -> Result<Rc<RootFile<'a>>, Trouble> {
         if let Some(seen) = self.seen.get(&version) {
-            return Ok(seen.clone());
+            return Ok(Rc::clone(seen));
         }
         let file = self.files.root(Some(version))?;
         let root = RootFile::parse(file.bytes).map_err(Trouble::Wrong)?;
@@ -272,7 +275,8 @@ impl<'a> Walk<'_, 'a> {
             let wrong = Malformed::Value { of: "root", field: "version", expected: "the version in its name" };
             return Err(Trouble::Wrong(wrong.into()));
         }
-        self.seen.insert(version, root.clone());
+        let root = Rc::new(root);
+        self.seen.insert(version, Rc::clone(&root));
         Ok(root)
     }
 }

@@ -17,8 +17,9 @@ use crate::canonical_json::Value;
 use crate::error::{DctError, Malformed};
 use crate::key::{Key, KeyId};
 
-/// Most signatures that are read from one file.
-pub const MAX_SIGNATURES: usize = 128;
+/// Most signatures that are read from one file, each of which may have to be tried. Real files have one or two, and a root those of
+/// the role's keys before and after a rotation.
+pub const MAX_SIGNATURES: usize = 64;
 
 /// How a signature is made; written in lower case, compared in any case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::fields::Fields;
-use super::{Document, Expiry, RoleKeys, common, number, read_keys, write_keys};
+use super::{Document, Expiry, MAX_ROLE_KEYS, MAX_ROOT_KEYS, RoleKeys, common, number, read_keys, write_keys};
 use crate::canonical_json::Value;
 use crate::error::{DctError, Malformed};
 use crate::key::{Key, KeyId};
@@ -37,10 +37,11 @@ impl Document for Root {
     fn from_signed(signed: &Value) -> Result<Self, DctError> {
         let fields = Fields::of(signed, "root", &["_type", "consistent_snapshot", "expires", "keys", "roles", "version"])?;
         let (version, expires) = common(fields, Self::TYPE)?;
-        let keys = read_keys(fields.map("keys")?)?;
+        let keys = read_keys(fields.map("keys")?, MAX_ROOT_KEYS)?;
         let roles = Fields::of(fields.required("roles")?, "roles", &["root", "targets", "snapshot", "timestamp"])?;
         let role = |name: &'static str| -> Result<RoleKeys, Malformed> {
-            let role = RoleKeys::from_fields(Fields::of(roles.required(name)?, "role", &["keyids", "threshold"])?)?;
+            let role =
+                RoleKeys::from_fields(Fields::of(roles.required(name)?, "role", &["keyids", "threshold"])?, MAX_ROLE_KEYS)?;
             let complete = !role.key_ids.is_empty() && role.key_ids.iter().all(|id| keys.contains_key(id));
             if complete { Ok(role) } else { Err(roles.wrong(name, "a role with keys, all of them listed")) }
         };

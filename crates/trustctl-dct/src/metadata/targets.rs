@@ -153,7 +153,7 @@ impl Delegations {
             return Err(Malformed::TooMany { what: "delegations", limit: MAX_KEYS }.into());
         }
         let roles = roles.iter().map(Delegation::from_value).collect::<Result<_, _>>()?;
-        Ok(Self { keys: read_keys(fields.map("keys")?)?, roles })
+        Ok(Self { keys: read_keys(fields.map("keys")?, MAX_KEYS)?, roles })
     }
 
     fn to_value(&self) -> Value {
@@ -180,7 +180,11 @@ impl Delegation {
             return Err(Malformed::TooMany { what: "paths of a delegation", limit: MAX_KEYS });
         }
         let path = |value: &Value| value.as_text().map(str::to_owned).ok_or(fields.wrong("paths", "a list of strings"));
-        Ok(Self { name, keys: RoleKeys::from_fields(fields)?, paths: paths.iter().map(path).collect::<Result<_, _>>()? })
+        Ok(Self {
+            name,
+            keys: RoleKeys::from_fields(fields, MAX_KEYS)?,
+            paths: paths.iter().map(path).collect::<Result<_, _>>()?,
+        })
     }
 
     fn to_value(&self) -> Value {

@@ -3,6 +3,7 @@
 
 mod attacks;
 mod images;
+mod limits;
 mod offline;
 mod properties;
 mod roots;
