@@ -102,6 +102,9 @@ pub struct Findings {
     pub looked_at: Vec<String>,
     /// What is to be remembered, by name; only what was proven. Stored whatever the verdict is.
     pub learnt: Vec<(String, Slot)>,
+    /// What the servers that answered can do, by name. Nobody signs it: only who asked them himself may remember it, not who was
+    /// given the evidence. All it can do is to make later evidence incomplete.
+    pub noticed: Vec<(String, Slot)>,
     /// Remarks that change nothing, such as an expiry that comes near.
     pub warnings: Vec<Reason>,
 }
@@ -117,6 +120,7 @@ impl Findings {
             missing: Vec::new(),
             looked_at: Vec::new(),
             learnt: Vec::new(),
+            noticed: Vec::new(),
             warnings: Vec::new(),
         }
     }
@@ -128,6 +132,11 @@ impl Findings {
         self.missing.extend(other.missing);
         self.looked_at.extend(other.looked_at);
         self.learnt.extend(other.learnt);
+        for noticed in other.noticed {
+            if !self.noticed.contains(&noticed) {
+                self.noticed.push(noticed);
+            }
+        }
         self.warnings.extend(other.warnings);
     }
 }

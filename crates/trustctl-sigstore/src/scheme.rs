@@ -5,7 +5,8 @@
 //! claim; whether they fit is for [`trustctl_core::judge`] to say.
 //!
 //! An attestation is never a signature. Revocations are looked for wherever bundles lie, are remembered once verified, and count
-//! from then on even if the registry withholds them.
+//! from then on even if the registry withholds them. That a repository's referrers API has answered is remembered too: a later
+//! word that there is none would hide what it lists.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,7 +15,7 @@ use trustctl_core::evidence::{Evidence, Want};
 use trustctl_core::memory::Slot;
 use trustctl_core::reason::{Code, Reason};
 use trustctl_core::reference::Repository;
-use trustctl_core::scheme::{Context, Findings, Problem, Scheme};
+use trustctl_core::scheme::{Context, Findings, Missing, Problem, Scheme};
 use trustctl_core::subject::Subject;
 
 use crate::artifact::{Artifact, State};
@@ -22,10 +23,12 @@ use crate::bundle::{Bundle, Content as BundleContent};
 use crate::dsse::Envelope;
 use crate::keys::Keyring;
 use crate::limits::MAX_REVOCATION;
-use crate::survey::{Content, Found, Places, Survey};
+use crate::survey::{Api, Content, Found, Places, Survey};
 
 /// What the names of remembered revocations start with.
 const REMEMBERED: &str = "revocation:";
+/// What is remembered of a repository whose referrers API has answered.
+const REFERRERS_API: &str = "referrers-api";
 
 /// Signatures by Cosign.
 ///
@@ -76,6 +79,7 @@ fn findings_of(survey: Survey<'_>, subject: &Subject, context: &Context<'_>) -> 
     let mut findings = Findings::new(SchemeName::Cosign);
     findings.missing = survey.missing();
     findings.looked_at = survey.looked_at;
+    compare_apis(&survey.apis, &mut findings, context);
 
     let mut revoked_by = BTreeSet::new();
     let mut learnt = BTreeMap::new();
@@ -143,6 +147,27 @@ impl Cosign {
             attestations: self.read_attestations.then(|| signatures.clone()),
             diagnose: true,
             only_revocations: false,
+        }
+    }
+}
+
+/// A referrers API that has answered before does not go away: what says so is missing evidence, for the API may list a revocation
+/// that the fallback tag does not.
+fn compare_apis(apis: &[(Repository, Api)], findings: &mut Findings, context: &Context<'_>) {
+    for (repository, api) in apis {
+        let name = repository.to_string();
+        let slot = context.memory.slot(SchemeName::Cosign, &name);
+        let answered_before = slot.is_some_and(|slot| slot.facts.contains_key(REFERRERS_API));
+        match api {
+            Api::Answered if !answered_before => {
+                let facts = BTreeMap::from([(REFERRERS_API.to_owned(), "answered".to_owned())]);
+                findings.noticed.push((name, Slot { facts, ..Slot::default() }));
+            }
+            Api::NotThere if answered_before => {
+                let words = format!("the referrers API of {name} answered before, and now it is said not to be there");
+                findings.missing.push(Missing { reason: Reason::new(Code::BadAnswer, words), may_hide_revocation: true });
+            }
+            Api::Answered | Api::NotThere => {}
         }
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use trustctl_core::claim::Source;
 use trustctl_core::digest::Digest;
-use trustctl_core::evidence::{Entry, Evidence, Locator, Want};
+use trustctl_core::evidence::{Entry, Evidence, Locator, Origin, Want};
 use trustctl_core::reason::{Code, Reason};
 use trustctl_core::reference::Repository;
 use trustctl_core::scheme::Missing;
@@ -104,8 +104,32 @@ pub(crate) struct Survey<'e> {
     pub(crate) pending: Vec<Pending>,
     missing: Vec<Missing>,
     pub(crate) looked_at: Vec<String>,
+    /// The repositories whose referrers were asked for, and whether the registry's API answered; those that nobody answered for
+    /// are not in it.
+    pub(crate) apis: Vec<(Repository, Api)>,
     tags: Budget,
     bundles: Budget,
+}
+
+/// Which way a listing of referrers came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Api {
+    /// The referrers API answered.
+    Answered,
+    /// The registry said that it has no such API.
+    NotThere,
+}
+
+impl Api {
+    /// The way an answer came; `None` when it says nothing about the registry.
+    fn of(entry: &Entry) -> Option<Self> {
+        match entry {
+            Entry::Present { origin: Origin::ReferrersApi, .. } => Some(Self::Answered),
+            // The API answers with an empty listing where there is nothing; only a fallback tag can be absent.
+            Entry::Absent | Entry::Present { origin: Origin::FallbackTag, .. } => Some(Self::NotThere),
+            Entry::Present { .. } | Entry::Refused(_) => None,
+        }
+    }
 }
 
 /// How one piece of evidence is asked for.
@@ -141,6 +165,7 @@ impl<'e> Survey<'e> {
             pending: Vec::new(),
             missing: Vec::new(),
             looked_at: Vec::new(),
+            apis: Vec::new(),
             tags: Budget::new(BUDGET_TAGS),
             bundles: Budget::new(BUDGET_REFERRERS),
         };
@@ -266,6 +291,7 @@ impl<'e> Survey<'e> {
         let locator = Locator::Referrers { repository: repository.clone(), digest: *digest };
         let at = locator.to_string();
         self.looked_at.push(at.clone());
+        self.apis.extend(self.evidence.entry(&locator).and_then(Api::of).map(|api| (repository.clone(), api)));
         let bytes = match self.ask(Ask { locator, size: MAX_MANIFEST, limit: MAX_MANIFEST, hides: Some(true) }) {
             Answer::Bytes(bytes) => bytes,
             Answer::Absent | Answer::Nothing => return Vec::new(),

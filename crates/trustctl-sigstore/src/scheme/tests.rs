@@ -437,6 +437,36 @@ fn a_revocation_is_found_remembered_and_counts_when_it_is_withheld() {
 }
 
 #[test]
+fn a_referrers_api_that_answered_before_does_not_go_away() {
+    let (mut registry, image, key) = (Registry::new(), image("a"), TestKey::new());
+    registry.publish(&AddSignature::make(&signing(&image), &key).unwrap());
+    let hidden = |registry: &Registry, memory: &Memory| {
+        let anchors = anchors(&[&key]);
+        let context = Context { anchors: &anchors, memory, now: at("2026-11-24T00:00:00Z") };
+        let findings = Cosign::default().examine(&image, &gather(registry, &image).0, &context);
+        assert_eq!(signatures(&findings), 1);
+        let hidden: Vec<Code> =
+            findings.missing.iter().filter(|missing| missing.may_hide_revocation).map(|missing| missing.reason.code).collect();
+        (hidden, findings.noticed)
+    };
+    let (none, noticed) = hidden(&registry, &Memory::new());
+    let mut memory = Memory::new();
+    for (name, slot) in noticed {
+        assert_eq!(name, "registry.example/shop/cart");
+        memory.learn(trustctl_core::claim::SchemeName::Cosign, &name, slot);
+    }
+    assert_eq!((none, memory.is_empty()), (vec![], false));
+    assert_eq!(hidden(&registry, &memory), (vec![], vec![]), "nothing new is noticed");
+
+    registry.has_api = false;
+    assert_eq!(hidden(&registry, &memory).0, [Code::BadAnswer]);
+    let empty_index = br#"{"schemaVersion":2,"manifests":[]}"#.to_vec();
+    registry.tag(&image.repository, &crate::layout::fallback_tag(&image.digest).unwrap(), empty_index);
+    assert_eq!(hidden(&registry, &memory).0, [Code::BadAnswer]);
+    assert_eq!(hidden(&registry, &Memory::new()), (vec![], vec![]), "where there never was an API, none is missed");
+}
+
+#[test]
 fn a_revocation_costs_one_round_of_its_own_and_comes_first() {
     let (mut registry, image, key) = (Registry::new(), image("a"), TestKey::new());
     registry.publish(&AddSignature::make(&signing(&image), &key).unwrap());

@@ -219,7 +219,7 @@ impl<'a> Bench<'a> {
         Ok(answers)
     }
 
-    /// What is remembered of the repository, the image and its platform images.
+    /// What is remembered of the repositories, the image and its platform images.
     fn recall(&self, subject: &Subject) -> Result<Memory, Failure> {
         let Some(store) = &self.store else { return Ok(Memory::new()) };
         let digests: Vec<String> = std::iter::once(&subject.digest)
@@ -227,7 +227,10 @@ impl<'a> Bench<'a> {
             .map(Digest::to_string)
             .collect();
         let gun = subject.repository.to_string();
-        let names = digests.iter().map(|digest| (SchemeName::Cosign, digest.as_str())).chain([(SchemeName::Dct, gun.as_str())]);
+        let elsewhere = self.schemes.cosign().signature_repository.as_ref().map(ToString::to_string);
+        let repositories = elsewhere.iter().chain([&gun]).map(|repository| (SchemeName::Cosign, repository.as_str()));
+        let names = digests.iter().map(|digest| (SchemeName::Cosign, digest.as_str()));
+        let names = names.chain(repositories).chain([(SchemeName::Dct, gun.as_str())]);
         Ok(store.load(names)?)
     }
 
@@ -239,6 +242,9 @@ impl<'a> Bench<'a> {
         for findings in &assessment.findings {
             if !findings.learnt.is_empty() && (of_now || findings.scheme == SchemeName::Cosign) {
                 store.learn(findings.scheme, &findings.learnt)?;
+            }
+            if !findings.noticed.is_empty() && of_now {
+                store.learn(findings.scheme, &findings.noticed)?;
             }
         }
         Ok(())
