@@ -7,7 +7,8 @@
 //! - [`http`]: the client; [`credentials`], [`token`]: who asks, and to whom that is told;
 //! - [`registry`], [`referrers`]: the OCI distribution protocol; [`notary`]: Notary servers;
 //! - [`gather`]: all evidence at once; [`publish`]: changes that lose nothing of others;
-//! - [`state`]: what is remembered on disk; [`layout`], [`trust_dir`]: image layouts and Docker's and Notary's own files.
+//! - [`mod@file`], [`state`]: what is written to disk as a whole, and what is remembered there;
+//! - [`layout`], [`trust_dir`]: image layouts, and Docker's and Notary's own files.
 //!
 //! ```no_run
 //! use trustctl_remote::credentials::Credentials;
@@ -30,6 +31,7 @@
 
 pub mod credentials;
 pub mod error;
+pub mod file;
 mod folder;
 pub mod gather;
 pub mod http;

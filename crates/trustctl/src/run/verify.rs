@@ -273,5 +273,5 @@ fn answer(image: &str, subject: &Subject, assessment: Assessment) -> Answer {
 
 fn save(path: &Path, file: EvidenceFile) -> Result<(), Failure> {
     let text = file.to_json().map_err(|error| Failure::new(Reason::new(Code::ConfigUnusable, error.to_string())))?;
-    std::fs::write(path, text).map_err(|error| Failure::file(path, &error))
+    trustctl_remote::file::replace(path, text.as_bytes()).map_err(|error| Failure::file(path, &error))
 }

@@ -1,0 +1,107 @@
+//! Writing a file that is there as a whole or not at all.
+
+use std::ffi::OsString;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, ErrorKind, Write as _};
+use std::path::{Path, PathBuf};
+
+/// How many names are tried for the file that is not finished; that one of them is taken already is hardly ever seen.
+const NAMES: usize = 16;
+
+/// Puts a file with `bytes` in the place of `path`: whoever looks sees what was there before, or all of it.
+///
+/// A link is never followed, whenever it was put there. The bytes are on disk before the name is.
+///
+/// # Errors
+/// [`io::Error`]; of kind [`ErrorKind::InvalidInput`] when something else than a file is there: a link, a folder, a device. What was
+/// there before then still is.
+pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    match fs::symlink_metadata(path) {
+        Ok(found) if !found.is_file() => {
+            return Err(io::Error::new(
+                ErrorKind::InvalidInput,
+                "a link, a folder or a device is there, and only a file is replaced",
+            ));
+        }
+        Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let (beside, mut file) = unfinished(path)?;
+    let written = file.write_all(bytes).and_then(|()| file.sync_all()).and_then(|()| fs::rename(&beside, path));
+    if written.is_err() {
+        // The first error is the one to tell.
+        let _ = fs::remove_file(&beside);
+    }
+    written
+}
+
+/// A new file beside `path`, which no link can lead elsewhere.
+fn unfinished(path: &Path) -> io::Result<(PathBuf, File)> {
+    let name = path.file_name().ok_or_else(|| io::Error::new(ErrorKind::InvalidInput, "it is not the name of a file"))?;
+    for _ in 0..NAMES {
+        let mut beside = OsString::from(".");
+        beside.push(name);
+        beside.push(format!(".{:016x}.new", fastrand::u64(..)));
+        let beside = path.with_file_name(beside);
+        match OpenOptions::new().write(true).create_new(true).open(&beside) {
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+            opened => return opened.map(|file| (beside, file)),
+        }
+    }
+    Err(ErrorKind::AlreadyExists.into())
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
+    use super::*;
+    use std::os::unix::fs::symlink;
+
+    fn names(folder: &Path) -> Vec<OsString> {
+        let mut names: Vec<OsString> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn a_file_is_made_and_replaced_and_nothing_is_left_beside_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("evidence.json");
+        for text in ["one", "another"] {
+            replace(&path, text.as_bytes()).unwrap();
+            assert_eq!(fs::read_to_string(&path).unwrap(), text);
+        }
+        assert_eq!(names(folder.path()), ["evidence.json"]);
+    }
+
+    #[test]
+    fn a_link_is_not_followed() {
+        let folder = tempfile::tempdir().unwrap();
+        let (victim, path) = (folder.path().join("victim"), folder.path().join("evidence.json"));
+        fs::write(&victim, "precious").unwrap();
+        symlink(&victim, &path).unwrap();
+        assert_eq!(replace(&path, b"new").unwrap_err().kind(), ErrorKind::InvalidInput);
+        assert_eq!(fs::read_to_string(&victim).unwrap(), "precious");
+        assert_eq!(names(folder.path()), ["evidence.json", "victim"]);
+    }
+
+    #[test]
+    fn who_reads_meanwhile_sees_the_old_file_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("evidence.json");
+        fs::write(&path, "old").unwrap();
+        let mut before = File::open(&path).unwrap();
+        replace(&path, b"new and longer").unwrap();
+        assert_eq!(io::read_to_string(&mut before).unwrap(), "old");
+    }
+
+    #[test]
+    fn what_cannot_be_written_leaves_everything_as_it_was() {
+        let folder = tempfile::tempdir().unwrap();
+        let inside = folder.path().join("inside");
+        fs::create_dir(&inside).unwrap();
+        assert_eq!(replace(&inside, b"x").unwrap_err().kind(), ErrorKind::InvalidInput);
+        assert_eq!(replace(&folder.path().join("none").join("file"), b"x").unwrap_err().kind(), ErrorKind::NotFound);
+        assert_eq!(names(folder.path()), ["inside"]);
+    }
+}
