@@ -182,6 +182,23 @@ fn saved_evidence_gives_the_same_verdict_without_a_network() {
     assert_eq!(online.0["results"][0]["schemes"], offline.0["results"][0]["schemes"]);
 }
 
+/// Whoever pulls the index runs one of its platform images; who has no memory must see the revocation of one as well.
+#[test]
+fn a_revoked_platform_image_rejects_the_signed_index_on_a_fresh_host() {
+    let stage = Stage::new();
+    let image = stage.image(":1.4");
+    let signed = stage.user.run(&["sign", &image, "--resolve-tag", "--key", "release"]).unwrap();
+    assert_eq!(signed.code, Some(0), "{}", signed.stderr);
+    let verify = ["verify", &image, "--key", "release", "--danger-no-memory"];
+    assert_eq!(stage.user.run(&verify).unwrap().code, Some(0));
+
+    let child = stage.image(&format!("@{}", Artifact::multi_platform("one").children[0].digest()));
+    let revoke = ["revoke", &child, "--key", "release", "--reason", "compromised", "--message", "leaked", "--yes"];
+    let revoked = stage.user.run(&revoke).unwrap();
+    assert_eq!(revoked.code, Some(0), "{}", revoked.stderr);
+    stage.ends(&verify, 1, "TC0309");
+}
+
 /// A flag that lowers safety never replaces a policy, and is never given unseen; nor is another time.
 #[test]
 fn what_lowers_safety_is_said_and_replaces_no_policy() {
