@@ -52,7 +52,9 @@ impl Registry {
         }
         let name = ManifestName::Tag(fallback_tag(digest)?);
         let found = self.manifest(repository, &name, max_bytes, deadline).await?;
-        Ok(found.map(|manifest| (manifest.bytes, Origin::FallbackTag)))
+        // GitLab takes the tag for the digest that it spells and serves the manifest itself, which cannot list what refers to it.
+        let listing = found.filter(|manifest| !digest.matches(&manifest.bytes));
+        Ok(listing.map(|manifest| (manifest.bytes, Origin::FallbackTag)))
     }
 
     /// Whether the registry has the referrers API for this repository; asks only when that is not known yet.

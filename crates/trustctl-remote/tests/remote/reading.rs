@@ -165,8 +165,12 @@ async fn without_the_api_the_fallback_tag_is_read_and_the_api_not_asked_again() 
 
 #[tokio::test]
 async fn a_fallback_tag_that_is_denied_or_unavailable_is_not_absent() {
-    let cases: [(fn() -> Reply, Entry); 2] =
-        [(|| refusal(404, "MANIFEST_UNKNOWN"), Entry::Absent), (|| refusal(404, "NAME_UNKNOWN"), Entry::Absent)];
+    let cases: [(fn() -> Reply, Entry); 3] = [
+        (|| refusal(404, "MANIFEST_UNKNOWN"), Entry::Absent),
+        (|| refusal(404, "NAME_UNKNOWN"), Entry::Absent),
+        // The image itself, as GitLab's registry answers: no listing.
+        (|| answer(200, OCI_MANIFEST, IMAGE), Entry::Absent),
+    ];
     for (reply, expected) in cases {
         let server = fallback_server(reply).await;
         assert_eq!(fetch(&registry(), referrers_of(&server), 1000).await, expected);
