@@ -326,6 +326,6 @@ impl Case<'_> {
             _ => ("", ""),
         };
         Reason::new(Code::CosignRevoked, format!("revoked ({why}) by {}: {message}", self.name_of(&claim.principal)))
-            .expected_found("no revocation", format!("{} at {}", claim.source.form, claim.source.at))
+            .expected_found("no revocation", format!("{}: {}", claim.source.form, claim.source.at))
     }
 }

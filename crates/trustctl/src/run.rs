@@ -94,8 +94,10 @@ pub fn main() -> ExitCode {
 /// Runs the command, or stops when the user interrupts it.
 async fn run_or_stop(session: &Session, command: &Command) -> Result<Exit, Failure> {
     tokio::select! {
-        done = carry_out(session, command) => done,
+        // First, since whatever the command was doing fails by the same interruption.
+        biased;
         Ok(()) = tokio::signal::ctrl_c() => Ok(Exit::Interrupted),
+        done = carry_out(session, command) => done,
     }
 }
 

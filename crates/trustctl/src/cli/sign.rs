@@ -93,6 +93,9 @@ pub struct DctArgs {
     /// Sign as this signer: the delegation targets/NAME
     #[arg(long, value_name = "NAME")]
     pub signer: Option<String>,
+    /// Make the signer one of the collection's, where it has others already
+    #[arg(long, requires = "signer")]
+    pub add_signer: bool,
     /// Change just this role (repeatable); Docker's rule picks when nothing is said
     #[arg(long, value_name = "ROLE")]
     pub role: Vec<String>,

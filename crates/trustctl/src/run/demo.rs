@@ -4,9 +4,9 @@
 //! reports as JSON; what is printed is the text of the same command.
 
 use std::path::PathBuf;
-use std::process::Command;
 
 use serde_json::{Value, json};
+use tokio::process::Command;
 use trustctl_core::digest::Digest;
 use trustctl_core::reason::{Code, Reason};
 use trustctl_lab::error::LabError;
@@ -32,21 +32,54 @@ const PASSPHRASE: &str = "only for the demo";
 pub(super) async fn run(session: &Session, args: &DemoArgs) -> Result<Exit, Failure> {
     let world = World::start(WorldOptions::default()).map_err(lab)?;
     let mut story = Story::new(session, &world)?;
-    story.tell()?;
+    story.tell().await?;
     if session.ui.json() {
         session.ui.say(json!({ "schema": "trustctl/demo/v1", "exit": 0, "steps": story.steps }).to_string());
     } else {
         session.ui.say(session.ui.paint(Paint::Green, &format!("all {} steps came out as they should", story.steps.len())));
     }
     if args.keep {
-        session.ui.tell("");
-        session.ui.tell(world.describe());
-        session.ui.tell(format!("export COSIGN_PASSWORD='{PASSPHRASE}' XDG_DATA_HOME='{}'", story.path("data").display()));
-        session.ui.tell(format!("# trustctl verify {} --policy {}", story.image(":1.4"), story.path("policy.toml").display()));
-        session.ui.tell("# Ctrl-C stops the lab and forgets everything.");
-        drop(tokio::signal::ctrl_c().await);
+        drop(story);
+        drop(world);
+        keep(session).await?;
     }
     Ok(Exit::Done)
+}
+
+/// Leaves a new lab running, with the images of the quickstart and nothing signed, until the user stops it.
+async fn keep(session: &Session) -> Result<(), Failure> {
+    let world = World::start(WorldOptions::default()).map_err(lab)?;
+    for image in ["shop/cart:1.4", "other/app:1.0"] {
+        world.push(image, &Artifact::multi_platform(image)).map_err(lab)?;
+    }
+    let data = world.folder().join("data");
+    let (image, tell) = (world.name("shop/cart:1.4"), |line: &str| session.ui.tell(line));
+    tell("\n# Now it is your turn: a new lab, in which nobody has signed anything. In another terminal:");
+    tell(world.describe().trim_end());
+    tell(&format!("export XDG_DATA_HOME='{}' COSIGN_PASSWORD='{PASSPHRASE}'", data.display()));
+    tell(&format!(
+        "export DOCKER_CONTENT_TRUST_ROOT_PASSPHRASE='{PASSPHRASE}' DOCKER_CONTENT_TRUST_REPOSITORY_PASSPHRASE='{PASSPHRASE}'"
+    ));
+    tell("trustctl key generate release");
+    tell(&format!("trustctl verify {image} --key release          # unsigned: exit 3"));
+    tell(&format!("trustctl sign {image} --resolve-tag --key release --scheme cosign --scheme dct"));
+    tell(&format!("trustctl verify {image} --key release"));
+    tell(&format!("trustctl inspect {image} --key release"));
+    tell(&format!("trustctl revoke {image} --resolve-tag --key release --reason mistake --message 'try it' --yes"));
+    tell(&format!("trustctl verify {image} --key release          # rejected: exit 1"));
+    tell("# Ctrl-C stops the lab and forgets everything.");
+    stopped().await.map_err(|error| Failure::new(Reason::new(Code::ConfigUnusable, error.to_string())))
+}
+
+/// Returns when the user, or whoever ends processes, asks to stop.
+async fn stopped() -> std::io::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+    Ok(())
 }
 
 fn lab(error: LabError) -> Failure {
@@ -80,63 +113,65 @@ impl<'a> Story<'a> {
         Ok(Self { session, world, program, steps: Vec::new() })
     }
 
-    fn tell(&mut self) -> Result<(), Failure> {
+    async fn tell(&mut self) -> Result<(), Failure> {
         let registry = self.world.registry();
         self.say(trustctl_lab::world::NOTICE);
         let key = "release";
-        self.run("make a signing key", &["key", "generate", key], &DONE)?;
+        self.run("make a signing key", &["key", "generate", key], &DONE).await?;
 
         let first = self.push("1.4", "the first build")?;
         self.run(
             "nobody has signed the image",
             &["verify", &self.image(":1.4"), "--key", key],
             &refused(Exit::Unsigned, Code::CosignUnsigned),
-        )?;
+        )
+        .await?;
 
-        let signed = self.sign(&first, key)?;
+        let signed = self.sign(&first, key).await?;
         self.write_policy(key, &signed)?;
         let policy = self.path("policy.toml").display().to_string();
         let by_policy = ["verify", &self.image(":1.4"), "--policy", &policy];
-        self.run("signed with both schemes, the image is accepted", &by_policy, &TRUSTED)?;
+        self.run("signed with both schemes, the image is accepted", &by_policy, &TRUSTED).await?;
 
         let second = self.push("1.4", "the second build, without the hole")?;
-        self.sign(&second, key)?;
-        self.run("a new build is signed under the same tag", &by_policy, &TRUSTED)?;
+        self.sign(&second, key).await?;
+        self.run("a new build is signed under the same tag", &by_policy, &TRUSTED).await?;
 
         self.say("An attacker with push rights points the tag back to the first build. Its signature is valid.");
         registry.point_tag(NAME, "1.4", first);
         let by_key = ["verify", &self.image(":1.4"), "--key", key];
-        self.run("a signature alone does not notice", &by_key, &TRUSTED)?;
-        self.run("Docker Content Trust does: the tag has moved", &by_policy, &refused(Exit::Rejected, Code::DctTagMoved))?;
+        self.run("a signature alone does not notice", &by_key, &TRUSTED).await?;
+        self.run("Docker Content Trust does: the tag has moved", &by_policy, &refused(Exit::Rejected, Code::DctTagMoved)).await?;
 
         self.say("The attacker serves altered bytes under the signed digest.");
         registry.point_tag(NAME, "1.4", second);
         let genuine = registry.snapshot();
         registry.overwrite_manifest(NAME, &second, altered(registry, &second)?).map_err(lab)?;
         let by_digest = ["verify", &self.image(&format!("@{second}")), "--policy", &policy];
-        self.run("altered bytes are noticed", &by_digest, &refused(Exit::Rejected, Code::WrongDigest))?;
+        self.run("altered bytes are noticed", &by_digest, &refused(Exit::Rejected, Code::WrongDigest)).await?;
         registry.restore(&genuine);
-        self.run("the genuine image is still accepted", &by_policy, &TRUSTED)?;
+        self.run("the genuine image is still accepted", &by_policy, &TRUSTED).await?;
 
         let image = self.image(&format!("@{second}"));
         let words = "the build machine was broken into";
         let revoke = ["revoke", &image, "--key", key, "--reason", "compromised", "--message", words, "--yes"];
         let before = registry.snapshot();
-        self.run("the image is withdrawn", &revoke, &DONE)?;
-        self.run("it is refused from now on", &by_policy, &refused(Exit::Rejected, Code::CosignRevoked))?;
+        self.run("the image is withdrawn", &revoke, &DONE).await?;
+        self.run("it is refused from now on", &by_policy, &refused(Exit::Rejected, Code::CosignRevoked)).await?;
         self.say("The attacker restores the registry as it was: all signatures are back, the revocation is gone.");
         registry.restore(&before);
-        self.run("what was seen is remembered", &by_policy, &refused(Exit::Rejected, Code::CosignRevoked))?;
+        self.run("what was seen is remembered", &by_policy, &refused(Exit::Rejected, Code::CosignRevoked)).await?;
 
         let tag = self.image(":1.4");
         let revoke = ["revoke", &tag, "--scheme", "dct", "--reason", "compromised", "--message", words, "--yes"];
-        self.run("the tag is withdrawn from every role that signs it", &revoke, &DONE)?;
+        self.run("the tag is withdrawn from every role that signs it", &revoke, &DONE).await?;
         let root = signed.root.as_str();
         self.run(
             "and is not signed any more",
             &["verify", &tag, "--dct-root", root],
             &refused(Exit::Unsigned, Code::DctTagNotSigned),
-        )?;
+        )
+        .await?;
         Ok(())
     }
 
@@ -144,10 +179,10 @@ impl<'a> Story<'a> {
         self.world.push(&format!("{NAME}:{tag}"), &Artifact::multi_platform(text)).map_err(lab)
     }
 
-    fn sign(&mut self, digest: &Digest, key: &str) -> Result<Signed, Failure> {
+    async fn sign(&mut self, digest: &Digest, key: &str) -> Result<Signed, Failure> {
         let image = self.image(&format!("@{digest}"));
         let words = ["sign", &image, "--tag", "1.4", "--scheme", "cosign", "--scheme", "dct", "--key", key, "--storage", "both"];
-        let report = self.run("sign it with Cosign and Docker Content Trust", &words, &DONE)?;
+        let report = self.run("sign it with Cosign and Docker Content Trust", &words, &DONE).await?;
         let root = report.pointer("/results/1/rootKeyIds/0").and_then(Value::as_str);
         let root = root.ok_or_else(|| Failure::new(Reason::new(Code::DctMalformed, "signing named no root key")))?;
         Ok(Signed { root: root.to_owned() })
@@ -168,9 +203,9 @@ impl<'a> Story<'a> {
     }
 
     /// Runs this program, checks how it came out, and shows it. The JSON it reported.
-    fn run(&mut self, what: &str, words: &[&str], expected: &Expected) -> Result<Value, Failure> {
+    async fn run(&mut self, what: &str, words: &[&str], expected: &Expected) -> Result<Value, Failure> {
         let shown: Vec<String> = std::iter::once("trustctl").chain(words.iter().copied()).map(str::to_owned).collect();
-        let done = self.command(words).args(["--output", "json"]).output();
+        let done = self.command(words).args(["--output", "json"]).output().await;
         let done = done.map_err(|error| Failure::file(&self.program, &error))?;
         let report: Value = serde_json::from_slice(&done.stdout).unwrap_or_default();
         let failed = |why: String| {
@@ -190,7 +225,7 @@ impl<'a> Story<'a> {
             // Verifying changes nothing, so it can be run again for people to read.
             let told = match words.first() {
                 Some(&"verify") => {
-                    self.command(words).output().map(|done| [done.stdout, done.stderr].concat()).unwrap_or_default()
+                    self.command(words).output().await.map(|done| [done.stdout, done.stderr].concat()).unwrap_or_default()
                 }
                 _ => done.stderr,
             };
@@ -220,7 +255,7 @@ impl<'a> Story<'a> {
 
     fn command(&self, words: &[&str]) -> Command {
         let mut command = Command::new(&self.program);
-        command.args(words).arg("--no-input").env_clear().envs(self.world.environment());
+        command.args(words).arg("--no-input").kill_on_drop(true).env_clear().envs(self.world.environment());
         command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
         command.env("HOME", self.path("home")).env("XDG_DATA_HOME", self.path("data"));
         for variable in ["COSIGN_PASSWORD", "DOCKER_CONTENT_TRUST_ROOT_PASSPHRASE", "DOCKER_CONTENT_TRUST_REPOSITORY_PASSPHRASE"]

@@ -1,11 +1,11 @@
 //! `trustctl inspect`: every piece of evidence about an image, marked proven, claimed or broken. It never says "trusted".
 
 use serde_json::{Value, json};
-use trustctl_core::claim::{Claimed, SchemeName};
+use trustctl_core::claim::{Claim, Claimed, SchemeName};
 use trustctl_core::evidence::Evidence;
 use trustctl_core::memory::Memory;
 use trustctl_core::policy::Policy;
-use trustctl_core::reason::{Code, Reason};
+use trustctl_core::reason::{Code, Reason, Step};
 use trustctl_core::reference::{Reference, Repository};
 use trustctl_core::report::ReasonReport;
 use trustctl_core::scheme::{Anchors, Context, DctAnchor, Scheme as _};
@@ -15,7 +15,7 @@ use trustctl_dct::collection::{Collection, RoleFile, SigningRole};
 use trustctl_dct::reading::{Reading, read};
 use trustctl_remote::gather::{Limits, Source, Supply, collect};
 use trustctl_remote::layout::Layout;
-use trustctl_sigstore::artifact::{Artifact, State};
+use trustctl_sigstore::artifact::{Artifact, Form, State};
 use trustctl_sigstore::scheme::Cosign;
 
 use super::{Session, trust};
@@ -42,9 +42,24 @@ pub(super) async fn run(session: &Session, args: &InspectArgs) -> Result<Exit, F
     }
     let world = session.world(args.trust.dct_server.as_deref())?;
     let resolving = world.resolve(&reference, session.deadline()?);
-    let (subject, evidence) = session.ui.progress(&format!("resolving {reference}"), resolving).await?;
+    let found = session.ui.progress(&format!("resolving {reference}"), resolving).await;
+    let (subject, evidence) = found.map_err(|reason| no_such_image(&reference, reason))?;
     let source = world.until(session.deadline()?);
     view.show(&subject, (evidence, &source)).await
+}
+
+/// Who comes from `docker trust inspect` names a repository; that is a question of its own here.
+fn no_such_image(reference: &Reference, reason: Reason) -> Failure {
+    let latest = reference.digest.is_none() && reference.tag.is_none();
+    if reason.code != Code::ImageNotFound || !latest {
+        return Failure::new(reason);
+    }
+    let repository = reference.repository.to_string();
+    let step = Step::command(
+        "without a tag, latest is meant; what a collection signs",
+        ["trustctl", "inspect", "--docker-json", &repository],
+    );
+    Failure::new(reason.step(step))
 }
 
 /// The anchors that the flags or the policy in force give; none is fine here: then nothing of Cosign's is proven, and a
@@ -88,7 +103,8 @@ impl View<'_> {
     }
 
     async fn show(&self, subject: &Subject, (evidence, source): (Evidence, &dyn Source)) -> Result<Exit, Failure> {
-        let (cosign, anchors, memory) = (self.cosign()?, self.open_anchors(), Memory::new());
+        let (cosign, anchors, memory) =
+            (self.cosign()?, self.open_anchors(), self.memory((SchemeName::Cosign, &subject.digest.to_string()))?);
         let context = Context { anchors: &anchors, memory: &memory, now: self.now };
         let wants = |have: &Evidence| {
             let mut all = cosign.wants(subject, have, &context);
@@ -103,7 +119,8 @@ impl View<'_> {
         let reading = read(&subject.repository, &evidence, &context);
         let missing: Vec<Reason> =
             findings.missing.iter().chain(&reading.missing).map(|missing| missing.reason.clone()).collect();
-        let shown = Shown { subject, artifacts, reading, missing, pinned: !self.anchors.dct.is_empty() };
+        let remembered = findings.claims.into_iter().filter(|claim| claim.source.form == Form::Memory.words()).collect();
+        let shown = Shown { subject, artifacts, remembered, reading, missing, pinned: !self.anchors.dct.is_empty() };
         if self.session.ui.json() {
             self.json(&shown)
         } else {
@@ -125,6 +142,9 @@ impl View<'_> {
             let (paint, state, words) = match &artifact.state {
                 State::Proven(claim) => (Paint::Green, "proven ", render::describe(claim)),
                 State::Broken(reason) => (Paint::Red, "broken ", reason.to_string()),
+                State::Claimed(_) if self.anchors.keys.is_empty() => {
+                    (Paint::Yellow, "claimed", "no key was given to judge it by: --key, --policy".to_owned())
+                }
                 State::Claimed(reason) => (Paint::Yellow, "claimed", reason.to_string()),
                 _ => (Paint::Yellow, "claimed", "an attestation by its own word; not read".to_owned()),
             };
@@ -136,10 +156,11 @@ impl View<'_> {
                 ui.say(format!("           claims log entry {} of log {} (not judged)", entry.index, entry.log_id));
             }
         }
-        self.text_of_collection(shown);
-        for reason in &shown.missing {
-            ui.say(format!("{}: {reason}", ui.paint(Paint::Yellow, "could not be read")));
+        for claim in &shown.remembered {
+            ui.say(format!("  {}  seen before: {}", ui.paint(Paint::Red, "proven "), render::describe(claim)));
         }
+        self.text_of_collection(shown);
+        self.text_of_missing(&shown.missing);
     }
 
     fn text_of_collection(&self, shown: &Shown<'_>) {
@@ -175,6 +196,30 @@ impl View<'_> {
         self.text_of_problems(&shown.reading);
     }
 
+    /// One line for each kind of trouble: what stands in the way of one file usually does of all.
+    fn text_of_missing(&self, missing: &[Reason]) {
+        let mut told: Vec<(Code, usize)> = Vec::new();
+        for reason in missing {
+            match told.iter_mut().find(|(code, _)| *code == reason.code) {
+                Some((_, more)) => *more += 1,
+                None => told.push((reason.code, 0)),
+            }
+        }
+        for (code, more) in told {
+            let Some(reason) = missing.iter().find(|reason| reason.code == code) else { continue };
+            let more = if more == 0 { String::new() } else { format!(" (and {more} more)") };
+            self.session.ui.say(format!("{}: {reason}{more}", self.session.ui.paint(Paint::Yellow, "could not be read")));
+        }
+    }
+
+    /// What is remembered under one name, where there is a place for memory: this shows, and decides nothing.
+    fn memory(&self, name: (SchemeName, &str)) -> Result<Memory, Failure> {
+        match &self.session.environment.state {
+            Some(state) => Ok(trustctl_remote::state::Store::new(state).load([name])?),
+            None => Ok(Memory::new()),
+        }
+    }
+
     fn text_of_problems(&self, reading: &Reading) {
         for problem in reading.problems.iter().filter(|problem| problem.reason.code != Code::DctNoData) {
             self.session.ui.say(format!("  {}: {}", self.session.ui.paint(Paint::Red, "broken"), problem.reason));
@@ -194,7 +239,7 @@ impl View<'_> {
             "mediaType": shown.subject.media_type,
             "size": shown.subject.size,
             "children": shown.subject.children,
-            "cosign": { "artifacts": artifacts },
+            "cosign": { "artifacts": artifacts, "remembered": shown.remembered },
             "dct": {
                 "state": shown.reading.collection.as_ref().map(|_| shown.state()),
                 "collection": shown.reading.collection.as_ref().map(collection_json),
@@ -207,7 +252,15 @@ impl View<'_> {
 
     /// The shape that `docker trust inspect` prints, for one repository or one tag of it.
     async fn docker_json(&self, reference: &Reference) -> Result<Exit, Failure> {
-        let collection = self.collection(&reference.repository).await?;
+        let collection = match self.collection(&reference.repository).await {
+            // As docker does: an empty list, and the reason beside it.
+            Err(failure) if failure.reason.code == Code::DctNoData => {
+                self.session.ui.say("[]");
+                render::failure(&self.session.ui, &failure.reason);
+                return Ok(Exit::Unsigned);
+            }
+            found => found?,
+        };
         if self.anchors.dct.is_empty() {
             let words = format!("the root of {} is not pinned", reference.repository);
             render::warning(&self.session.ui, &Reason::new(Code::DctFirstUse, words));
@@ -238,10 +291,7 @@ impl View<'_> {
     async fn collection(&self, gun: &Repository) -> Result<Collection, Failure> {
         let world = self.session.world(self.trust.dct_server.as_deref())?;
         let (anchors, name) = (self.open_anchors(), gun.to_string());
-        let memory = match self.session.environment.state.as_ref().map(trustctl_remote::state::Store::new) {
-            Some(store) if !self.anchors.dct.is_empty() => store.load([(SchemeName::Dct, name.as_str())])?,
-            _ => Memory::new(),
-        };
+        let memory = if self.anchors.dct.is_empty() { Memory::new() } else { self.memory((SchemeName::Dct, &name))? };
         let context = Context { anchors: &anchors, memory: &memory, now: self.now };
         let deadline = self.session.deadline()?;
         let source = world.until(deadline);
@@ -264,6 +314,8 @@ impl View<'_> {
 struct Shown<'a> {
     subject: &'a Subject,
     artifacts: Vec<Artifact>,
+    /// Revocations that were proven in an earlier run.
+    remembered: Vec<Claim>,
     reading: Reading,
     missing: Vec<Reason>,
     pinned: bool,

@@ -6,8 +6,10 @@ use serde_json::{Value, json};
 use trustctl_core::claim::Statement;
 use trustctl_core::evidence::Evidence;
 use trustctl_core::memory::Memory;
+use trustctl_core::public_key::PublicKey;
 use trustctl_core::publish::Edit;
-use trustctl_core::reason::{Code, Reason};
+use trustctl_core::reason::{Code, Reason, Step};
+use trustctl_core::reference::Repository;
 use trustctl_core::report::ReasonReport;
 use trustctl_core::scheme::{Anchors, Context, KeyAnchor, Scheme as _};
 use trustctl_core::signer::Signer as _;
@@ -16,12 +18,13 @@ use trustctl_dct::collection::Collection;
 use trustctl_dct::edit::{Change, MissingKey};
 use trustctl_dct::role::RoleName;
 use trustctl_keys::private_key::PrivateKey;
-use trustctl_remote::gather::{Limits, Supply, gather};
+use trustctl_remote::gather::{Limits, Supply, collect};
 use trustctl_sigstore::make::{AddRevocation, RemoveSignatures, Revoking};
 use trustctl_sigstore::revocation::Cause;
 use trustctl_sigstore::scheme::Cosign;
 
 use super::dct::{Intention, Known, Publication};
+use super::network::World;
 use super::sign::{Image, Work, cosign_key, manifests, publish, resolve, role_names, say, schemes_of};
 use super::{Session, trust};
 use crate::cli::{RevokeArgs, RevokeReason, SchemeArg};
@@ -122,30 +125,50 @@ async fn cosign(work: &Work<'_>, args: &RevokeArgs, key: &PrivateKey) -> Result<
 }
 
 /// Finds the statement again through a client that knows nothing of this run.
-async fn prove(
-    work: &Work<'_>,
-    manifest: &Subject,
-    key: &PrivateKey,
-    place: Option<trustctl_core::reference::Repository>,
-) -> Result<(), Failure> {
-    let scheme = Cosign { signature_repository: place, ..Cosign::default() };
-    let anchors = Anchors {
-        keys: vec![KeyAnchor { signer: "the revoker".to_owned(), key: key.public_key().clone() }],
-        ..Anchors::default()
-    };
-    let memory = Memory::new();
-    let context = Context { anchors: &anchors, memory: &memory, now: work.now };
-    let fresh = work.world.fresh();
-    let deadline = work.session.deadline()?;
-    let source = fresh.until(deadline);
-    let supply = Supply { source: &source, limits: Limits::default(), deadline };
-    let evidence = gather(&[&scheme], manifest, &context, (Evidence::new(), supply)).await;
-    let findings = scheme.examine(manifest, &evidence, &context);
-    if findings.claims.iter().any(|claim| matches!(claim.statement, Statement::Revocation { .. })) {
+async fn prove(work: &Work<'_>, manifest: &Subject, key: &PrivateKey, place: Option<Repository>) -> Result<(), Failure> {
+    if !revocations(work, (manifest, &work.world.fresh()), key.public_key(), place).await?.is_empty() {
         return Ok(());
     }
     let words = format!("the revocation of {} was published and is not found when looked for again", manifest.digest);
     Err(Failure::new(Reason::new(Code::PublishNotVisible, words)))
+}
+
+/// Refuses to sign what the same key has revoked, as far as that can be read now: no verifier that knows revocations would trust the
+/// signature, and those that do not would trust a withdrawn image again.
+///
+/// # Errors
+/// A [`Failure`] with [`Code::CosignRevoked`].
+pub(super) async fn refuse_revoked(
+    work: &Work<'_>,
+    manifest: &Subject,
+    key: &PublicKey,
+    place: Option<Repository>,
+) -> Result<(), Failure> {
+    let Some(revoked) = revocations(work, (manifest, work.world), key, place).await?.into_iter().next() else { return Ok(()) };
+    let Statement::Revocation { reason, message, .. } = revoked else { return Ok(()) };
+    let words = format!("{} is revoked by this key ({reason}): {message}; nothing was signed", manifest.digest);
+    let step = Step::words("build the image anew and sign that: a revocation is for good");
+    Err(Failure::new(Reason::new(Code::CosignRevoked, words).step(step)))
+}
+
+/// The revocations of a manifest by the holder of `key` that `world` serves.
+async fn revocations(
+    work: &Work<'_>,
+    (manifest, world): (&Subject, &World),
+    key: &PublicKey,
+    place: Option<Repository>,
+) -> Result<Vec<Statement>, Failure> {
+    let scheme = Cosign { signature_repository: place, ..Cosign::default() };
+    let anchors = Anchors { keys: vec![KeyAnchor { signer: "the revoker".to_owned(), key: key.clone() }], ..Anchors::default() };
+    let memory = Memory::new();
+    let context = Context { anchors: &anchors, memory: &memory, now: work.now };
+    let deadline = work.session.deadline()?;
+    let source = world.until(deadline);
+    let supply = Supply { source: &source, limits: Limits::default(), deadline };
+    let wants = |have: &Evidence| scheme.wants_revocations(manifest, have, &context);
+    let evidence = collect(&wants, Evidence::new(), supply).await;
+    let claims = scheme.examine_revocations(manifest, &evidence, &context).claims;
+    Ok(claims.into_iter().map(|claim| claim.statement).collect())
 }
 
 /// Revoking a tag with Docker Content Trust.
@@ -171,7 +194,7 @@ impl Intention for RevokingTag {
 }
 
 /// Takes the tag out of every role that holds it, and reads the server again to prove it.
-async fn dct(session: &Session, world: &super::network::World, args: &RevokeArgs) -> Result<Value, Failure> {
+async fn dct(session: &Session, world: &World, args: &RevokeArgs) -> Result<Value, Failure> {
     let reference = super::parse_image(&args.image)?;
     let Some(tag) = &reference.tag else {
         return Err(Failure::usage(Code::TagNotAllowed, "Docker Content Trust revokes a tag: name it, as in IMAGE:TAG"));
@@ -179,8 +202,8 @@ async fn dct(session: &Session, world: &super::network::World, args: &RevokeArgs
     let publication =
         Publication { session, world, args: &args.signing.dct, gun: reference.repository.clone(), now: session.now(None)? };
     let intention = RevokingTag { tag: tag.to_string(), roles: role_names(&args.signing.dct.role)? };
-    let before = match publication.read(world).await? {
-        Known::Collection(collection) => intention.roles(&collection),
+    let (before, fresh_until) = match publication.read(world).await? {
+        Known::Collection(collection) => (intention.roles(&collection), collection.timestamp.document.expires.time()),
         Known::Virgin => {
             let words = format!("{} has no trust data, so there is nothing to revoke", reference.repository);
             return Err(Failure::new(Reason::new(Code::DctNoData, words)));
@@ -197,11 +220,20 @@ async fn dct(session: &Session, world: &super::network::World, args: &RevokeArgs
         let after = publication.read_back().await?;
         still_signed(&intention, &after, upload.left())?;
     }
+    let limits = [
+        format!("what a client was shown before: it can be kept on the old list until that ends, {}", fresh_until.date()),
+        "copies of the repository's trust data on other servers, and clients that pull by digest or check nothing".to_owned(),
+    ];
     if !session.ui.json() {
         session.ui.say(format!("{}: {}:{tag}", session.ui.paint(crate::ui::Paint::Green, done), reference.repository));
         session.ui.note(format!("  from: {}", names.join(", ")));
+        session.ui.note("  --reason and --message are not published: Notary's metadata has no place for them");
+        session.ui.note("  this does not undo:");
+        limits.iter().for_each(|limit| session.ui.note(format!("  - {limit}")));
     }
-    Ok(json!({ "image": reference.repository.to_string(), "tag": tag, "scheme": "dct", "done": done, "roles": names }))
+    Ok(json!({
+        "image": reference.repository.to_string(), "tag": tag, "scheme": "dct", "done": done, "roles": names, "cannotUndo": limits,
+    }))
 }
 
 /// The official client reports success here and leaves the tag signed; this one says where it still is.

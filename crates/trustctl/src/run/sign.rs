@@ -24,7 +24,7 @@ use trustctl_sigstore::make::{self, Signing, Storage};
 
 use super::dct::{Intention, Publication};
 use super::network::World;
-use super::{Session, schemes, trust};
+use super::{Session, revoke, schemes, trust};
 use crate::cli::{SchemeArg, SignArgs, SigningArgs, StorageArg};
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -177,6 +177,7 @@ async fn cosign(work: &Work<'_>, args: &SignArgs, key: &PrivateKey) -> Result<Va
             created: work.now,
         };
         edits.extend(make::sign(&signing, storages, key).map_err(|error| Failure::new(error.reason()))?);
+        revoke::refuse_revoked(work, manifest, key.public_key(), place.clone()).await?;
     }
     let changed = if args.dry_run { false } else { publish(work, &edits).await? };
     if !args.dry_run {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use trustctl_core::public_key::KeyKind;
-use trustctl_core::reason::{Code, Reason};
+use trustctl_core::reason::{Code, Reason, Step};
 use trustctl_core::signer::Signer as _;
 use trustctl_dct::collection::Collection;
 use trustctl_dct::edit::{Change, Initialise};
@@ -19,6 +19,7 @@ use trustctl_keys::store::{StoredKey, TrustDirectory};
 use trustctl_remote::notary::ServerRole;
 
 use super::{Known, Publication, usable};
+use crate::exit::Exit;
 use crate::failure::Failure;
 
 /// How long a root certificate is valid, in years: as Notary's.
@@ -136,14 +137,27 @@ impl Publication<'_> {
     /// targets key, which adds signers, is here.
     pub(in crate::run) async fn signer_keys(&self, name: &str, role: &RoleName) -> Result<Vec<Key>, Failure> {
         let mut opened = self.open_all(&|stored| stored.labels.role() == Some(name))?;
-        if opened.is_empty()
-            && let Known::Collection(collection) = self.read(self.world).await?
+        if let Known::Collection(collection) = self.read(self.world).await?
             && collection.role(role).is_none()
-            && self.holds_one_of(&collection, &collection.root.document.targets.key_ids)?
         {
-            opened.push(self.make(name, None)?);
+            self.may_be_added(name, &collection)?;
+            if opened.is_empty() && self.holds_one_of(&collection, &collection.root.document.targets.key_ids)? {
+                opened.push(self.make(name, None)?);
+            }
         }
         Ok(opened.iter().map(|key| Key::from_public_key(key.public_key())).collect())
+    }
+
+    /// A name that is not a signer's yet may be a slip of the pen, and whoever is added may sign every tag from then on.
+    fn may_be_added(&self, name: &str, collection: &Collection) -> Result<(), Failure> {
+        let signers: Vec<&str> = collection.roles.iter().filter_map(|role| role.name.signer()).collect();
+        if signers.is_empty() || self.args.add_signer {
+            return Ok(());
+        }
+        let words = format!("{} has no signer {name}", collection.gun);
+        let step = Step::words(format!("name one of its signers, or give --add-signer to make {name} one of them"));
+        let reason = Reason::new(Code::DctRoleMissing, words).expected_found(signers.join(" or "), name).step(step);
+        Err(Failure { exit: Exit::NotFound, reason })
     }
 
     /// A new key in the trust directory, where docker and notary find it too. It is on disk before anything is published.
