@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 use crate::digest::Digest;
+use crate::reason::Reason;
 use crate::time::Timestamp;
 
 /// The trust schemes this program knows.
@@ -77,6 +78,12 @@ pub struct Claim {
     /// Log entries that come with it, as claimed.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub log_entries: Vec<Claimed<LogEntry>>,
+    /// What of the log entries is proven.
+    #[serde(rename = "proven_log_entries", skip_serializing_if = "LogFindings::proves_nothing")]
+    pub log: LogFindings,
+    /// What the certificate says beside identity and issuer, by the names of [`CERTIFICATE_CLAIMS`].
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub certificate: BTreeMap<String, String>,
     /// Where it was found.
     pub source: Source,
 }
@@ -116,6 +123,9 @@ pub enum Principal {
         identity: String,
         /// The OIDC issuer.
         issuer: String,
+        /// The Sigstore instance that vouches for both, by its name in the policy; the default one where it has none.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        sigstore: Option<String>,
     },
     /// The holder of a key.
     Key {
@@ -160,7 +170,10 @@ impl Principal {
 impl fmt::Display for Principal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Identity { identity, issuer } => write!(f, "{identity} (issuer {issuer})"),
+            Self::Identity { identity, issuer, sigstore: None } => write!(f, "{identity} (issuer {issuer})"),
+            Self::Identity { identity, issuer, sigstore: Some(sigstore) } => {
+                write!(f, "{identity} (issuer {issuer}, by {sigstore})")
+            }
             Self::Key { fingerprint } => write!(f, "key {}", fingerprint.get(..16).unwrap_or(fingerprint)),
             Self::Role { role, .. } => f.write_str(role),
         }
@@ -177,6 +190,76 @@ pub struct LogEntry {
     /// Seconds since 1970, when the log says it integrated the entry; 0 when it does not say.
     pub integrated_time: i64,
 }
+
+/// A transparency log entry that was checked: the log vouches for it, and it is about the signature it came with.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ProvenEntry {
+    /// The Sigstore instance whose trusted root names the log; the default one where it has no name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sigstore: Option<String>,
+    /// The log's key id, hexadecimal.
+    pub log_id: String,
+    /// Who runs the log, as the trusted root says; the log's key id where it does not say.
+    pub operator: String,
+    /// The index in the log.
+    pub index: u64,
+    /// When the log promised to have integrated it; absent where no promise says so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub integrated: Option<Timestamp>,
+    /// Whether an inclusion proof was checked, and not only the log's promise.
+    pub included: bool,
+}
+
+/// What is known of a signature's log entries, for each Sigstore instance that was asked.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LogFindings {
+    /// Entries that hold.
+    pub proven: Vec<ProvenEntry>,
+    /// Why an instance, by its name, proves none.
+    pub problems: Vec<(Option<String>, Reason)>,
+}
+
+impl LogFindings {
+    /// Whether no entry is proven.
+    #[must_use]
+    pub fn proves_nothing(&self) -> bool {
+        self.proven.is_empty()
+    }
+}
+
+impl Serialize for LogFindings {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.proven.serialize(serializer)
+    }
+}
+
+/// The extensions of a certificate by Fulcio that say something of who signed, `1.3.6.1.4.1.57264.1.N`, and the names under which a
+/// policy can demand them. Number 7 is no extension but a kind of subject alternative name. Source: Fulcio, `docs/oid-info.md`.
+pub const CERTIFICATE_CLAIMS: [(u32, &str); 23] = [
+    (1, "issuer-v1"),
+    (2, "github-workflow-trigger"),
+    (3, "github-workflow-sha"),
+    (4, "github-workflow-name"),
+    (5, "github-workflow-repository"),
+    (6, "github-workflow-ref"),
+    (8, "issuer"),
+    (9, "build-signer-uri"),
+    (10, "build-signer-digest"),
+    (11, "runner-environment"),
+    (12, "source-repository-uri"),
+    (13, "source-repository-digest"),
+    (14, "source-repository-ref"),
+    (15, "source-repository-identifier"),
+    (16, "source-repository-owner-uri"),
+    (17, "source-repository-owner-identifier"),
+    (18, "build-config-uri"),
+    (19, "build-config-digest"),
+    (20, "build-trigger"),
+    (21, "run-invocation-uri"),
+    (22, "source-repository-visibility-at-signing"),
+    (23, "deployment-environment"),
+    (24, "token-subject"),
+];
 
 /// Where a claim or a problem was found.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]

@@ -1,5 +1,7 @@
 //! What a trust scheme does: say which evidence it wants, and say what the evidence proves.
 
+use std::sync::Arc;
+
 use crate::claim::{Claim, Principal, SchemeName, Source};
 use crate::digest::Digest;
 use crate::evidence::{Evidence, Want};
@@ -57,6 +59,8 @@ pub struct Anchors {
     pub keys: Vec<KeyAnchor>,
     /// Pinned roots of Notary collections.
     pub dct: Vec<DctAnchor>,
+    /// Sigstore instances that vouch for identities and log entries.
+    pub sigstores: Vec<SigstoreAnchor>,
 }
 
 /// A Cosign key that a signer of the policy holds.
@@ -66,6 +70,39 @@ pub struct KeyAnchor {
     pub signer: String,
     /// The key.
     pub key: PublicKey,
+}
+
+/// A Sigstore instance: who vouches for identities, log entries and times.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SigstoreAnchor {
+    /// Its name in the policy; `None` for the one that counts where a signer names none.
+    pub name: Option<String>,
+    /// Its trusted root, JSON as Sigstore publishes it.
+    pub trusted_root: Arc<[u8]>,
+    /// How much must vouch for a signature.
+    pub thresholds: Thresholds,
+}
+
+/// How many distinct operators must vouch for a signature, whatever its signer demands beyond that.
+///
+/// An operator counts once, however many entries or timestamps it made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Thresholds {
+    /// Transparency logs with a proven entry.
+    pub logs: usize,
+    /// Logs and timestamp authorities with a proven time, for signatures by certificate. At least one is always demanded.
+    pub times: usize,
+    /// Certificate transparency logs whose signed certificate timestamp is in the certificate.
+    pub certificate_logs: usize,
+    /// Whether a log entry counts only with an inclusion proof, also where its format can do without: bundles 0.1 and the
+    /// annotations of `.sig` tags.
+    pub inclusion_proof: bool,
+}
+
+impl Default for Thresholds {
+    fn default() -> Self {
+        Self { logs: 0, times: 1, certificate_logs: 1, inclusion_proof: false }
+    }
 }
 
 /// What a DCT signer of the policy pins.

@@ -3,9 +3,9 @@
 //! Docker's rule decides what a tag means: `targets/releases` if it has the tag, else `targets`. Every role's word is reported, so
 //! that a policy may ask for another role and people see when roles disagree.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use trustctl_core::claim::{Claim, Principal, SchemeName, Source, Statement};
+use trustctl_core::claim::{Claim, LogFindings, Principal, SchemeName, Source, Statement};
 use trustctl_core::digest::Digest;
 use trustctl_core::evidence::{Evidence, Locator, Want};
 use trustctl_core::reason::{Code, Reason, Step};
@@ -119,10 +119,12 @@ impl Case<'_> {
             digest: self.subject.digest,
             repository: Some(self.collection.gun.to_string()),
             tag: Some(tag.to_owned()),
-            annotations: std::collections::BTreeMap::new(),
+            annotations: BTreeMap::new(),
             signed_at: None,
             fresh_until: role.fresh_until,
             log_entries: Vec::new(),
+            log: LogFindings::default(),
+            certificate: BTreeMap::new(),
             source: self.source(role.name.as_str()),
         });
     }

@@ -1,13 +1,14 @@
 //! Cosign and Sigstore: read, judge and build signatures, bundles and attestations.
 //!
-//! Signatures by key are judged. Certificates and transparency log entries that come with them are read and shown as claimed;
-//! they prove nothing yet. This crate opens no file and no socket, reads no clock, and is not asynchronous: evidence, anchors,
-//! memory and time are arguments. In reading order:
+//! Signatures by key are judged, and those by certificate with the trusted root of a Sigstore instance; so are transparency log entries.
+//! This crate opens no file and no socket, and is not asynchronous: evidence, anchors, memory and time are arguments. In reading
+//! order:
 //!
 //! - [`scheme`]: [`Cosign`](scheme::Cosign), what is asked for and what it proves; [`artifact`]: the same for `inspect`, artifact
 //!   by artifact;
 //! - [`layout`]: how signatures lie in a registry; [`simple_signing`], [`bundle`], [`dsse`], [`statement`], [`log`]: what they
 //!   consist of;
+//! - [`keyless`]: what a Sigstore instance vouches for: certificates, log entries, times;
 //! - [`revocation`]: withdrawing an image; [`make`]: signing, revoking and removing, as plans;
 //! - [`keys`]: which algorithms a key may have signed with; [`limits`]: against hostile input; [`mod@format`]: errors of all readers.
 //!
@@ -41,6 +42,8 @@ pub mod artifact;
 pub mod bundle;
 pub mod dsse;
 pub mod format;
+mod grounds;
+pub mod keyless;
 pub mod keys;
 pub mod layout;
 pub mod limits;

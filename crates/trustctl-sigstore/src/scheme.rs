@@ -20,8 +20,7 @@ use trustctl_core::subject::Subject;
 
 use crate::artifact::{Artifact, State};
 use crate::bundle::{Bundle, Content as BundleContent};
-use crate::dsse::Envelope;
-use crate::keys::Keyring;
+use crate::grounds::Grounds;
 use crate::limits::MAX_REVOCATION;
 use crate::survey::{Api, Content, Found, Places, Survey};
 
@@ -75,7 +74,7 @@ impl Scheme for Cosign {
 
 /// What a survey of the evidence about `subject` proves, with what the memory holds.
 fn findings_of(survey: Survey<'_>, subject: &Subject, context: &Context<'_>) -> Findings {
-    let ring = Keyring::of_anchors(&context.anchors.keys);
+    let grounds = Grounds::of(context);
     let mut findings = Findings::new(SchemeName::Cosign);
     findings.missing = survey.missing();
     findings.looked_at = survey.looked_at;
@@ -88,18 +87,18 @@ fn findings_of(survey: Survey<'_>, subject: &Subject, context: &Context<'_>) -> 
             Content::Bundle(bytes) => Some(*bytes),
             _ => None,
         };
-        let artifact = Artifact::judge(found, &subject.digest, &ring);
+        let artifact = Artifact::judge(found, &subject.digest, &grounds);
         if let State::Proven(claim) = &artifact.state
             && is_revocation(claim)
         {
-            let remember = bundle.and_then(envelope_of).map(|envelope| (fact(&claim.principal), envelope.to_json()));
-            learnt.extend(remember);
+            let remember = bundle.and_then(|bundle| kept(bundle, &claim.principal));
+            learnt.extend(remember.map(|text| (fact(&claim.principal), text)));
             revoked_by.insert(claim.principal.clone());
         }
         report(artifact, &mut findings);
     }
-    for envelope in remembered(subject, context) {
-        let artifact = Artifact::remembered(&envelope, &subject.digest, &ring);
+    for text in remembered(subject, context) {
+        let artifact = Artifact::remembered(text.as_bytes(), &subject.digest, &grounds);
         if let State::Proven(claim) = artifact.state
             && is_revocation(&claim)
         {
@@ -120,10 +119,11 @@ impl Cosign {
     /// be.
     #[must_use]
     pub fn artifacts(&self, subject: &Subject, evidence: &Evidence, context: &Context<'_>) -> Vec<Artifact> {
-        let ring = Keyring::of_anchors(&context.anchors.keys);
-        let judge = |found: Found<'_>| Artifact::judge(found, &subject.digest, &ring);
+        let grounds = Grounds::of(context);
+        let judge = |found: Found<'_>| Artifact::judge(found, &subject.digest, &grounds);
         let there = self.survey(subject, evidence).found.into_iter().map(judge);
-        let before = remembered(subject, context).into_iter().map(|it| Artifact::remembered(&it, &subject.digest, &ring));
+        let before =
+            remembered(subject, context).into_iter().map(|it| Artifact::remembered(it.as_bytes(), &subject.digest, &grounds));
         there.chain(before).collect()
     }
 
@@ -176,11 +176,11 @@ fn is_revocation(claim: &Claim) -> bool {
     matches!(claim.statement, Statement::Revocation { .. })
 }
 
-/// The envelopes remembered for the image. What is not readable any more is passed over.
-fn remembered(subject: &Subject, context: &Context<'_>) -> Vec<Envelope> {
+/// The envelopes and bundles remembered for the image.
+fn remembered(subject: &Subject, context: &Context<'_>) -> Vec<String> {
     let Some(slot) = context.memory.slot(SchemeName::Cosign, &subject.digest.to_string()) else { return Vec::new() };
     let facts = slot.facts.iter().filter(|(name, _)| name.starts_with(REMEMBERED));
-    facts.filter_map(|(_, json)| Envelope::parse(json.as_bytes()).ok()).collect()
+    facts.map(|(_, text)| text.clone()).collect()
 }
 
 /// The name under which a signer's revocation is remembered. One a signer is enough, and keeps the memory small.
@@ -191,14 +191,15 @@ fn fact(principal: &Principal) -> String {
     }
 }
 
-/// The envelope of a bundle that is small enough to be remembered.
-fn envelope_of(bundle: &[u8]) -> Option<Envelope> {
+/// What is remembered of a bundle that is small enough: of one by key the envelope, which proves itself; of one by certificate all.
+fn kept(bundle: &[u8], principal: &Principal) -> Option<String> {
     if u64::try_from(bundle.len()).is_ok_and(|length| length > MAX_REVOCATION) {
         return None;
     }
-    match Bundle::parse(bundle).ok()?.content {
-        BundleContent::Envelope(envelope) => Some(envelope),
-        BundleContent::Message => None,
+    match (Bundle::parse(bundle).ok()?.content, principal) {
+        (BundleContent::Envelope(envelope), Principal::Key { .. }) => Some(envelope.to_json()),
+        (BundleContent::Envelope(_), _) => String::from_utf8(bundle.to_vec()).ok(),
+        (BundleContent::Message, _) => None,
     }
 }
 
@@ -228,5 +229,7 @@ fn attestations_only(findings: &mut Findings) {
     }
 }
 
+#[cfg(test)]
+mod keyless_tests;
 #[cfg(test)]
 mod tests;

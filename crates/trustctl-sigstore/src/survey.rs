@@ -83,7 +83,7 @@ pub(crate) enum Content<'e> {
     /// A bundle.
     Bundle(&'e [u8]),
     /// A DSSE envelope under the `.att` tag.
-    Envelope(&'e [u8]),
+    Envelope { layer: SignatureLayer, envelope: &'e [u8] },
     /// A legacy signature.
     Legacy { layer: SignatureLayer, payload: &'e [u8] },
     /// An attestation that nobody asked to read.
@@ -280,7 +280,7 @@ impl<'e> Survey<'e> {
         let content = match self.ask(Ask { locator, size: layer.payload.size, limit: MAX_BLOB, hides: Some(false) }) {
             Answer::Nothing => return,
             Answer::Absent => Content::Broken(gone(&source.at)),
-            Answer::Bytes(bytes) if form == Form::AttestationTag => Content::Envelope(bytes),
+            Answer::Bytes(envelope) if form == Form::AttestationTag => Content::Envelope { layer, envelope },
             Answer::Bytes(payload) => Content::Legacy { layer, payload },
         };
         self.found.push(Found { form, source, manifest: None, content });

@@ -41,7 +41,7 @@ pub(crate) enum Ecdsa {
 /// A fresh key in memory.
 pub(crate) struct TestKey {
     public: PublicKey,
-    pkcs8: Vec<u8>,
+    pub(crate) pkcs8: Vec<u8>,
 }
 
 impl TestKey {

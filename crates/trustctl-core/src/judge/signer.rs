@@ -195,9 +195,10 @@ impl<'a> Case<'a> {
 fn is_by(rule: &SignerRule, principal: &Principal) -> bool {
     match (rule, principal) {
         (SignerRule::CosignKey { key, .. }, Principal::Key { fingerprint }) => key.fingerprint() == *fingerprint,
-        (SignerRule::CosignIdentity { identity, issuer, .. }, Principal::Identity { identity: named, issuer: by }) => {
-            identity.matches(named) && issuer.matches(by)
-        }
+        (
+            SignerRule::CosignIdentity { identity, issuer, demands },
+            Principal::Identity { identity: named, issuer: by, sigstore },
+        ) => demands.sigstore == *sigstore && identity.matches(named) && issuer.matches(by),
         (SignerRule::Dct { roots, authorities, tofu, role }, Principal::Role { role: named, effective, anchored_by, .. }) => {
             let right_role = role.as_ref().map_or(*effective, |role| role == named);
             let by_authority = |id: &String| authorities.iter().any(|der| *id == authority_id(der));

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use super::*;
-use crate::claim::{Principal, SchemeName, Source};
+use crate::claim::{LogFindings, Principal, SchemeName, Source};
 use crate::digest::Digest;
 use crate::policy::PolicyText;
 use crate::scheme::{Missing, Problem};
@@ -58,6 +58,8 @@ fn claim(statement: Statement) -> Claim {
         signed_at: None,
         fresh_until: None,
         log_entries: Vec::new(),
+        log: LogFindings::default(),
+        certificate: BTreeMap::new(),
         source: source(),
     }
 }
@@ -433,7 +435,7 @@ fn the_most_signers_that_share_no_key_are_counted() {
     assert_eq!(most(&[&["a", "b"], &["b", "c"], &["c", "d"], &["d", "a"]]), 2);
     assert_eq!(most(&[&["a", "b"], &["b", "c"], &["c", "a"]]), 1);
     // Nothing is known of the keys of these: they are apart.
-    let (someone, other) = (Principal::Identity { identity: "a".to_owned(), issuer: "b".to_owned() }, role(&[]));
+    let (someone, other) = (Principal::Identity { identity: "a".to_owned(), issuer: "b".to_owned(), sigstore: None }, role(&[]));
     assert_eq!(most_apart(&[&someone, &other, &someone]), 2);
 }
 

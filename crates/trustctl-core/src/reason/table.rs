@@ -246,13 +246,13 @@ codes! {
         "A signer whose word counts here has withdrawn the image in a signed statement.";
         "use another version; the signer's message says why"
     CosignLogUnjudged = 310 "cosign.log-not-judged" rank 45
-        "the policy demands a transparency log entry, which this version cannot judge";
-        "A log entry is present or missing; its proof is not checked yet, so nothing is decided.";
-        "wait for the release that judges log entries"
+        "the policy demands a transparency log entry, and nothing at hand can judge one";
+        "A log entry is judged with the trusted root of the Sigstore instance it belongs to, and there is none, so nothing is decided.";
+        "name the trusted root of the instance that the signer logs to"
     CosignBadSignature = 311 "cosign.bad-signature" rank 50
-        "a signature by a trusted key's hint does not verify";
-        "The artifact says it was made with a trusted key, and the signature is not valid over its bytes.";
-        "look at it with trustctl inspect; the bytes were altered or the hint is false"
+        "a signature does not verify with the key it names";
+        "The artifact says which key or certificate made it, and the signature is not valid over its bytes with that.";
+        "look at it with trustctl inspect; the bytes were altered, or what it names is false"
     CosignWrongIdentity = 312 "cosign.wrong-identity" rank 45
         "the signature is by another identity";
         "The certificate names an identity or issuer that the policy does not accept.";
@@ -262,9 +262,9 @@ codes! {
         "Plain bundles of cosign 3 sign a bare digest. This program adds the repository as a signed annotation.";
         "ask the publisher to sign with a tool that names the repository"
     CosignKeylessUnjudged = 314 "cosign.identity-not-judged" rank 45
-        "the signature is by a certificate, which this version cannot judge";
-        "Identity-based signatures need a transparency log and a certificate chain to be checked.";
-        "wait for the release that judges identities, or have the image signed with a key"
+        "the signature is by a certificate, and nothing at hand can judge it";
+        "A certificate is judged with the trusted root of a Sigstore instance, and no signer of the policy names an identity, or its instance has no trusted root here.";
+        "name the identity and issuer that must have signed, and for a private instance its trusted root"
     CosignTooMany = 315 "cosign.too-many" rank 48
         "there are more signatures or referrers than are read";
         "A limit keeps an attacker from exhausting the verifier. What lies beyond was not looked at.";
@@ -273,6 +273,51 @@ codes! {
         "the signature that was just made does not verify";
         "Every signature is verified with a fresh client before success is reported.";
         "check the key pair; nothing that failed the check counts as published"
+
+    CosignCertificateUntrusted = 317 "cosign.certificate-untrusted" rank 58
+        "the certificate is not by a trusted authority";
+        "The certificate that signed does not lead to a certificate authority of the trusted root that counted at the signing time, or is not meant for signing code.";
+        "compare the instance that signed with the trusted root; a private instance needs its own"
+    CosignCertificateExpired = 318 "cosign.certificate-not-valid-then" rank 64
+        "the certificate was not valid when it signed";
+        "A proven time, by the log or by a timestamp, lies outside the validity of the certificate or of an authority above it. Every proven time must lie inside.";
+        "do not use the image under this signature; ask the publisher to sign again"
+    CosignCertificateUnlogged = 319 "cosign.certificate-not-logged" rank 62
+        "the certificate carries no valid proof that it was logged";
+        "A certificate for an identity must carry a signed certificate timestamp of a trusted certificate transparency log, so that a falsely issued one can be noticed.";
+        "compare the instance that signed with the trusted root, and report it to the instance"
+    CosignLogMissing = 320 "cosign.log-entry-missing" rank 56
+        "a demanded transparency log entry, or its inclusion proof, is missing";
+        "Without an entry nobody can notice that the key or identity was misused. From bundle version 0.2 on an entry needs an inclusion proof.";
+        "ask the publisher to sign with a tool that logs the signature"
+    CosignLogInvalid = 321 "cosign.log-entry-invalid" rank 66
+        "a transparency log entry does not hold";
+        "The log's promise, inclusion proof or checkpoint is not validly signed by the log, or does not lead to what it signed.";
+        "do not use the image under this signature; the entry was altered or made up"
+    CosignLogMismatch = 322 "cosign.log-entry-of-another" rank 68
+        "the transparency log entry is about another signature";
+        "The entry names another signature, key or digest than the artifact it came with. A genuine entry was attached to what was never logged.";
+        "do not use the image under this signature"
+    CosignLogUnknown = 323 "cosign.log-unknown" rank 57
+        "the transparency log is not a trusted one";
+        "The entry is by a log that the trusted root does not name, or did not name for that time.";
+        "compare the instance that signed with the trusted root; a private instance needs its own"
+    CosignTimestampInvalid = 324 "cosign.timestamp-invalid" rank 63
+        "a signed timestamp does not hold";
+        "The timestamp is not by a timestamp authority that the trusted root names for that time, or is over another signature. One that is there must be valid.";
+        "do not use the image under this signature; ask the publisher to sign again"
+    CosignTimeMissing = 325 "cosign.no-trusted-time" rank 59
+        "nobody vouches for the time of the signature";
+        "A certificate for an identity is valid for minutes, so a log or a timestamp authority must say when the signature was made. An inclusion proof alone says no time.";
+        "ask the publisher to sign with a timestamp authority or a log that promises the time"
+    CosignTimeInFuture = 326 "cosign.time-in-future" rank 61
+        "a proven time lies in the future";
+        "The log or the timestamp authority names a time after the one judged at.";
+        "check the clock of this machine, or the time given with --at"
+    CosignThreshold = 327 "cosign.too-few-authorities" rank 54
+        "fewer distinct logs or timestamp authorities vouch for the signature than demanded";
+        "Each operator counts once, however many entries or timestamps it made.";
+        "ask the publisher to sign with as many logs and timestamp authorities as the policy demands"
 
     // 04xx network and limits
     Unavailable = 401 "net.unavailable" rank 75

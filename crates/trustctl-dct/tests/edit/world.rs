@@ -218,7 +218,7 @@ impl World {
             children: Vec::new(),
         };
         let anchor = DctAnchor { signer: "demo".to_owned(), roots: Vec::new(), authorities: Vec::new(), tofu: true };
-        let anchors = Anchors { keys: Vec::new(), dct: vec![anchor] };
+        let anchors = Anchors { dct: vec![anchor], ..Anchors::default() };
         let mut evidence = Evidence::new();
         let findings = loop {
             let context = Context { anchors: &anchors, memory: &self.memory, now: now() };
@@ -258,7 +258,7 @@ impl World {
     /// What a publisher reads, with what was seen before.
     pub(crate) fn reading(&self) -> Reading {
         let anchor = DctAnchor { signer: "demo".to_owned(), roots: Vec::new(), authorities: Vec::new(), tofu: true };
-        let anchors = Anchors { keys: Vec::new(), dct: vec![anchor] };
+        let anchors = Anchors { dct: vec![anchor], ..Anchors::default() };
         let context = Context { anchors: &anchors, memory: &self.memory, now: now() };
         let gun = GUN.parse().unwrap();
         let mut evidence = Evidence::new();

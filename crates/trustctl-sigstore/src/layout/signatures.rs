@@ -41,12 +41,14 @@ pub struct SignatureLayer {
     pub payload: Descriptor,
     /// The signature, base64; empty for attestations.
     pub signature: Option<String>,
-    /// Whether a certificate comes with it.
-    pub has_certificate: bool,
+    /// The certificate that comes with it, PEM.
+    pub certificate: Option<String>,
+    /// What lies between the certificate and a root, PEM.
+    pub chain: Option<String>,
     /// The log entry, as JSON.
     pub log_entry: Option<String>,
-    /// Whether a signed timestamp comes with it.
-    pub has_timestamp: bool,
+    /// The signed timestamp, as JSON.
+    pub timestamp: Option<String>,
     /// The predicate type that an attestation names outside of what is signed.
     pub predicate_type: Option<String>,
 }
@@ -63,6 +65,8 @@ struct Annotations<'a> {
     signature: Option<Text<'a>>,
     #[serde(borrow, default, rename = "dev.sigstore.cosign/certificate")]
     certificate: Option<Text<'a>>,
+    #[serde(borrow, default, rename = "dev.sigstore.cosign/chain")]
+    chain: Option<Text<'a>>,
     #[serde(borrow, default, rename = "dev.sigstore.cosign/bundle")]
     bundle: Option<Text<'a>>,
     #[serde(borrow, default, rename = "dev.sigstore.cosign/rfc3161timestamp")]
@@ -146,13 +150,15 @@ impl SignatureLayer {
         let payload = Descriptor::from(part::<DescriptorForm<'_>>(raw, "the layer")?);
         let form: LayerForm<'_> = part(raw, "the layer")?;
         let annotations = form.annotations.unwrap_or_default();
-        let filled = |text: &Option<Text<'_>>| text.as_ref().map(|text| text.as_str().to_owned()).filter(|text| !text.is_empty());
+        let filled =
+            |text: &Option<Text<'_>>| text.as_ref().map(|text| text.as_str().to_owned()).filter(|text| !text.trim().is_empty());
         Ok(Self {
             payload,
             signature: annotations.signature.as_ref().map(|text| text.as_str().to_owned()),
-            has_certificate: filled(&annotations.certificate).is_some_and(|text| !text.trim().is_empty()),
+            certificate: filled(&annotations.certificate),
+            chain: filled(&annotations.chain),
             log_entry: filled(&annotations.bundle),
-            has_timestamp: filled(&annotations.timestamp).is_some(),
+            timestamp: filled(&annotations.timestamp),
             predicate_type: filled(&annotations.predicate_type),
         })
     }

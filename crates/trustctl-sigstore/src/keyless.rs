@@ -1,0 +1,208 @@
+//! Keyless signatures: what a Sigstore instance vouches for. The one module that knows the Sigstore library.
+//!
+//! [`Instance::verify`] judges one bundle in the order of Sigstore's client specification. The library (`sigstore-verify`) builds the
+//! certificate chain at every proven time, checks the signed certificate timestamp, the RFC 3161 timestamps, the log's promise, the
+//! signature, the artifact, and that every log entry is about this signature, key and artifact (CVE-2022-36056, CVE-2026-22703). What it
+//! leaves open is checked here, around it:
+//!
+//! - `root`: the trusted root's form and size, and that an authority counts only while every certificate of its chain is valid;
+//! - `logs`: inclusion proofs and checkpoints, each by the very log that the entry names, and demanded of the bundle instead of
+//!   inferred from its media type; duplicates; logs counted by operator;
+//! - `times`: no time later than `now`, and times counted by operator;
+//! - [`certificate`]: exactly one name, the issuer, and every extension that says who signed;
+//! - `scts`: certificate transparency logs counted by operator, where more than one is demanded;
+//! - [`legacy`]: signatures under a `.sig` tag, as bundles.
+//!
+//! Time is an argument. The library compares with the clock in two places, both to refuse what lies in the future: timestamp authorities
+//! that have not begun, and a log's promise of a later time. That can only refuse what is later than the clock of the machine, never
+//! accept what `now` refuses.
+//!
+//! Not checked: revocation of certificates (Sigstore's live for minutes), and that the log is consistent with what it showed others.
+
+pub mod certificate;
+mod fault;
+pub mod legacy;
+mod logs;
+mod root;
+mod scts;
+mod times;
+
+use sigstore_types::{
+    Artifact, Bundle as LibraryBundle, DerPublicKey, Sha256Hash, SignatureContent, VerificationMaterialContent,
+};
+use sigstore_verify::{PublicKeyVerificationPolicy, VerificationPolicy, Verifier};
+use trustctl_core::claim::ProvenEntry;
+use trustctl_core::digest::Digest;
+use trustctl_core::public_key::PublicKey;
+use trustctl_core::reason::Code;
+use trustctl_core::scheme::{SigstoreAnchor, Thresholds};
+use trustctl_core::time::Timestamp;
+
+use crate::bundle::{Bundle, Content, Material};
+use certificate::Certificate;
+use logs::Logs;
+use root::Root;
+
+pub use fault::Fault;
+pub use root::{PUBLIC_GOOD, PUBLIC_GOOD_DATE};
+
+/// A Sigstore instance, ready to judge: its trusted root was read and checked.
+pub struct Instance {
+    name: Option<String>,
+    thresholds: Thresholds,
+    root: Root,
+    verifier: Verifier,
+    logs: Logs,
+}
+
+/// One bundle to be judged.
+#[derive(Clone, Copy, Debug)]
+pub struct Question<'a> {
+    /// The bundle, as it was received.
+    pub bundle: &'a [u8],
+    /// What it should be about.
+    pub about: About<'a>,
+    /// With what it should be signed.
+    pub by: By<'a>,
+}
+
+/// What a signature should be about.
+#[derive(Clone, Copy, Debug)]
+pub enum About<'a> {
+    /// These bytes, or for an attestation their digest.
+    Bytes(&'a [u8]),
+    /// This digest.
+    Digest(&'a Digest),
+}
+
+/// With what a bundle should be signed.
+#[derive(Clone, Copy, Debug)]
+pub enum By<'a> {
+    /// With a certificate of the instance, for whatever identity; the caller compares identity and issuer.
+    Certificate,
+    /// With this key.
+    Key(&'a PublicKey),
+}
+
+/// What an instance vouches for.
+#[derive(Clone, Debug)]
+pub struct Proof {
+    /// Who signed; absent for a signature by key.
+    pub certificate: Option<Certificate>,
+    /// The log entries, all that came with the signature.
+    pub entries: Vec<ProvenEntry>,
+    /// Every proven time, the earliest first. For a signature by key there may be none.
+    pub times: Vec<Timestamp>,
+}
+
+impl Instance {
+    /// Reads the trusted root of an instance.
+    ///
+    /// # Errors
+    /// [`Fault`] with [`Code::AnchorUnusable`] when it is not a trusted root of version 0.1 or 0.2, beyond the limits, or
+    /// contradicts itself.
+    pub fn new(anchor: &SigstoreAnchor) -> Result<Self, Fault> {
+        let root = Root::from_json(&anchor.trusted_root)?;
+        let verifier = Verifier::new(&root.library).map_err(|error| Fault::root(&error))?;
+        let logs = Logs::new(&root)?;
+        Ok(Self { name: anchor.name.clone(), thresholds: anchor.thresholds, root, verifier, logs })
+    }
+
+    /// Its name in the policy.
+    #[must_use]
+    pub fn name(&self) -> Option<&str> {
+        self.name.as_deref()
+    }
+
+    /// Judges one bundle.
+    ///
+    /// # Errors
+    /// [`Fault`], by the first thing that is wrong.
+    pub fn verify(&self, question: Question<'_>, now: Timestamp) -> Result<Proof, Fault> {
+        let bundle = read(question.bundle)?;
+        self.verify_read(&bundle, question, now)
+    }
+
+    fn verify_read(&self, bundle: &LibraryBundle, question: Question<'_>, now: Timestamp) -> Result<Proof, Fault> {
+        let by_certificate = matches!(question.by, By::Certificate);
+        let demand = logs::Demand { inclusion_proof: self.thresholds.inclusion_proof, by_certificate };
+        let mut entries = self.logs.check(bundle, demand, now)?;
+        let result = self.ask_library(bundle, question)?;
+        let mut times = times::proven(result.verified_timestamps(), now)?;
+        if !by_certificate {
+            times.extend(entries.iter().filter_map(|entry| entry.integrated));
+        }
+        times.sort_unstable();
+        for entry in &mut entries {
+            entry.sigstore.clone_from(&self.name);
+        }
+        logs::enough(&entries, self.thresholds.logs)?;
+        times::enough(bundle, &entries, &self.root, if by_certificate { self.thresholds.times } else { 0 })?;
+        let certificate = match bundle.signing_certificate() {
+            Some(der) if by_certificate => {
+                scts::enough(bundle, &self.root, self.thresholds.certificate_logs)?;
+                Some(Certificate::from_der(der.as_bytes())?)
+            }
+            _ => None,
+        };
+        Ok(Proof { certificate, entries, times })
+    }
+
+    /// The checks that are the library's. Inclusion proofs were checked before: asking for them here would check promises twice.
+    fn ask_library(&self, bundle: &LibraryBundle, question: Question<'_>) -> Result<sigstore_verify::VerificationResult, Fault> {
+        let artifact = match question.about {
+            About::Bytes(bytes) => Artifact::from_blob(bytes),
+            About::Digest(digest) => {
+                let hash = Sha256Hash::try_from(digest.as_bytes());
+                Artifact::from(hash.map_err(|_| Fault::new(Code::CosignDigestMismatch, "only SHA-256 digests are signed"))?)
+            }
+        };
+        let answer = match question.by {
+            By::Certificate => {
+                let mut policy = VerificationPolicy::any_identity().skip_tlog_unsafe();
+                if self.thresholds.certificate_logs == 0 || scts::several(bundle) {
+                    policy = policy.skip_sct();
+                }
+                self.verifier.verify(artifact, bundle, &policy)
+            }
+            By::Key(key) => {
+                let key = DerPublicKey::new(key.spki_der().to_vec());
+                self.verifier.verify(artifact, bundle, &PublicKeyVerificationPolicy::new(key).skip_tlog_unsafe())
+            }
+        };
+        answer.map_err(|error| Fault::of_library(&error))
+    }
+}
+
+/// Reads a bundle twice, with this crate's limits and with the library, and refuses what the two read differently.
+fn read(bytes: &[u8]) -> Result<LibraryBundle, Fault> {
+    let ours = Bundle::parse(bytes).map_err(|error| Fault::new(Code::CosignMalformed, error.to_string()))?;
+    let text = std::str::from_utf8(bytes).map_err(|_| Fault::malformed("the bundle is not UTF-8"))?;
+    let theirs = LibraryBundle::from_json(text).map_err(|error| Fault::malformed(error.to_string()))?;
+    let same_content = match (&ours.content, &theirs.content) {
+        (Content::Message, SignatureContent::MessageSignature(_)) => true,
+        (Content::Envelope(one), SignatureContent::DsseEnvelope(two)) => {
+            one.payload == two.payload.as_bytes()
+                && one.payload_type == two.payload_type
+                && one.signature == two.signature.sig.as_bytes()
+        }
+        _ => false,
+    };
+    let same_material = match (&ours.material, &theirs.verification_material.content) {
+        (Material::Key { .. }, VerificationMaterialContent::PublicKey(_)) => true,
+        (Material::Certificate(chain), _) => {
+            theirs.signing_certificate().map(|leaf| leaf.as_bytes()) == chain.first().map(Vec::as_slice)
+        }
+        _ => false,
+    };
+    let stamps = &theirs.verification_material.timestamp_verification_data.rfc3161_timestamps;
+    let same_counts =
+        ours.log_entries.len() == theirs.verification_material.tlog_entries.len() && ours.timestamps == stamps.len();
+    if same_content && same_material && same_counts {
+        return Ok(theirs);
+    }
+    Err(Fault::malformed("the bundle can be read in two ways"))
+}
+
+#[cfg(test)]
+pub(crate) mod tests;
