@@ -12,6 +12,7 @@ mod scope;
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::claim::SchemeName;
@@ -19,7 +20,7 @@ use crate::digest::Digest;
 use crate::public_key::PublicKey;
 use crate::reason::{Code, Reason};
 use crate::reference::Repository;
-use crate::scheme::{Anchors, DctAnchor, KeyAnchor};
+use crate::scheme::{Anchors, DctAnchor, KeyAnchor, SigstoreAnchor, Thresholds};
 use crate::time::Timestamp;
 
 pub use explain::explain;
@@ -42,6 +43,8 @@ pub struct Policy {
     pub deny: Vec<Deny>,
     /// Pinned images that are accepted without a signature until a date.
     pub allow: Vec<Allow>,
+    /// The Sigstore instances that signers name, and the one that counts where a signer names none, if there is one at hand.
+    pub sigstores: Vec<SigstoreAnchor>,
 }
 
 /// What happens to images that no rule covers.
@@ -95,6 +98,8 @@ pub struct CosignDemands {
     pub annotations: BTreeMap<String, String>,
     /// The private Sigstore instance the identity belongs to; the public-good one when none is named.
     pub sigstore: Option<String>,
+    /// What the certificate must say beside identity and issuer, by the names of [`crate::claim::CERTIFICATE_CLAIMS`].
+    pub claims: BTreeMap<String, Glob>,
 }
 
 /// A rule: which images, and what they need.
@@ -235,7 +240,17 @@ impl Policy {
             rules: vec![rule],
             deny: Vec::new(),
             allow: Vec::new(),
+            sigstores: Vec::new(),
         }
+    }
+
+    /// The same policy with the trusted root that counts where a signer names no Sigstore instance. Without one, such signers are
+    /// undecided.
+    #[must_use]
+    pub fn with_sigstore(mut self, trusted_root: Arc<[u8]>) -> Self {
+        self.sigstores.retain(|anchor| anchor.name.is_some());
+        self.sigstores.push(SigstoreAnchor { name: None, trusted_root, thresholds: Thresholds::default() });
+        self
     }
 
     /// The same policy for an image without a name: the repository that signatures name is not compared with anything.
@@ -303,7 +318,10 @@ impl Policy {
     /// What is trusted to begin with under `rule`: the anchors of its signers and revokers.
     #[must_use]
     pub fn anchors(&self, rule: &Rule) -> Anchors {
-        let mut anchors = Anchors::default();
+        let named =
+            |anchor: &&SigstoreAnchor| self.named_by(rule).any(|(_, signer)| parse::is_judged_by(signer, anchor.name.as_deref()));
+        let sigstores = self.sigstores.iter().filter(named).cloned().collect();
+        let mut anchors = Anchors { sigstores, ..Anchors::default() };
         for (name, signer) in self.named_by(rule) {
             match signer {
                 SignerRule::CosignKey { key, .. } => {

@@ -1,7 +1,7 @@
 //! Whether one signer of a rule has signed: the checks that bind a claim to the signer and to what was asked for.
 
 use crate::claim::{Claim, Principal, SchemeName, Statement};
-use crate::policy::{CosignDemands, Policy, Rule, SignedTag, SignerRule};
+use crate::policy::{AttestationRule, CosignDemands, Policy, Rule, SignedTag, SignerRule};
 use crate::reason::{Code, Reason};
 use crate::reference::Tag;
 use crate::scheme::{Findings, Problem, authority_id};
@@ -70,7 +70,7 @@ impl<'a> Case<'a> {
         for claim in by_signer {
             match self.check(signer, claim) {
                 Ok(()) => return Outcome::Satisfied(Box::new(claim.clone())),
-                Err(reason) if reason.code == Code::CosignLogUnjudged => blocked.push(reason),
+                Err(reason) if cannot_say(reason.code) => blocked.push(reason),
                 Err(reason) => refused.push(reason),
             }
         }
@@ -98,6 +98,7 @@ impl<'a> Case<'a> {
         self.check_repository(claim)?;
         self.check_tag(claim)?;
         check_annotations(signer, claim)?;
+        check_claims(signer, claim)?;
         check_log(signer, claim)?;
         self.check_age(claim)
     }
@@ -150,43 +151,53 @@ impl<'a> Case<'a> {
     pub(super) fn attestations(&self) -> Outcome {
         let (mut failed, mut blocked) = (Vec::new(), Vec::new());
         for demand in &self.rule.attestations {
-            let rules: Vec<&SignerRule> = demand.signers.iter().filter_map(|name| self.policy.signers.get(name)).collect();
-            let mut stated = self.consulted().flat_map(|findings| &findings.claims).filter(|claim| {
-                matches!(&claim.statement, Statement::Attestation { predicate_type } if *predicate_type == demand.predicate_type)
-                    && claim.digest == self.subject.digest
-            });
-            let words = format!("attestation {} by {}", demand.predicate_type, demand.signers.join(" or "));
-            let mut unjudged = None;
-            let found = stated.find(|claim| {
-                rules.iter().filter(|rule| is_by(rule, &claim.principal)).any(|rule| match check_log(rule, claim) {
-                    Ok(()) => true,
-                    Err(reason) => {
-                        unjudged = Some(reason);
-                        false
-                    }
-                })
-            });
-            match (found, demand.max_age) {
-                (Some(_), None) => {}
-                (Some(claim), Some(limit)) => match claim.signed_at {
-                    Some(time) if self.now.since(time) <= limit => {}
-                    Some(time) => failed.push(Reason::new(Code::PolicyTooOld, format!("{words} is of {time}"))),
-                    None => failed.push(Reason::new(Code::PolicyNoTime, words)),
-                },
-                (None, _) => {
-                    let missing = self.consulted().flat_map(|findings| &findings.missing).map(|missing| missing.reason.clone());
-                    let missing: Vec<Reason> = missing.chain(unjudged).collect();
-                    if missing.is_empty() {
-                        failed.push(Reason::new(Code::PolicyAttestationMissing, words))
-                    }
-                    blocked.extend(missing);
-                }
+            match self.attestation(demand) {
+                Outcome::Absent | Outcome::Satisfied(_) => {}
+                Outcome::Blocked(reasons) => blocked.extend(reasons),
+                Outcome::Failed(reasons) => failed.extend(reasons),
             }
         }
         match (failed.is_empty(), blocked.is_empty()) {
             (false, _) => Outcome::Failed(failed),
             (true, false) => Outcome::Blocked(blocked),
             (true, true) => Outcome::Absent,
+        }
+    }
+
+    fn attestation(&self, demand: &AttestationRule) -> Outcome {
+        let words = format!("attestation {} by {}", demand.predicate_type, demand.signers.join(" or "));
+        let of_type = |claim: &&Claim| {
+            matches!(&claim.statement, Statement::Attestation { predicate_type } if *predicate_type == demand.predicate_type)
+                && claim.digest == self.subject.digest
+        };
+        let (mut failed, mut blocked) = (Vec::new(), Vec::new());
+        for claim in self.consulted().flat_map(|findings| &findings.claims).filter(of_type) {
+            let rules = demand.signers.iter().filter_map(|name| self.policy.signers.get(name));
+            for rule in rules.filter(|rule| is_by(rule, &claim.principal)) {
+                let fits = check_claims(rule, claim).and_then(|()| check_log(rule, claim));
+                match fits.and_then(|()| self.check_attestation_age(demand, claim, &words)) {
+                    Ok(()) => return Outcome::Satisfied(Box::new(claim.clone())),
+                    Err(reason) if cannot_say(reason.code) => blocked.push(reason),
+                    Err(reason) => failed.push(reason),
+                }
+            }
+        }
+        blocked.extend(self.consulted().flat_map(|findings| &findings.missing).map(|missing| missing.reason.clone()));
+        if !blocked.is_empty() {
+            return Outcome::Blocked(blocked);
+        }
+        if failed.is_empty() {
+            failed.push(Reason::new(Code::PolicyAttestationMissing, words));
+        }
+        Outcome::Failed(failed)
+    }
+
+    fn check_attestation_age(&self, demand: &AttestationRule, claim: &Claim, words: &str) -> Result<(), Reason> {
+        match (demand.max_age, claim.signed_at) {
+            (None, _) => Ok(()),
+            (Some(limit), Some(time)) if self.now.since(time) <= limit => Ok(()),
+            (Some(_), Some(time)) => Err(Reason::new(Code::PolicyTooOld, format!("{words} is of {time}"))),
+            (Some(_), None) => Err(Reason::new(Code::PolicyNoTime, words)),
         }
     }
 }
@@ -224,10 +235,15 @@ pub(super) fn says_nothing_is_there(code: Code) -> bool {
     matches!(code, Code::CosignUnsigned | Code::DctDigestNotSigned | Code::DctNoData | Code::DctTagNotSigned)
 }
 
-/// A signature by certificate may be the one an identity signer made, and cannot be judged yet.
+/// Whether a reason says that nothing at hand could judge, and not that something is wrong.
+fn cannot_say(code: Code) -> bool {
+    matches!(code, Code::AnchorUnusable | Code::CosignKeylessUnjudged | Code::CosignLogUnjudged)
+}
+
+/// A signature by certificate may be the one an identity signer made, where nothing at hand could judge it.
 fn unjudged(signer: &SignerRule, problems: &[Problem]) -> Vec<Reason> {
     let SignerRule::CosignIdentity { .. } = signer else { return Vec::new() };
-    problems.iter().filter(|problem| problem.reason.code == Code::CosignKeylessUnjudged).map(|p| p.reason.clone()).collect()
+    problems.iter().filter(|problem| cannot_say(problem.reason.code)).map(|problem| problem.reason.clone()).collect()
 }
 
 fn somebody_else(signer: &SignerRule) -> Code {
@@ -252,12 +268,33 @@ fn check_annotations(signer: &SignerRule, claim: &Claim) -> Result<(), Reason> {
     Ok(())
 }
 
-/// Judging log entries is not part of this version; a demand for one is never met by a claimed entry.
+/// What the certificate must say beside identity and issuer.
+fn check_claims(signer: &SignerRule, claim: &Claim) -> Result<(), Reason> {
+    for (name, value) in demands_of(signer).iter().flat_map(|demands| &demands.claims) {
+        let found = claim.certificate.get(name);
+        if !found.is_some_and(|found| value.matches(found)) {
+            let words = format!("the certificate of {} does not say what is demanded", claim.principal);
+            let found = found.map_or_else(|| format!("no {name}"), |found| format!("{name} {found}"));
+            return Err(Reason::new(Code::CosignCertificateClaim, words).expected_found(format!("{name} {value}"), found));
+        }
+    }
+    Ok(())
+}
+
+/// A demanded log entry must be proven by the instance that the signer belongs to; a claimed one is none.
 fn check_log(signer: &SignerRule, claim: &Claim) -> Result<(), Reason> {
-    if !demands_of(signer).is_some_and(|demands| demands.log) {
+    let Some(demands) = demands_of(signer).filter(|demands| demands.log) else { return Ok(()) };
+    if claim.log.proven.iter().any(|entry| entry.sigstore == demands.sigstore) {
         return Ok(());
     }
-    let there = if claim.log_entries.is_empty() { "none is there" } else { "one is there, unjudged" };
+    if let Some((_, reason)) = claim.log.problems.iter().find(|(sigstore, _)| *sigstore == demands.sigstore) {
+        return Err(reason.clone());
+    }
+    if matches!(&claim.principal, Principal::Identity { sigstore, .. } if *sigstore == demands.sigstore) {
+        let words = format!("{}: no log entry comes with the signature by {}", claim.source.at, claim.principal);
+        return Err(Reason::new(Code::CosignLogMissing, words));
+    }
+    let there = if claim.log_entries.is_empty() { "none is there" } else { "one is there, and no trusted root to judge it" };
     Err(Reason::new(Code::CosignLogUnjudged, format!("a log entry is demanded: {there}")))
 }
 

@@ -1,4 +1,6 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a failed unwrap fails the test")]
+mod keyless;
+
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
@@ -217,7 +219,7 @@ fn the_tag_must_be_signed_when_the_rule_says_so() {
 }
 
 #[test]
-fn a_log_that_is_required_is_undecided_for_now() {
+fn a_demanded_log_is_undecided_where_nothing_can_judge_it() {
     let text = format!(
         "[signers.logged]\nscheme = \"cosign\"\nkey = '''{KEY}'''\nlog = \"required\"\n[[rules]]\nname = \"l\"\nimages = [\"r.example/app\"]\nrequire = {{ any = [\"logged\"] }}\n"
     );

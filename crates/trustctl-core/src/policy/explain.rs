@@ -76,7 +76,9 @@ fn describe(signer: &SignerRule) -> String {
             format!("cosign key {} ({}){}", key.fingerprint(), key.kind().name(), log(demands.log))
         }
         SignerRule::CosignIdentity { identity, issuer, demands } => {
-            format!("cosign identity {identity}, issuer {issuer}{}", log(demands.log))
+            let by = demands.sigstore.as_ref().map(|name| format!(", by {name}")).unwrap_or_default();
+            let claims: String = demands.claims.iter().map(|(name, value)| format!(", {name} {value}")).collect();
+            format!("cosign identity {identity}, issuer {issuer}{by}{claims}{}", log(demands.log))
         }
         SignerRule::Dct { roots, authorities, tofu, role } => {
             let mut anchors: Vec<String> = roots.iter().map(|id| format!("root {id}")).collect();

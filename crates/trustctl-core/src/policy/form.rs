@@ -32,6 +32,7 @@ pub(super) struct SignerForm {
     pub(super) log: Option<Spanned<String>>,
     pub(super) annotations: Option<Spanned<BTreeMap<String, String>>>,
     pub(super) sigstore: Option<Spanned<String>>,
+    pub(super) claims: Option<Spanned<BTreeMap<String, Spanned<String>>>>,
     pub(super) roots: Option<Spanned<Vec<String>>>,
     pub(super) ca: Option<Spanned<String>>,
     pub(super) tofu: Option<Spanned<bool>>,
@@ -42,6 +43,10 @@ pub(super) struct SignerForm {
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct SigstoreForm {
     pub(super) trusted_root: Spanned<String>,
+    pub(super) logs: Option<Spanned<i64>>,
+    pub(super) times: Option<Spanned<i64>>,
+    pub(super) certificate_logs: Option<Spanned<i64>>,
+    pub(super) inclusion_proof: Option<Spanned<String>>,
 }
 
 #[derive(Deserialize)]

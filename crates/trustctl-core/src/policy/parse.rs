@@ -1,5 +1,7 @@
 //! From the written form to a [`Policy`]: every name resolved, every key loaded, every contradiction refused with its line.
 
+mod sigstore;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
 use std::ops::Range;
@@ -12,6 +14,8 @@ use super::{
     Allow, AttestationRule, CosignDemands, DefaultAction, Deny, Glob, Pattern, Platforms, Policy, Requirement, Rule,
     SignedRepository, SignedTag, SignerRule,
 };
+pub(super) use sigstore::is_judged_by;
+
 use crate::public_key::PublicKey;
 use crate::reason::{Code, Reason, Step, clean};
 use crate::time::{Timestamp, parse_age};
@@ -83,9 +87,8 @@ impl Policy {
             }
             signers.insert(name.clone(), reader.signer(signer)?);
         }
-        for instance in form.sigstores.values() {
-            reader.load(&instance.trusted_root)?;
-        }
+        let sigstores = form.sigstores.iter().map(|(name, instance)| reader.sigstore(name, instance));
+        let sigstores = sigstores.collect::<Result<_, PolicyError>>()?;
         let names: BTreeSet<&str> = signers.keys().map(String::as_str).collect();
         let mut rules = Vec::new();
         for rule in &form.rules {
@@ -98,7 +101,7 @@ impl Policy {
         });
         let deny = deny.collect::<Result<_, PolicyError>>()?;
         let allow = form.allow.iter().map(|allow| reader.allow(allow)).collect::<Result<_, _>>()?;
-        Ok(Self { name: source.name.to_owned(), default, signers, rules, deny, allow })
+        Ok(Self { name: source.name.to_owned(), default, signers, rules, deny, allow, sigstores })
     }
 }
 
@@ -150,6 +153,7 @@ impl Reader<'_> {
                     ("log", signer.log.as_ref().map(Spanned::span)),
                     ("annotations", signer.annotations.as_ref().map(Spanned::span)),
                     ("sigstore", signer.sigstore.as_ref().map(Spanned::span)),
+                    ("claims", signer.claims.as_ref().map(Spanned::span)),
                 ])?;
                 self.dct(form)
             }
@@ -165,8 +169,10 @@ impl Reader<'_> {
             Some(("optional", _)) => Ok(false),
             Some((_, span)) => Err(self.error(span, "log is \"required\" or \"optional\"")),
         };
+        let claims = self.claims(signer)?;
         let demands = |log: bool| CosignDemands {
             log,
+            claims,
             annotations: signer.annotations.as_ref().map(|table| table.get_ref().clone()).unwrap_or_default(),
             sigstore: signer.sigstore.as_ref().map(|name| name.get_ref().clone()),
         };

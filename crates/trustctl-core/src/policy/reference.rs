@@ -75,6 +75,12 @@ pub const TABLES: &[TableReference] = &[
             field("annotations", "table of texts", "none", "signed values that must be there"),
             field("sigstore", "a name of [sigstores]", "the public instance", "which Sigstore instance vouches for the identity"),
             field(
+                "claims",
+                "table of texts with * for any characters",
+                "none",
+                "what the certificate must say beside identity and issuer: issuer, build-signer-uri, build-signer-digest, runner-environment, source-repository-uri, source-repository-digest, source-repository-ref, source-repository-identifier, source-repository-owner-uri, source-repository-owner-identifier, build-config-uri, build-config-digest, build-trigger, run-invocation-uri, source-repository-visibility-at-signing, deployment-environment, token-subject, or of old certificates issuer-v1, github-workflow-trigger, github-workflow-sha, github-workflow-name, github-workflow-repository, github-workflow-ref",
+            ),
+            field(
                 "roots",
                 "list of 64 hexadecimal digits",
                 "none",
@@ -93,7 +99,23 @@ pub const TABLES: &[TableReference] = &[
     TableReference {
         header: "[sigstores.NAME]",
         meaning: "A private Sigstore instance.",
-        fields: &[field("trusted-root", "a path relative to the policy", "", "its trusted root file")],
+        fields: &[
+            field("trusted-root", "a path relative to the policy", "", "its trusted root file"),
+            field("logs", "0 to 32", "0", "how many operators must have logged a signature, whatever its signer's `log` says"),
+            field(
+                "times",
+                "1 to 32",
+                "1",
+                "how many operators of logs and timestamp authorities must say when a certificate signed",
+            ),
+            field("certificate-logs", "0 to 32", "1", "how many operators must have logged the certificate"),
+            field(
+                "inclusion-proof",
+                "\"required\" or \"optional\"",
+                "\"optional\"",
+                "whether a log's promise alone never counts, also in .sig tags and bundles 0.1",
+            ),
+        ],
     },
     TableReference {
         header: "[[rules]]",

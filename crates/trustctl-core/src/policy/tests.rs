@@ -181,3 +181,34 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn sigstore_instances_are_read_strictly_and_handed_to_the_signers_that_name_them() {
+    let policy = read(FULL).unwrap();
+    let anchors = policy.anchors(policy.rules.first().unwrap());
+    let names: Vec<Option<&str>> = anchors.sigstores.iter().map(|anchor| anchor.name.as_deref()).collect();
+    assert_eq!(names, [Some("corp")], "no default instance is at hand");
+    let policy = policy.with_sigstore(b"{}".as_slice().into());
+    assert_eq!(policy.anchors(policy.rules.first().unwrap()).sigstores.len(), 2, "the logged key belongs to the default one");
+
+    let with = |more: &str| FULL.replace("trusted-root = \"root.json\"", &format!("trusted-root = \"root.json\"\n{more}"));
+    let anchor = read(&with("logs = 2\ntimes = 2\ncertificate-logs = 0\ninclusion-proof = \"required\"")).unwrap().sigstores;
+    let thresholds = Thresholds { logs: 2, times: 2, certificate_logs: 0, inclusion_proof: true };
+    assert_eq!(anchor.first().unwrap().thresholds, thresholds);
+    for wrong in ["logs = -1", "logs = 33", "times = 0", "certificate-logs = 33", "inclusion-proof = true", "sct = 1"] {
+        let error = read(&with(wrong)).unwrap_err();
+        assert_eq!(error.line, line_of(&with(wrong), wrong), "{error}");
+    }
+}
+
+#[test]
+fn certificate_claims_are_known_ones_of_identities() {
+    let with = |line: &str| FULL.replace("sigstore = \"corp\"", &format!("sigstore = \"corp\"\n{line}"));
+    let policy = read(&with("claims = { deployment-environment = \"prod*\" }")).unwrap();
+    let Some(SignerRule::CosignIdentity { demands, .. }) = policy.signers.get("release") else { unreachable!("it is one") };
+    assert!(demands.claims.get("deployment-environment").unwrap().matches("production"));
+    let error = read(&with("claims = { deployment-enviroment = \"prod\" }")).unwrap_err();
+    assert!(error.message.contains("did you mean \"deployment-environment\"?"), "{error}");
+    let key = FULL.replace("log = \"required\"", "claims = { issuer = \"x\" }");
+    assert!(read(&key).unwrap_err().message.contains("a key has none"));
+}

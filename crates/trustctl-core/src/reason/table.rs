@@ -318,6 +318,10 @@ codes! {
         "fewer distinct logs or timestamp authorities vouch for the signature than demanded";
         "Each operator counts once, however many entries or timestamps it made.";
         "ask the publisher to sign with as many logs and timestamp authorities as the policy demands"
+    CosignCertificateClaim = 328 "cosign.certificate-claim-mismatch" rank 60
+        "the certificate does not say what the policy demands";
+        "Beside identity and issuer a certificate tells the repository, the ref, the environment and more of the build; the policy demands a value that is another here, or missing.";
+        "compare expected and found with care; the right workflow may have run on the wrong branch or in the wrong environment"
 
     // 04xx network and limits
     Unavailable = 401 "net.unavailable" rank 75
