@@ -143,7 +143,12 @@ pub fn describe(claim: &Claim) -> String {
     if let Some(until) = claim.fresh_until {
         text.push_str(&format!(", fresh until {}", until.date()));
     }
-    if let Some(entry) = claim.log_entries.first().map(Claimed::peek) {
+    if let Some(time) = claim.signed_at {
+        text.push_str(&format!(", signed by {time}"));
+    }
+    if let Some(entry) = claim.log.proven.first() {
+        text.push_str(&format!(", log entry {}", entry.index));
+    } else if let Some(entry) = claim.log_entries.first().map(Claimed::peek) {
         text.push_str(&format!(", claims log entry {} (not judged)", entry.index));
     }
     trustctl_core::reason::clean(&text)

@@ -9,6 +9,7 @@ use clap::Args;
 #[command(after_help = "Examples:\n  \
     trustctl verify registry.example/shop/cart:1.4 --policy policy.toml\n  \
     trustctl verify registry.example/shop/cart:1.4 --key cosign.pub\n  \
+    trustctl verify registry.example/shop/cart:1.4 --identity dev@example.com --issuer https://accounts.example\n  \
     trustctl verify docker.io/me/app:1.0 --dct-root 77d38dd19065ba20dbd1f5bbd01fac526ab3eddfeb88f58f38954bb4c368a732")]
 pub struct VerifyArgs {
     /// The images, by tag or digest
@@ -56,6 +57,9 @@ pub struct TrustArgs {
     /// The OIDC issuer that vouches for the identity
     #[arg(long, value_name = "URL", requires = "identity")]
     pub issuer: Option<String>,
+    /// Judge certificates and log entries with this trusted root, instead of the public-good Sigstore instance's
+    #[arg(long, value_name = "FILE")]
+    pub trusted_root: Option<PathBuf>,
     /// Trust the Notary collection with this root key id (repeatable)
     #[arg(long, value_name = "KEYID")]
     pub dct_root: Vec<String>,

@@ -1,5 +1,7 @@
 //! `trustctl inspect`: every piece of evidence about an image, marked proven, claimed or broken. It never says "trusted".
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 use trustctl_core::claim::{Claim, Claimed, SchemeName};
 use trustctl_core::evidence::Evidence;
@@ -18,7 +20,7 @@ use trustctl_remote::layout::Layout;
 use trustctl_sigstore::artifact::{Artifact, Form, State};
 use trustctl_sigstore::scheme::Cosign;
 
-use super::{Session, trust};
+use super::{Session, sigstore, trust};
 use crate::cli::{InspectArgs, TrustArgs};
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -62,8 +64,8 @@ fn no_such_image(reference: &Reference, reason: Reason) -> Failure {
     Failure::new(reason.step(step))
 }
 
-/// The anchors that the flags or the policy in force give; none is fine here: then nothing of Cosign's is proven, and a
-/// collection's root is shown as not pinned.
+/// The anchors that the flags or the policy in force give; none is fine here: then only certificates and log entries of the
+/// public-good Sigstore instance are proven, and a collection's root is shown as not pinned.
 fn anchors(session: &Session, trust: &TrustArgs) -> Result<Anchors, Failure> {
     let named = trust.policy.is_some() || !trust.key.is_empty() || !trust.dct_root.is_empty() || trust.identity.is_some();
     let policy: Option<Policy> = match (named, session.environment.default_policy()) {
@@ -76,6 +78,12 @@ fn anchors(session: &Session, trust: &TrustArgs) -> Result<Anchors, Failure> {
         anchors.keys.extend(of_rule.keys);
         anchors.dct.extend(of_rule.dct);
     }
+    // Whoever vouches is shown; whether that is enough is not said here.
+    let policy = match policy {
+        Some(policy) => policy,
+        None => sigstore::with_trusted_root(Policy::of_command_line(BTreeMap::new()), trust.trusted_root.as_deref())?,
+    };
+    anchors.sigstores = policy.sigstores;
     Ok(anchors)
 }
 
@@ -152,7 +160,8 @@ impl View<'_> {
             let what = trustctl_core::reason::clean(what);
             ui.say(format!("  {}  {}, {what}: {words}", ui.paint(paint, state), artifact.form.words()));
             ui.say(format!("           at {}", artifact.source.at));
-            for entry in artifact.log_entries.iter().map(Claimed::peek) {
+            let proven = matches!(&artifact.state, State::Proven(claim) if !claim.log.proves_nothing());
+            for entry in artifact.log_entries.iter().map(Claimed::peek).filter(|_| !proven) {
                 ui.say(format!("           claims log entry {} of log {} (not judged)", entry.index, entry.log_id));
             }
         }

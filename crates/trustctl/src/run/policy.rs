@@ -10,7 +10,7 @@ use trustctl_core::reason::{Code, Reason};
 use trustctl_core::reference::Reference;
 use trustctl_core::time::Timestamp;
 
-use super::{Session, policy_cases};
+use super::{Session, policy_cases, sigstore};
 use crate::cli::PolicyCommand;
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -50,7 +50,8 @@ pub(super) fn load(session: &Session, path: Option<&Path>) -> Result<Policy, Fai
         .map_err(|_| Failure::new(Reason::new(Code::PolicyUnusable, format!("{name} is not UTF-8 text"))))?;
     let folder = path.parent().map(Path::to_owned).unwrap_or_default();
     let load = |named: &str| read_limited(&folder.join(named)).map_err(|error| error.to_string());
-    Policy::parse(&PolicyText { name: &name, text: &text, load: &load }).map_err(|error| Failure::new(error.reason()))
+    let policy = Policy::parse(&PolicyText { name: &name, text: &text, load: &load });
+    sigstore::with_trusted_root(policy.map_err(|error| Failure::new(error.reason()))?, None)
 }
 
 /// The bytes of a file of at most [`MAX_FILE`] bytes.

@@ -9,7 +9,7 @@ use trustctl_core::reason::{Code, Reason};
 use trustctl_core::reference::Repository;
 use trustctl_core::signer::Signer as _;
 
-use super::{Session, policy};
+use super::{Session, policy, sigstore};
 use crate::cli::TrustArgs;
 use crate::config::Environment;
 use crate::failure::Failure;
@@ -21,8 +21,11 @@ impl Session {
     /// [`Code::UsageAnchor`] when nothing says whom to trust; what reading policy and keys says.
     pub(super) fn policy_of(&self, trust: &TrustArgs) -> Result<Policy, Failure> {
         let signers = self.signers_of(trust)?;
-        let policy =
-            if signers.is_empty() { policy::load(self, trust.policy.as_deref())? } else { Policy::of_command_line(signers) };
+        let named = !signers.is_empty();
+        let mut policy = if named { Policy::of_command_line(signers) } else { policy::load(self, trust.policy.as_deref())? };
+        if named || trust.trusted_root.is_some() {
+            policy = sigstore::with_trusted_root(policy, trust.trusted_root.as_deref())?;
+        }
         for signer in policy.signers.values() {
             if let SignerRule::CosignKey { key, .. } = signer {
                 self.refuse_example(&key.fingerprint())?;
@@ -40,6 +43,12 @@ impl Session {
             signers.insert(format!("key {name}"), SignerRule::CosignKey { key, demands });
         }
         if let (Some(identity), Some(issuer)) = (&trust.identity, &trust.issuer) {
+            for (flag, text) in [("--identity", identity), ("--issuer", issuer)] {
+                if text.trim_matches('*').is_empty() {
+                    let words = format!("{flag} {text}: a pattern that matches everybody names nobody");
+                    return Err(Failure::usage(Code::AnchorUnusable, words));
+                }
+            }
             let demands = CosignDemands { log: true, annotations, ..CosignDemands::default() };
             let rule = SignerRule::CosignIdentity { identity: Glob::new(identity), issuer: Glob::new(issuer), demands };
             signers.insert(format!("identity {identity}"), rule);

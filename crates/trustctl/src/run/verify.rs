@@ -100,7 +100,9 @@ impl<'a> Bench<'a> {
         }
         let named = trust::repository("--signature-repository", args.trust.signature_repository.as_deref())?;
         let store = if args.danger_no_memory { None } else { Some(session.store()?) };
-        Ok(Self { session, args, schemes: schemes(&policy, named), policy, store, now: session.now(args.at.as_deref())? })
+        let now = session.now(args.at.as_deref())?;
+        session.tell_age_of_root(&policy, now);
+        Ok(Self { session, args, schemes: schemes(&policy, named), policy, store, now })
     }
 
     /// Remarks on how this run judges.
