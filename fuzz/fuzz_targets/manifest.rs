@@ -3,7 +3,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use trustctl_core::subject::{ManifestBytes, Subject};
-use trustctl_sigstore::layout::bundle::BundleManifest;
+use trustctl_sigstore::layout::bundle::ReferrerManifest;
 use trustctl_sigstore::layout::referrers::Referrers;
 use trustctl_sigstore::layout::signatures::SignatureManifest;
 
@@ -13,5 +13,5 @@ fuzz_target!(|bytes: &[u8]| {
     }
     drop(SignatureManifest::parse(bytes));
     drop(Referrers::parse(bytes));
-    drop(BundleManifest::parse(bytes));
+    drop(ReferrerManifest::parse(bytes));
 });

@@ -94,23 +94,10 @@ fn main() -> Result<(), Failure> {
     ] {
         seeds.write("reference", text.as_bytes())?;
     }
+    seeds.write("trusted_root", trustctl_sigstore::keyless::PUBLIC_GOOD.as_bytes())?;
     let file = read(&evidence)?;
     seeds.write("evidence", &file)?;
-    let file = EvidenceFile::from_json(&file).map_err(|error| Failure::Output(error.to_string()))?;
-    for (locator, entry) in file.evidence.iter() {
-        let Entry::Present { bytes, .. } = entry else { continue };
-        match locator {
-            Locator::Notary { .. } => {
-                seeds.write("notary_metadata", bytes)?;
-                seeds.write("canonical_json", bytes)?;
-            }
-            Locator::Blob { .. } => {
-                seeds.write(if bytes.starts_with(b"{\"critical\"") { "simple_signing" } else { "bundle" }, bytes)?
-            }
-            _ => seeds.write("manifest", bytes)?,
-        }
-    }
-    Ok(())
+    seeds.write_evidence(&file)
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, Failure> {
@@ -129,5 +116,26 @@ impl Seeds {
         let path = folder.join(name.get(..16).unwrap_or(&name));
         let written = std::fs::create_dir_all(&folder).and_then(|()| std::fs::write(&path, bytes));
         written.map_err(|source| Failure::Io { what: path.display().to_string(), source })
+    }
+
+    /// Writes the pieces of evidence to the targets that read their like.
+    fn write_evidence(&self, file: &[u8]) -> Result<(), Failure> {
+        let file = EvidenceFile::from_json(file).map_err(|error| Failure::Output(error.to_string()))?;
+        for (locator, entry) in file.evidence.iter() {
+            let Entry::Present { bytes, .. } = entry else { continue };
+            match locator {
+                Locator::Notary { .. } => {
+                    self.write("notary_metadata", bytes)?;
+                    self.write("canonical_json", bytes)?;
+                }
+                Locator::Blob { .. } if bytes.starts_with(b"{\"critical\"") => self.write("simple_signing", bytes)?,
+                Locator::Blob { .. } => {
+                    self.write("bundle", bytes)?;
+                    self.write("keyless_bundle", bytes)?;
+                }
+                _ => self.write("manifest", bytes)?,
+            }
+        }
+        Ok(())
     }
 }

@@ -150,7 +150,7 @@ impl View<'_> {
             let (paint, state, words) = match &artifact.state {
                 State::Proven(claim) => (Paint::Green, "proven ", render::describe(claim)),
                 State::Broken(reason) => (Paint::Red, "broken ", reason.to_string()),
-                State::Claimed(_) if self.anchors.keys.is_empty() => {
+                State::Claimed(reason) if reason.code == Code::CosignWrongKey && self.anchors.keys.is_empty() => {
                     (Paint::Yellow, "claimed", "no key was given to judge it by: --key, --policy".to_owned())
                 }
                 State::Claimed(reason) => (Paint::Yellow, "claimed", reason.to_string()),
