@@ -69,6 +69,20 @@ pub enum KeyError {
         /// What was asked for.
         wanted: String,
     },
+    /// The keyring that was named for a passphrase has no such entry.
+    #[error("the keyring has no entry \"{name}\" with a passphrase")]
+    PassphraseEntry {
+        /// The entry.
+        name: String,
+    },
+    /// The file that was named for a passphrase cannot be read. Its name is left out: it may be the passphrase itself.
+    #[error("the passphrase file given with {flag} cannot be read: {}", io_words(error))]
+    PassphraseFile {
+        /// The flag that named it.
+        flag: &'static str,
+        /// What the operating system said.
+        error: io::Error,
+    },
     /// The key is encrypted and there is no passphrase.
     #[error("{key} is encrypted and no passphrase was given{}", set_one_of(variables))]
     PassphraseNeeded {
@@ -76,6 +90,12 @@ pub enum KeyError {
         key: String,
         /// The variables that would have been read for a key of this role.
         variables: Vec<String>,
+    },
+    /// The variable that was named for a passphrase is not set, or is not text.
+    #[error("the variable {} is not set", shown_variable(name))]
+    PassphraseVariable {
+        /// The variable.
+        name: String,
     },
     /// The bytes are not a key of a supported format.
     #[error("not a key that can be read: {why}")]
@@ -107,6 +127,11 @@ impl KeyError {
         match self {
             Self::Ambiguous { .. } => reason.step(Step::words("give more of the fingerprint, or the path of the file")),
             Self::NotFound { .. } => reason.step(Step::command("see which keys are here", ["trustctl", "key", "list"])),
+            Self::PassphraseFile { flag, .. } => {
+                reason.step(Step::words(format!("give {flag} a file, env:NAME or keyring:NAME, never the passphrase itself")))
+            }
+            Self::PassphraseEntry { .. } => reason.step(Step::words("check the name of the entry")),
+            Self::PassphraseVariable { .. } => reason.step(Step::words("set and export the variable, or name another one")),
             Self::PassphraseNeeded { variables, .. } if !variables.is_empty() => {
                 reason.step(Step::words(format!("set {}", variables.join(" or "))))
             }
@@ -125,7 +150,10 @@ impl KeyError {
             Self::Exists { .. } => Code::KeyExists,
             Self::File { .. } => Code::KeyFileAccess,
             Self::KeyringUnavailable { .. } => Code::KeyringUnavailable,
-            Self::PassphraseNeeded { .. } => Code::PassphraseNeeded,
+            Self::PassphraseEntry { .. }
+            | Self::PassphraseFile { .. }
+            | Self::PassphraseNeeded { .. }
+            | Self::PassphraseVariable { .. } => Code::PassphraseNeeded,
             Self::Unsupported { .. } => Code::KeyUnsupported,
             Self::WrongPassphrase { .. } => Code::WrongPassphrase,
         }
@@ -155,6 +183,12 @@ impl KeyError {
 
 fn set_one_of(variables: &[String]) -> String {
     if variables.is_empty() { String::new() } else { format!(" ({} is not set)", variables.join(" or ")) }
+}
+
+/// The name of a variable; what cannot be one is not repeated, for it may be a passphrase.
+fn shown_variable(name: &str) -> &str {
+    let fits = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+    if fits && !name.starts_with(|c: char| c.is_ascii_digit()) && !name.is_empty() { name } else { "named after env:" }
 }
 
 /// The operating system's words without Rust's `(os error n)`.

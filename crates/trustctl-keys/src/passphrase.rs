@@ -8,6 +8,7 @@
 //!
 //! Environment, keyring and prompt are arguments, so that nothing here depends on the process it runs in.
 
+use std::io;
 use std::path::PathBuf;
 
 use zeroize::Zeroizing;
@@ -231,7 +232,8 @@ impl Passphrases<'_> {
     /// The passphrase for a key that is about to be written: from the same places, or asked twice.
     ///
     /// # Errors
-    /// [`KeyError::PassphraseNeeded`] when there is none; [`KeyError::NotFound`] and others when the source that the user named cannot be read.
+    /// [`KeyError::PassphraseNeeded`] when there is none; [`KeyError::PassphraseFile`] and its like when the source that the user named
+    /// cannot be read.
     pub fn choose(&self, wanted: &Wanted<'_>) -> Result<Passphrase, KeyError> {
         if let Some(source) = &self.named {
             return self.by_source(source);
@@ -280,10 +282,10 @@ impl Passphrases<'_> {
         match source {
             Source::Variable(name) => match self.environment.variable(name) {
                 Some(value) => passphrase(value.as_bytes()),
-                None => Err(KeyError::NotFound { wanted: format!("env:{name}") }),
+                None => Err(KeyError::PassphraseVariable { name: name.clone() }),
             },
             Source::File(path) => {
-                let bytes = read_file(path)?;
+                let bytes = read_file(path).map_err(without_name)?;
                 let line = bytes.split(|byte| *byte == b'\n').next().unwrap_or_default();
                 passphrase(line.strip_suffix(b"\r").unwrap_or(line))
             }
@@ -292,11 +294,21 @@ impl Passphrases<'_> {
                     self.keyring.ok_or_else(|| KeyError::KeyringUnavailable { why: "this run does not use one".to_owned() })?;
                 match keyring.load(&keyring_name(name))? {
                     Some(secret) => passphrase(&secret),
-                    None => Err(KeyError::NotFound { wanted: format!("keyring:{name}") }),
+                    None => Err(KeyError::PassphraseEntry { name: name.clone() }),
                 }
             }
         }
     }
+}
+
+/// The error about a file of a passphrase, without what the user wrote: those who take the flag for the passphrase wrote that.
+fn without_name(error: KeyError) -> KeyError {
+    let error = match error {
+        KeyError::File { error, .. } => error,
+        KeyError::NotFound { .. } => io::Error::new(io::ErrorKind::NotFound, "no such file"),
+        _ => io::Error::new(io::ErrorKind::FileTooLarge, "it is too large"),
+    };
+    KeyError::PassphraseFile { flag: "--passphrase", error }
 }
 
 fn passphrase(bytes: &[u8]) -> Result<Passphrase, KeyError> {

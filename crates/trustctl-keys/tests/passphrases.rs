@@ -169,7 +169,7 @@ fn a_source_that_was_named_is_the_only_one() {
     }
     assert_eq!(code(open("env:BAD")), Code::WrongPassphrase);
     for missing in ["env:NONE", "keyring:none", "/no/such/file"] {
-        assert_eq!(code(open(missing)), Code::KeyNotFound, "{missing}");
+        assert_eq!(code(open(missing)), Code::PassphraseNeeded, "{missing}");
     }
     fs::write(&file, "x".repeat(2000)).unwrap();
     assert_eq!(code(open(file.to_str().unwrap())), Code::KeyUnreadable);

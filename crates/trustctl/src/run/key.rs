@@ -73,12 +73,17 @@ fn generate(session: &Session, place: &Destination<'_>, kind: KeyKindArg, passph
         KeyKindArg::Ed25519 => KeyKind::Ed25519,
     };
     let key = PrivateKey::generate(kind).map_err(failed)?;
-    let stored = store(session, place, &key, passphrase)?;
+    let stored = store(session, place, &key, (NAMED, passphrase))?;
     written(session, "generated", &stored, key.public_key());
     Ok(Exit::Done)
 }
 
-fn store(session: &Session, place: &Destination<'_>, key: &PrivateKey, passphrase: Option<&str>) -> Result<StoredKey, Failure> {
+fn store(
+    session: &Session,
+    place: &Destination<'_>,
+    key: &PrivateKey,
+    source: (&'static str, Option<&str>),
+) -> Result<StoredKey, Failure> {
     let keyring = session.keyring();
     let places = session.places(None, &keyring)?;
     if place.keyring {
@@ -86,7 +91,7 @@ fn store(session: &Session, place: &Destination<'_>, key: &PrivateKey, passphras
     }
     let format = format_of(place.format, place.name)?;
     let called = format!("the new key {}", place.name);
-    let chosen = choose(session, (&called, use_of(place.format, None)), passphrase)?;
+    let chosen = choose(session, (&called, use_of(place.format, None)), source)?;
     match place.folder {
         Some(folder) => Store::at(folder).create(place.name, key, &format, Some(&chosen)),
         None => places.store.create(place.name, key, &format, Some(&chosen)),
@@ -94,9 +99,26 @@ fn store(session: &Session, place: &Destination<'_>, key: &PrivateKey, passphras
     .map_err(failed)
 }
 
-fn choose(session: &Session, (called, used): (&str, KeyUse), named: Option<&str>) -> Result<Passphrase, Failure> {
+/// The passphrase for a key that is about to be written, from the source that a flag names.
+fn choose(
+    session: &Session,
+    (called, used): (&str, KeyUse),
+    (flag, named): (&'static str, Option<&str>),
+) -> Result<Passphrase, Failure> {
     let wanted = Wanted { called, used, ids: &[] };
-    session.with_passphrases(named, &session.keyring(), |sources| sources.choose(&wanted)).map_err(failed)
+    let chosen = session.with_passphrases(named, &session.keyring(), |sources| sources.choose(&wanted));
+    chosen.map_err(|error| match error {
+        KeyError::PassphraseFile { error, .. } => failed(KeyError::PassphraseFile { flag, error }),
+        other => failed(other),
+    })
+}
+
+/// The flag that names where an old passphrase is, and a new one where no other flag does.
+const NAMED: &str = "--passphrase";
+
+/// Where the new passphrase is, with the flag that says so.
+fn source_of_new<'a>(old: Option<&'a str>, new: Option<&'a str>) -> (&'static str, Option<&'a str>) {
+    if new.is_some() { ("--new-passphrase", new) } else { (NAMED, old) }
 }
 
 fn format_of(format: KeyFormat, role: &str) -> Result<Export, Failure> {
@@ -235,7 +257,7 @@ fn import(
     let wanted = Wanted { called: &called, used: KeyUse::of(&sealed), ids: &[] };
     let keyring = session.keyring();
     let key = session.with_passphrases(old, &keyring, |sources| sources.open(&sealed, &wanted)).map_err(failed)?;
-    let stored = store(session, place, &key, new.or(old))?;
+    let stored = store(session, place, &key, source_of_new(old, new))?;
     written(session, "imported", &stored, key.public_key());
     Ok(Exit::Done)
 }
@@ -247,7 +269,7 @@ fn export(session: &Session, job: &ExportJob<'_>, (old, new): (Option<&str>, Opt
     } else {
         let role = job.role.unwrap_or("targets");
         let called = job.to.display().to_string();
-        let chosen = choose(session, (&called, use_of(job.format, job.role)), new.or(old))?;
+        let chosen = choose(session, (&called, use_of(job.format, job.role)), source_of_new(old, new))?;
         let text = key.export(&format_of(job.format, role)?, Some(&chosen)).map_err(failed)?;
         write_new(job.to, text.as_bytes(), 0o600)?;
     }
