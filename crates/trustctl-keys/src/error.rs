@@ -103,6 +103,9 @@ pub enum KeyError {
         /// What is wrong, in words.
         why: &'static str,
     },
+    /// The user stopped the program instead of giving a passphrase.
+    #[error("the question for a passphrase was not answered")]
+    Stopped,
     /// The key, or its encryption, is of a kind that cannot be used for this.
     #[error("{what} cannot be used {purpose}")]
     Unsupported {
@@ -153,7 +156,8 @@ impl KeyError {
             Self::PassphraseEntry { .. }
             | Self::PassphraseFile { .. }
             | Self::PassphraseNeeded { .. }
-            | Self::PassphraseVariable { .. } => Code::PassphraseNeeded,
+            | Self::PassphraseVariable { .. }
+            | Self::Stopped => Code::PassphraseNeeded,
             Self::Unsupported { .. } => Code::KeyUnsupported,
             Self::WrongPassphrase { .. } => Code::WrongPassphrase,
         }

@@ -113,7 +113,10 @@ impl<F: Fn(&str) -> Option<String>> Environment for F {
 pub trait Prompt {
     /// What they answer to the question, which is one line without a colon at its end. `None` when there is nobody, as when input is not a
     /// terminal, or when they give up.
-    fn ask(&self, question: &str) -> Option<Passphrase>;
+    ///
+    /// # Errors
+    /// [`KeyError::Stopped`] when they stop the program instead.
+    fn ask(&self, question: &str) -> Result<Option<Passphrase>, KeyError>;
 
     /// Tells them something before they are asked again.
     fn tell(&self, message: &str);
@@ -124,8 +127,8 @@ pub trait Prompt {
 pub struct NoPrompt;
 
 impl Prompt for NoPrompt {
-    fn ask(&self, _: &str) -> Option<Passphrase> {
-        None
+    fn ask(&self, _: &str) -> Result<Option<Passphrase>, KeyError> {
+        Ok(None)
     }
 
     fn tell(&self, _: &str) {}
@@ -219,7 +222,7 @@ impl Passphrases<'_> {
         }
         let question = format!("Passphrase of {}", wanted.called);
         for _ in 0..TRIES {
-            let Some(passphrase) = self.prompt.ask(&question) else { break };
+            let Some(passphrase) = self.prompt.ask(&question)? else { break };
             tried = true;
             if let Some(key) = try_one(&passphrase)? {
                 return Ok(key);
@@ -246,12 +249,12 @@ impl Passphrases<'_> {
         let question = format!("New passphrase for {}", wanted.called);
         let again = format!("Again, the new passphrase for {}", wanted.called);
         for _ in 0..TRIES {
-            let Some(first) = self.prompt.ask(&question) else { break };
+            let Some(first) = self.prompt.ask(&question)? else { break };
             if wanted.used != KeyUse::Cosign && first.expose().len() < MIN_NEW {
                 self.prompt.tell(&format!("At least {MIN_NEW} characters, please."));
                 continue;
             }
-            match self.prompt.ask(&again) {
+            match self.prompt.ask(&again)? {
                 Some(second) if second.same_as(&first) => return Ok(first),
                 Some(_) => self.prompt.tell("The two were not the same."),
                 None => break,

@@ -27,9 +27,12 @@ impl Person {
 }
 
 impl Prompt for Person {
-    fn ask(&self, question: &str) -> Option<Passphrase> {
+    fn ask(&self, question: &str) -> Result<Option<Passphrase>, KeyError> {
         self.heard.borrow_mut().push(question.to_owned());
-        Passphrase::new(self.answers.borrow_mut().pop()?)
+        match self.answers.borrow_mut().pop() {
+            Some("^C") => Err(KeyError::Stopped),
+            answer => Ok(answer.and_then(Passphrase::new)),
+        }
     }
 
     fn tell(&self, message: &str) {
@@ -224,4 +227,18 @@ fn a_new_passphrase_is_asked_twice_and_is_not_short() {
     let chosen = passphrases.choose(&wanted(KeyUse::NotaryTargets, &[])).unwrap();
     assert!(chosen.same_as(&Passphrase::new("from there").unwrap()));
     assert_eq!(code(passphrases.choose(&wanted(KeyUse::NotaryRoot, &[]))), Code::PassphraseNeeded);
+}
+
+#[test]
+fn whoever_stops_is_asked_nothing_more() {
+    let environment = set(&[]);
+    for answers in [&["^C"][..], &["a wrong word", "^C"]] {
+        let person = Person::who_says(answers);
+        let passphrases = Passphrases { named: None, environment: &environment, keyring: None, prompt: &person };
+        let opened = passphrases.open(&sealed("root"), &wanted(KeyUse::NotaryRoot, &[]));
+        assert!(matches!(opened, Err(KeyError::Stopped)));
+        let person = Person::who_says(answers);
+        let passphrases = Passphrases { named: None, environment: &environment, keyring: None, prompt: &person };
+        assert!(matches!(passphrases.choose(&wanted(KeyUse::NotaryRoot, &[])), Err(KeyError::Stopped)));
+    }
 }

@@ -79,7 +79,7 @@ impl Exit {
             Self::Configuration => "a policy, configuration, state file or anchor cannot be used",
             Self::Conflict => "conflict: the remote side changed meanwhile; running again is safe",
             Self::Bug => "a defect of this program; please report it",
-            Self::Interrupted => "interrupted",
+            Self::Interrupted => "stopped by the user: interrupted, or answered no",
         }
     }
 

@@ -1,6 +1,7 @@
 //! How a run fails: one reason, and the exit code that follows from it.
 
 use trustctl_core::reason::{Code, Reason};
+use trustctl_keys::error::KeyError;
 
 use crate::exit::Exit;
 
@@ -26,6 +27,12 @@ impl Failure {
         Self { exit: Exit::Usage, reason: Reason::new(code, message) }
     }
 
+    /// The user stopped the program where it asked something.
+    #[must_use]
+    pub fn stopped() -> Self {
+        Self { exit: Exit::Interrupted, reason: Reason::new(Code::PassphraseNeeded, "stopped by the user; nothing was answered") }
+    }
+
     /// A local file that could not be read or written.
     #[must_use]
     pub fn file(path: &std::path::Path, error: &std::io::Error) -> Self {
@@ -36,5 +43,11 @@ impl Failure {
 impl From<Reason> for Failure {
     fn from(reason: Reason) -> Self {
         Self::new(reason)
+    }
+}
+
+impl From<KeyError> for Failure {
+    fn from(error: KeyError) -> Self {
+        if matches!(error, KeyError::Stopped) { Self::stopped() } else { Self::new(error.reason()) }
     }
 }

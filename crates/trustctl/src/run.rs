@@ -16,6 +16,7 @@ mod sigstore;
 mod trust;
 mod verify;
 
+use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::Parser as _;
@@ -36,7 +37,7 @@ use crate::config::Environment;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::render;
-use crate::ui::Ui;
+use crate::ui::{self, Ui};
 
 /// One run of the program: how it talks, and what the machine says.
 pub struct Session {
@@ -89,7 +90,8 @@ pub fn main() -> ExitCode {
         Ok(runtime) => runtime.block_on(run_or_stop(&session, &cli.command)),
         Err(error) => Err(Failure::new(Reason::new(Code::ConfigUnusable, format!("no runtime: {error}")))),
     };
-    ExitCode::from(exit.unwrap_or_else(|failure| report(&session.ui, &cli.command, &failure)).code())
+    let exit = exit.unwrap_or_else(|failure| report(&session.ui, &cli.command, &failure));
+    ExitCode::from(said(&session.ui, exit).code())
 }
 
 /// Runs the command, or stops when the user interrupts it.
@@ -129,10 +131,23 @@ fn usage(error: &clap::Error) -> ExitCode {
         let words = error.to_string();
         let lines = words.lines().map(str::trim).take_while(|line| !line.starts_with("Usage:")).filter(|line| !line.is_empty());
         let message = lines.collect::<Vec<_>>().join(" ");
-        println!("{}", json!({ "schema": "trustctl/error/v1", "exit": Exit::Usage.code(), "error": { "message": message } }));
+        let report = json!({ "schema": "trustctl/error/v1", "exit": Exit::Usage.code(), "error": { "message": message } });
+        drop(ui::write_line(&report.to_string()));
     }
-    drop(error.print());
-    if error.use_stderr() { ExitCode::from(Exit::Usage.code()) } else { ExitCode::SUCCESS }
+    let unwritten = ui::unwritten(error.print().and_then(|()| std::io::stdout().flush()));
+    let exit = match unwritten {
+        _ if error.use_stderr() => Exit::Usage,
+        Some(reason) => Exit::of_code(reason.code),
+        None => Exit::Done,
+    };
+    ExitCode::from(exit.code())
+}
+
+/// The exit code of a run whose answer may not have been written: then nobody may take it for done.
+fn said(ui: &Ui, exit: Exit) -> Exit {
+    let Some(reason) = ui.unwritten() else { return exit };
+    render::failure(ui, reason);
+    if exit == Exit::Done { Exit::of_code(reason.code) } else { exit }
 }
 
 /// Says why a run failed; its exit code.
@@ -147,7 +162,10 @@ fn report(ui: &Ui, command: &Command, failure: &Failure) -> Exit {
         };
         ui.say(report.unwrap_or_default());
     }
-    render::failure(ui, &failure.reason);
+    match failure.exit {
+        Exit::Interrupted => ui.note("stopped"),
+        _ => render::failure(ui, &failure.reason),
+    }
     failure.exit
 }
 

@@ -1,10 +1,14 @@
 //! The terminal: colours, questions, progress, and the one place that writes to stdout and stderr.
 
 use std::borrow::Cow;
-use std::io::{IsTerminal as _, Write as _};
+use std::io::{self, IsTerminal as _, Write as _};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use rustix::termios::{OptionalActions, tcgetattr, tcsetattr};
+use tokio::signal::unix::{SignalKind, signal};
 use trustctl_core::reason::{Code, Reason};
+use zeroize::Zeroizing;
 
 use crate::cli::{Color, Global, Output};
 use crate::config::Environment;
@@ -36,6 +40,7 @@ pub struct Ui {
     color_err: bool,
     progress: bool,
     ask: bool,
+    unwritten: Arc<OnceLock<Reason>>,
 }
 
 impl Ui {
@@ -47,15 +52,16 @@ impl Ui {
             Color::Never => false,
             Color::Auto => terminal && !environment.no_color,
         };
-        let err_terminal = std::io::stderr().is_terminal();
+        let err_terminal = io::stderr().is_terminal();
         Self {
             output: global.output,
             quiet: global.quiet,
             verbose: global.verbose,
-            color_out: wanted(std::io::stdout().is_terminal()),
+            color_out: wanted(io::stdout().is_terminal()),
             color_err: wanted(err_terminal),
             progress: err_terminal && !global.quiet,
-            ask: !global.no_input && std::io::stdin().is_terminal(),
+            ask: !global.no_input && io::stdin().is_terminal(),
+            unwritten: Arc::default(),
         }
     }
 
@@ -83,10 +89,18 @@ impl Ui {
         painted(self.color_err, paint, text)
     }
 
-    /// Writes a line of the answer. A closed pipe ends the output quietly.
+    /// Writes a line of the answer. A closed pipe ends the output quietly; any other failure is kept for [`Ui::unwritten`].
     pub fn say(&self, line: impl AsRef<str>) {
-        let mut out = std::io::stdout().lock();
-        drop(writeln!(out, "{}", harmless(line.as_ref())));
+        if let Some(reason) = unwritten(write_line(line.as_ref())) {
+            // The first one tells why.
+            let _ = self.unwritten.set(reason);
+        }
+    }
+
+    /// Why a part of the answer could not be written, when that is so: then the run has not done what it was asked for.
+    #[must_use]
+    pub fn unwritten(&self) -> Option<&Reason> {
+        self.unwritten.get()
     }
 
     /// Writes a line about the answer to stderr, unless quiet.
@@ -98,14 +112,15 @@ impl Ui {
 
     /// Writes a line to stderr.
     pub fn tell(&self, line: impl AsRef<str>) {
-        let mut err = std::io::stderr().lock();
+        let mut err = io::stderr().lock();
         drop(writeln!(err, "{}", harmless(line.as_ref())));
     }
 
     /// Asks a yes-or-no question.
     ///
     /// # Errors
-    /// A usage [`Failure`] naming `flag` when nothing may be asked.
+    /// A usage [`Failure`] naming `flag` when nothing may be asked; [`Exit::Interrupted`](crate::exit::Exit::Interrupted) when
+    /// the user stops the program instead.
     pub fn confirm(&self, question: &str, flag: &str) -> Result<bool, Failure> {
         if !self.ask {
             return Err(Failure::usage(
@@ -113,11 +128,35 @@ impl Ui {
                 format!("this asks before it changes anything; give {flag} to go ahead"),
             ));
         }
-        let mut err = std::io::stderr().lock();
+        let mut err = io::stderr();
         drop(write!(err, "{question} [y/N] ").and_then(|()| err.flush()));
-        let mut answer = String::new();
-        std::io::stdin().read_line(&mut answer).map_err(|error| Failure::new(Reason::new(Code::LocalFile, error.to_string())))?;
+        let answer = or_stop(|| {
+            let mut answer = String::new();
+            io::stdin().read_line(&mut answer).map(|_| answer)
+        });
+        let answer = answer.map_err(|error| match error.kind() {
+            io::ErrorKind::Interrupted => Failure::stopped(),
+            _ => Failure::new(Reason::new(Code::LocalFile, error.to_string())),
+        })?;
         Ok(matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
+    }
+
+    /// Asks for a secret, which is not shown.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::Interrupted`] when the user stops the program instead; else what the terminal says.
+    pub fn ask_secret(&self, question: &str) -> io::Result<Zeroizing<String>> {
+        let question = format!("{question}: ");
+        let before = tcgetattr(io::stdin()).ok();
+        let answer = or_stop(|| rpassword::prompt_password(question).map(Zeroizing::new));
+        if let (Err(error), Some(before)) = (&answer, before)
+            && error.kind() == io::ErrorKind::Interrupted
+        {
+            // The thread that reads on would leave the terminal without echo.
+            let _ = tcsetattr(io::stdin(), OptionalActions::Now, &before);
+            self.tell("");
+        }
+        answer
     }
 
     /// Runs `work`, and shows `stage` on a terminal once it takes longer than a second.
@@ -130,12 +169,53 @@ impl Ui {
             done = &mut work => return done,
             () = tokio::time::sleep(Duration::from_secs(1)) => {}
         }
-        let mut err = std::io::stderr();
+        let mut err = io::stderr();
         drop(write!(err, "\r{stage} …").and_then(|()| err.flush()));
         let done = work.await;
         drop(write!(err, "\r\u{1b}[2K").and_then(|()| err.flush()));
         done
     }
+}
+
+/// What `read` brings from the terminal, unless the user stops the program before: a read cannot be ended, and with a handler for
+/// it SIGINT ends nothing by itself.
+///
+/// # Errors
+/// [`io::ErrorKind::Interrupted`] after SIGINT, from the keyboard or from elsewhere; else what `read` says.
+fn or_stop<T: Send + 'static>(read: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
+    // A thread of its own, for the one that waits may itself drive a runtime.
+    let waiting = std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
+        let answer = runtime.block_on(async move {
+            // Before anything is read: without a handler SIGINT would leave the terminal without echo.
+            let mut stop = signal(SignalKind::interrupt())?;
+            tokio::select! {
+                biased;
+                _ = stop.recv() => Err(io::ErrorKind::Interrupted.into()),
+                answer = tokio::task::spawn_blocking(read) => answer.map_err(io::Error::other)?,
+            }
+        });
+        runtime.shutdown_background();
+        answer
+    });
+    waiting.join().unwrap_or_else(|_| Err(io::Error::other("the thread that asks broke off")))
+}
+
+/// Writes a line to stdout.
+///
+/// # Errors
+/// What the operating system says, of a closed pipe too.
+pub fn write_line(line: &str) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    writeln!(out, "{}", harmless(line))?;
+    out.flush()
+}
+
+/// Why the answer was not written; nothing for a closed pipe, whose reader wants no more.
+#[must_use]
+pub fn unwritten(written: io::Result<()>) -> Option<Reason> {
+    let error = written.err().filter(|error| error.kind() != io::ErrorKind::BrokenPipe)?;
+    Some(Reason::new(Code::LocalFile, format!("the answer cannot be written to standard output: {error}")))
 }
 
 /// The text without what moves the cursor, clears or titles a terminal, whoever wrote it; our colours stay.
@@ -165,6 +245,14 @@ fn painted(on: bool, paint: Paint, text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_closed_pipe_is_no_failure_and_a_full_disk_is() {
+        assert_eq!(unwritten(Ok(())), None);
+        assert_eq!(unwritten(Err(io::ErrorKind::BrokenPipe.into())), None);
+        let reason = unwritten(Err(io::ErrorKind::StorageFull.into()));
+        assert_eq!(reason.map(|reason| reason.code), Some(Code::LocalFile));
+    }
 
     #[test]
     fn only_our_own_colours_reach_the_terminal() {

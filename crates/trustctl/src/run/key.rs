@@ -63,7 +63,7 @@ struct ExportJob<'a> {
 }
 
 fn failed(error: KeyError) -> Failure {
-    Failure::new(error.reason())
+    Failure::from(error)
 }
 
 fn generate(session: &Session, place: &Destination<'_>, kind: KeyKindArg, passphrase: Option<&str>) -> Result<Exit, Failure> {
@@ -306,6 +306,9 @@ fn delete(session: &Session, wanted: &str, yes: bool) -> Result<Exit, Failure> {
     let stored = places.find(wanted).map_err(failed)?;
     if !yes && !session.ui.confirm(&format!("Delete {} for good?", stored.called()), "--yes")? {
         session.ui.note("nothing was deleted");
+        if session.ui.json() {
+            session.ui.say(json!({ "schema": "trustctl/key/v1", "exit": Exit::Interrupted.code(), "deleted": null }).to_string());
+        }
         return Ok(Exit::Interrupted);
     }
     places.delete(&stored).map_err(failed)?;

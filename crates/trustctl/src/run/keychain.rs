@@ -67,7 +67,7 @@ impl Session {
             let stored = places.find(wanted);
             stored.and_then(|stored| self.with_passphrases(passphrase, &keyring, |sources| places.open(&stored, sources)))
         };
-        let key = opened.map_err(|error| Failure::new(error.reason()))?;
+        let key = opened?;
         self.refuse_example(&key.public_key().fingerprint())?;
         Ok(key)
     }
@@ -98,9 +98,12 @@ struct Terminal<'a> {
 }
 
 impl Prompt for Terminal<'_> {
-    fn ask(&self, question: &str) -> Option<Passphrase> {
-        let answer = zeroize::Zeroizing::new(rpassword::prompt_password(format!("{question}: ")).ok()?);
-        Passphrase::new(answer.as_bytes().to_vec())
+    fn ask(&self, question: &str) -> Result<Option<Passphrase>, KeyError> {
+        match self.ui.ask_secret(question) {
+            Ok(answer) => Ok(Passphrase::new(answer.as_bytes().to_vec())),
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => Err(KeyError::Stopped),
+            Err(_) => Ok(None),
+        }
     }
 
     fn tell(&self, message: &str) {

@@ -26,7 +26,7 @@ use crate::failure::Failure;
 const ROOT_YEARS: u16 = 10;
 
 fn failed(error: KeyError) -> Failure {
-    Failure::new(error.reason())
+    Failure::from(error)
 }
 
 impl Publication<'_> {
