@@ -63,6 +63,20 @@ pub enum KeyError {
         /// The keyring's own words.
         why: String,
     },
+    /// There is no key of this name, and there are some of similar names.
+    #[error("there is no key \"{wanted}\"; did you mean {}?", near.join(" or "))]
+    Misspelt {
+        /// What was asked for.
+        wanted: String,
+        /// The names of those that are there.
+        near: Vec<String>,
+    },
+    /// There is no such file.
+    #[error("there is no file {}", path.display())]
+    NoFile {
+        /// The file.
+        path: PathBuf,
+    },
     /// There is no such key.
     #[error("there is no key \"{wanted}\"")]
     NotFound {
@@ -128,8 +142,13 @@ impl KeyError {
     pub fn reason(&self) -> Reason {
         let reason = Reason::new(self.code(), self.to_string());
         match self {
-            Self::Ambiguous { .. } => reason.step(Step::words("give more of the fingerprint, or the path of the file")),
-            Self::NotFound { .. } => reason.step(Step::command("see which keys are here", ["trustctl", "key", "list"])),
+            Self::Ambiguous { .. } => reason.step(Step::words("give the id of one, or the path of its file")),
+            Self::NoFile { .. } => {
+                reason.step(Step::command("check the path, or see which keys have names", ["trustctl", "key", "list"]))
+            }
+            Self::Misspelt { .. } | Self::NotFound { .. } => {
+                reason.step(Step::command("see which keys are here", ["trustctl", "key", "list"]))
+            }
             Self::PassphraseFile { flag, .. } => {
                 reason.step(Step::words(format!("give {flag} a file, env:NAME or keyring:NAME, never the passphrase itself")))
             }
@@ -137,6 +156,11 @@ impl KeyError {
             Self::PassphraseVariable { .. } => reason.step(Step::words("set and export the variable, or name another one")),
             Self::PassphraseNeeded { variables, .. } if !variables.is_empty() => {
                 reason.step(Step::words(format!("set {}", variables.join(" or "))))
+            }
+            Self::PassphraseNeeded { .. } => {
+                let words =
+                    "give --passphrase env:NAME, keyring:NAME or a file; for a key of this kind no variable is read unasked";
+                reason.step(Step::words(words))
             }
             _ => reason,
         }
@@ -146,7 +170,7 @@ impl KeyError {
     #[must_use]
     pub fn code(&self) -> Code {
         match self {
-            Self::Ambiguous { .. } | Self::NotFound { .. } => Code::KeyNotFound,
+            Self::Ambiguous { .. } | Self::Misspelt { .. } | Self::NoFile { .. } | Self::NotFound { .. } => Code::KeyNotFound,
             Self::BadName { .. } => Code::KeyBadName,
             Self::Costly { .. } | Self::Unreadable { .. } => Code::KeyUnreadable,
             Self::Example { .. } => Code::ExampleKey,
@@ -167,10 +191,10 @@ impl KeyError {
         Self::Unreadable { why }
     }
 
-    /// A closure for `map_err`: a missing file is [`KeyError::NotFound`], everything else [`KeyError::File`].
+    /// A closure for `map_err`: a missing file is [`KeyError::NoFile`], everything else [`KeyError::File`].
     pub(crate) fn file<'a>(path: &'a Path, action: &'static str) -> impl FnOnce(io::Error) -> Self + 'a {
         move |error| match error.kind() {
-            io::ErrorKind::NotFound => Self::NotFound { wanted: path.display().to_string() },
+            io::ErrorKind::NotFound => Self::NoFile { path: path.to_owned() },
             _ => Self::File { path: path.to_owned(), action, error },
         }
     }

@@ -148,7 +148,7 @@ impl SealedKey {
     /// The only private key of a file.
     ///
     /// # Errors
-    /// As [`SealedKey::parse`]; [`KeyError::NotFound`] and [`KeyError::File`] when the file cannot be read.
+    /// As [`SealedKey::parse`]; [`KeyError::NoFile`] and [`KeyError::File`] when the file cannot be read.
     pub fn read(path: &Path) -> Result<Self, KeyError> {
         Self::parse(&read_file(path)?)
     }
@@ -333,7 +333,7 @@ fn seal_pkcs8(
 /// A public key file: one `PUBLIC KEY` block; headers, which Docker adds, are ignored.
 ///
 /// # Errors
-/// [`KeyError::Unreadable`] when it is not one; [`KeyError::NotFound`] and [`KeyError::File`] when the file cannot be read.
+/// [`KeyError::Unreadable`] when it is not one; [`KeyError::NoFile`] and [`KeyError::File`] when the file cannot be read.
 pub fn read_public_key(path: &Path) -> Result<PublicKey, KeyError> {
     PublicKey::from_pem(&read_file(path)?)
         .map_err(|_| KeyError::unreadable("not one PEM block labelled PUBLIC KEY with a supported key"))

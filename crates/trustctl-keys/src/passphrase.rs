@@ -308,7 +308,7 @@ impl Passphrases<'_> {
 fn without_name(error: KeyError) -> KeyError {
     let error = match error {
         KeyError::File { error, .. } => error,
-        KeyError::NotFound { .. } => io::Error::new(io::ErrorKind::NotFound, "no such file"),
+        KeyError::NoFile { .. } => io::Error::new(io::ErrorKind::NotFound, "no such file"),
         _ => io::Error::new(io::ErrorKind::FileTooLarge, "it is too large"),
     };
     KeyError::PassphraseFile { flag: "--passphrase", error }

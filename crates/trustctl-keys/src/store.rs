@@ -8,6 +8,7 @@
 
 mod atomic;
 mod named;
+mod near;
 mod places;
 mod trust_directory;
 

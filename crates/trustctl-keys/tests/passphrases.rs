@@ -242,3 +242,11 @@ fn whoever_stops_is_asked_nothing_more() {
         assert!(matches!(passphrases.choose(&wanted(KeyUse::NotaryRoot, &[])), Err(KeyError::Stopped)));
     }
 }
+
+#[test]
+fn a_key_without_a_variable_of_its_own_names_the_flag() {
+    let environment = set(&[]);
+    let passphrases = Passphrases { named: None, environment: &environment, keyring: None, prompt: &NoPrompt };
+    let reason = passphrases.choose(&wanted(KeyUse::Unknown, &[])).err().unwrap().reason();
+    assert!(reason.next[0].text.starts_with("give --passphrase env:NAME"), "{reason:?}");
+}

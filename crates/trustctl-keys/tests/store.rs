@@ -329,3 +329,35 @@ fn a_killed_writer_leaves_no_half_key() {
     }
     assert!(opened >= 24, "only {opened} keys were written before the kills");
 }
+
+#[test]
+fn a_role_finds_the_one_key_that_has_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let places = places(folder.path());
+    assert!(places.find_by_role("alice").unwrap().is_none());
+    let first = places.trust[0].add(&key(), labels("alice", None), None).unwrap();
+    assert_eq!(places.find_by_role("alice").unwrap().unwrap(), first);
+    assert_eq!(places.find_by_role("targets/alice").unwrap().unwrap(), first);
+    assert!(matches!(places.find("alice"), Err(KeyError::NotFound { .. })), "no other command takes a role for a key");
+    let second = places.trust[0].add(&key(), labels("alice", None), None).unwrap();
+    let Err(KeyError::Ambiguous { candidates, .. }) = places.find_by_role("alice") else { panic!("two keys are not one") };
+    for key in [&first, &second] {
+        assert!(candidates.iter().any(|id| id.contains(&key.name)), "{candidates:?}");
+    }
+}
+
+#[test]
+fn a_missing_file_is_told_from_a_missing_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let places = places(folder.path());
+    for file in ["./release", "release.pub", "release.key", "release.pem", "release.pkcs8"] {
+        assert!(matches!(places.find(file), Err(KeyError::NoFile { .. })), "{file}");
+    }
+    assert!(matches!(places.find("releas"), Err(KeyError::NotFound { .. })));
+    places.store.create("release", &key(), &Export::Pkcs8, None).unwrap();
+    places.store.create("v1.2", &key(), &Export::Pkcs8, None).unwrap();
+    let error = places.find("releas").unwrap_err();
+    assert_eq!(error.to_string(), "there is no key \"releas\"; did you mean release?");
+    assert_eq!(error.code(), Code::KeyNotFound);
+    assert!(places.find("v1.2").is_ok(), "a dot alone makes no file");
+}

@@ -72,7 +72,7 @@ impl Store {
     pub fn get(&self, name: &str) -> Result<StoredKey, KeyError> {
         let path = self.path(name).map_err(|_| KeyError::NotFound { wanted: name.to_owned() })?;
         let sealed = SealedKey::read(&path).map_err(|error| match error {
-            KeyError::NotFound { .. } => KeyError::NotFound { wanted: name.to_owned() },
+            KeyError::NoFile { .. } => KeyError::NotFound { wanted: name.to_owned() },
             other => other,
         })?;
         let public_key = read_public_key(&self.public_path(name)).ok();

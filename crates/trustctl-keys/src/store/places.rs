@@ -4,6 +4,7 @@ use std::path::Path;
 
 use trustctl_core::signer::Signer as _;
 
+use super::near::near;
 use super::{Listing, Place, Store, StoredKey, TrustDirectory};
 use crate::error::KeyError;
 use crate::format::{Export, NotaryLabels, SealedKey};
@@ -13,6 +14,8 @@ use crate::private_key::PrivateKey;
 
 /// Fewest digits of a fingerprint or Notary id that stand for a key; notary and docker show seven.
 const FEWEST_DIGITS: usize = 7;
+/// Endings that say that a file was meant, where there is no key of such a name.
+const FILE_ENDINGS: [&str; 9] = ["cer", "crt", "der", "key", "p8", "pem", "pk8", "pkcs8", "pub"];
 /// What a key's name in the keyring starts with.
 const KEYRING_KEY: &str = "key:";
 
@@ -49,7 +52,8 @@ impl Places<'_> {
     /// seven digits from the start of a fingerprint or Notary id; a file.
     ///
     /// # Errors
-    /// [`KeyError::NotFound`]; [`KeyError::Ambiguous`] when several different keys fit; [`KeyError::File`] and [`KeyError::Unreadable`] by file.
+    /// [`KeyError::NotFound`], or [`KeyError::Misspelt`] when names are similar; [`KeyError::Ambiguous`] when several different keys fit;
+    /// [`KeyError::NoFile`], [`KeyError::File`] and [`KeyError::Unreadable`] by file.
     pub fn find(&self, wanted: &str) -> Result<StoredKey, KeyError> {
         if let Some(name) = wanted.strip_prefix("keyring:") {
             return Ok(self.in_keyring(name)?.0);
@@ -69,7 +73,31 @@ impl Places<'_> {
         {
             return Ok(found);
         }
-        if path.is_file() { self.file(path) } else { Err(KeyError::NotFound { wanted: wanted.to_owned() }) }
+        if path.is_file() {
+            return self.file(path);
+        }
+        if path.extension().is_some_and(|ending| FILE_ENDINGS.iter().any(|known| ending == *known)) {
+            return Err(KeyError::NoFile { path: path.to_owned() });
+        }
+        let wanted = wanted.to_owned();
+        // Not the roles of trust directories: only the key commands find a key by its role.
+        let near = near(&wanted, self.store.list().unwrap_or_default().keys.into_iter().map(|key| key.name).collect());
+        Err(if near.is_empty() { KeyError::NotFound { wanted } } else { KeyError::Misspelt { wanted, near } })
+    }
+
+    /// The one key of docker's and notary's directories that has this role, such as a signer's name, with or without `targets/`. `None` when
+    /// none has it.
+    ///
+    /// # Errors
+    /// [`KeyError::Ambiguous`] with the ids of the keys when several different ones have it; [`KeyError::File`].
+    pub fn find_by_role(&self, role: &str) -> Result<Option<StoredKey>, KeyError> {
+        let bare = |role: &str| role.strip_prefix("targets/").unwrap_or(role).to_owned();
+        let mut found = Vec::new();
+        for trust in &self.trust {
+            let keys = trust.list()?.keys;
+            found.extend(keys.into_iter().filter(|key| key.labels.role().is_some_and(|has| bare(has) == bare(role))));
+        }
+        only(role, found)
     }
 
     /// The private key, opened by the first passphrase that fits, and compared with what its listing said.
@@ -150,17 +178,7 @@ impl Places<'_> {
     fn by_digits(&self, digits: &str) -> Result<Option<StoredKey>, KeyError> {
         let fits =
             |key: &StoredKey| [key.fingerprint(), key.notary_id.clone()].into_iter().flatten().any(|id| id.starts_with(digits));
-        let mut found: Vec<StoredKey> = self.list()?.keys.into_iter().filter(fits).collect();
-        // The same key in several places is one key; the first place wins.
-        let different = |a: &StoredKey, b: &StoredKey| a.notary_id.is_none() || a.notary_id != b.notary_id;
-        match found.split_first() {
-            Some((first, rest)) if rest.iter().any(|other| different(first, other)) => Err(KeyError::Ambiguous {
-                wanted: digits.to_owned(),
-                candidates: found.iter().map(|key| format!("{}:{}", key.place.name(), key.name)).collect(),
-            }),
-            Some(_) => Ok(Some(found.swap_remove(0))),
-            None => Ok(None),
-        }
+        only(digits, self.list()?.keys.into_iter().filter(fits).collect())
     }
 
     fn in_keyring(&self, name: &str) -> Result<(StoredKey, SealedKey), KeyError> {
@@ -172,5 +190,18 @@ impl Places<'_> {
 
     fn keyring(&self) -> Result<&dyn SecretStore, KeyError> {
         self.keyring.ok_or_else(|| KeyError::KeyringUnavailable { why: "this run does not use one".to_owned() })
+    }
+}
+
+/// The one key among those that fit. The same key in several places is one key; the first place wins.
+fn only(wanted: &str, mut found: Vec<StoredKey>) -> Result<Option<StoredKey>, KeyError> {
+    let different = |a: &StoredKey, b: &StoredKey| a.notary_id.is_none() || a.notary_id != b.notary_id;
+    match found.split_first() {
+        Some((first, rest)) if rest.iter().any(|other| different(first, other)) => Err(KeyError::Ambiguous {
+            wanted: wanted.to_owned(),
+            candidates: found.iter().map(|key| format!("{}:{}", key.place.name(), key.name)).collect(),
+        }),
+        Some(_) => Ok(Some(found.swap_remove(0))),
+        None => Ok(None),
     }
 }
