@@ -414,6 +414,10 @@ codes! {
         "the holder of the key did not sign";
         "The file, keyring, token or plugin that keeps the private half refused or failed. Its words are quoted.";
         "read the words; unlock the token or keyring, then run the command again"
+    KeyEmptyPassphrase = 514 "key.empty-passphrase" rank 12
+        "the key is stored under an empty passphrase";
+        "Cosign allows the empty passphrase, so that a key in a safe place can be used unattended. The file alone is then enough to sign.";
+        "export it with key export --new-passphrase, unless nobody else can read the file"
 
     // 07xx policy and configuration
     PolicyUnusable = 701 "policy.unusable" rank 60

@@ -38,7 +38,7 @@ pub enum KeyCommand {
     /// Show the public half of a key
     #[command(after_help = "Example:\n  trustctl key show release")]
     Show {
-        /// A name, fingerprint, Notary key id or file
+        /// A name, fingerprint, Notary key id or role, or file
         key: String,
         /// Where the passphrase is: a file, env:NAME or keyring:NAME
         #[arg(long, value_name = "SOURCE")]
@@ -64,14 +64,14 @@ pub enum KeyCommand {
     /// Write a key to a file for another program
     #[command(after_help = "Example:\n  trustctl key export release --format notary --to alice.key")]
     Export {
-        /// A name, fingerprint, Notary key id or file
+        /// A name, fingerprint, Notary key id or role, or file
         key: String,
         /// The format to write
         #[arg(long, value_enum, default_value_t = KeyFormat::Cosign, value_name = "FORMAT")]
         format: KeyFormat,
-        /// The file to write; it must not exist
-        #[arg(long, value_name = "FILE")]
-        to: PathBuf,
+        /// The file to write, which must not exist, or - for standard output; --public alone goes there too
+        #[arg(long, value_name = "FILE", required_unless_present = "public")]
+        to: Option<PathBuf>,
         /// The Notary role to note in the file, such as root, targets or a signer's name
         #[arg(long, value_name = "ROLE")]
         role: Option<String>,
@@ -88,7 +88,7 @@ pub enum KeyCommand {
     /// Delete a stored key
     #[command(after_help = "Example:\n  trustctl key delete release")]
     Delete {
-        /// A name, fingerprint or Notary key id
+        /// A name, fingerprint, Notary key id or role
         key: String,
         /// Do not ask
         #[arg(long, short)]

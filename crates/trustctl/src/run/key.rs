@@ -1,12 +1,18 @@
 //! `trustctl key`.
 
+mod listing;
+mod roots;
+
 use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
+use listing::view;
+use roots::Roots;
 use serde_json::{Value, json};
 use trustctl_core::public_key::{KeyKind, PublicKey};
 use trustctl_core::reason::{Code, Reason};
+use trustctl_core::report::ReasonReport;
 use trustctl_core::signer::Signer as _;
 use trustctl_keys::error::KeyError;
 use trustctl_keys::format::{Export, NotaryLabels, SealedKey, read_public_key};
@@ -14,12 +20,14 @@ use trustctl_keys::notary_id::canonical_id;
 use trustctl_keys::passphrase::{KeyUse, Wanted};
 use trustctl_keys::private_key::PrivateKey;
 use trustctl_keys::secret::Passphrase;
-use trustctl_keys::store::{Store, StoredKey};
+use trustctl_keys::store::{Place, Places, Store, StoredKey};
+use zeroize::Zeroizing;
 
 use super::Session;
 use crate::cli::{KeyCommand, KeyFormat, KeyKindArg};
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::render;
 use crate::ui::Paint;
 
 /// Carries out a `key` command.
@@ -32,14 +40,14 @@ pub(super) fn run(session: &Session, command: &KeyCommand) -> Result<Exit, Failu
             let place = Destination { name, format: *format, folder: to.as_deref(), keyring: *keyring };
             generate(session, &place, *kind, passphrase.as_deref())
         }
-        KeyCommand::List { trust_dir } => list(session, trust_dir.as_deref()),
+        KeyCommand::List { trust_dir } => listing::run(session, trust_dir.as_deref()),
         KeyCommand::Show { key, passphrase } => show(session, key, passphrase.as_deref()),
         KeyCommand::Import { name, file, format, passphrase, new_passphrase } => {
             let place = Destination { name, format: *format, folder: None, keyring: false };
             import(session, &place, file, (passphrase.as_deref(), new_passphrase.as_deref()))
         }
         KeyCommand::Export { key, format, to, role, public, passphrase, new_passphrase } => {
-            let job = ExportJob { key, format: *format, to, role: role.as_deref(), public: *public };
+            let job = ExportJob { key, format: *format, to: to.as_deref(), role: role.as_deref(), public: *public };
             export(session, &job, (passphrase.as_deref(), new_passphrase.as_deref()))
         }
         KeyCommand::Delete { key, yes } => delete(session, key, *yes),
@@ -54,10 +62,17 @@ struct Destination<'a> {
     keyring: bool,
 }
 
+/// A key that was just written, and what is to be said about that.
+struct Written {
+    stored: StoredKey,
+    warnings: Vec<Reason>,
+}
+
 struct ExportJob<'a> {
     key: &'a str,
     format: KeyFormat,
-    to: &'a Path,
+    /// The file; without one, or with `-`, standard output.
+    to: Option<&'a Path>,
     role: Option<&'a str>,
     public: bool,
 }
@@ -83,20 +98,30 @@ fn store(
     place: &Destination<'_>,
     key: &PrivateKey,
     source: (&'static str, Option<&str>),
-) -> Result<StoredKey, Failure> {
+) -> Result<Written, Failure> {
     let keyring = session.keyring();
     let places = session.places(None, &keyring)?;
     if place.keyring {
-        return places.add_to_keyring(place.name, key, None).map_err(failed);
+        let stored = places.add_to_keyring(place.name, key, None).map_err(failed)?;
+        return Ok(Written { stored, warnings: Vec::new() });
     }
     let format = format_of(place.format, place.name)?;
     let called = format!("the new key {}", place.name);
     let chosen = choose(session, (&called, use_of(place.format, None)), source)?;
-    match place.folder {
-        Some(folder) => Store::at(folder).create(place.name, key, &format, Some(&chosen)),
-        None => places.store.create(place.name, key, &format, Some(&chosen)),
+    let store = place.folder.map_or(places.store, Store::at);
+    let stored = store.create(place.name, key, &format, Some(&chosen)).map_err(failed)?;
+    Ok(Written { stored, warnings: remarks(session, &chosen) })
+}
+
+/// What is to be said about a passphrase that a key was just written with. Cosign allows the empty one, so it stays allowed.
+fn remarks(session: &Session, chosen: &Passphrase) -> Vec<Reason> {
+    if !chosen.is_empty() {
+        return Vec::new();
     }
-    .map_err(failed)
+    let words = "the key is stored under an empty passphrase: whoever reads the file can sign";
+    let reason = Reason::new(Code::KeyEmptyPassphrase, words);
+    render::warning(&session.ui, &reason);
+    vec![reason]
 }
 
 /// The passphrase for a key that is about to be written, from the source that a flag names.
@@ -139,10 +164,12 @@ fn use_of(format: KeyFormat, role: Option<&str>) -> KeyUse {
     }
 }
 
-fn written(session: &Session, done: &str, stored: &StoredKey, public: &PublicKey) {
+fn written(session: &Session, done: &str, Written { stored, warnings }: &Written, public: &PublicKey) {
     let ui = &session.ui;
     if ui.json() {
-        ui.say(json!({ "schema": "trustctl/key/v1", "exit": 0, "keys": [view(stored, Some(public))] }).to_string());
+        let warnings: Vec<ReasonReport> = warnings.iter().map(ReasonReport::new).collect();
+        let keys = [view(stored, Some(public), &[])];
+        ui.say(json!({ "schema": "trustctl/key/v1", "exit": 0, "keys": keys, "warnings": warnings }).to_string());
         return;
     }
     ui.say(format!("{done} {}: {} {}", ui.paint(Paint::Green, &stored.name), public.kind().name(), public.fingerprint()));
@@ -152,59 +179,10 @@ fn written(session: &Session, done: &str, stored: &StoredKey, public: &PublicKey
     ui.note(format!("  notary id: {}", canonical_id(public)));
 }
 
-fn view(stored: &StoredKey, public: Option<&PublicKey>) -> Value {
-    let public = public.or(stored.public_key.as_ref());
-    json!({
-        "name": stored.name,
-        "place": stored.place.name(),
-        "path": stored.path,
-        "format": stored.format.name(),
-        "encrypted": stored.encrypted,
-        "kind": public.map(|key| key.kind().name()),
-        "fingerprint": public.map(PublicKey::fingerprint),
-        "notaryId": public.map(canonical_id).or_else(|| stored.notary_id.clone()),
-        "role": stored.labels.role(),
-        "gun": stored.labels.gun(),
-        "publicKey": public.map(PublicKey::to_pem),
-        "example": public.is_some_and(|key| trustctl_keys::example::is_example(&key.fingerprint())),
-    })
-}
-
-fn list(session: &Session, trust_dir: Option<&Path>) -> Result<Exit, Failure> {
-    let keyring = session.keyring();
-    let listing = session.places(trust_dir, &keyring)?.list().map_err(failed)?;
-    let ui = &session.ui;
-    if ui.json() {
-        let keys: Vec<Value> = listing.keys.iter().map(|stored| view(stored, None)).collect();
-        let problems: Vec<Value> = listing
-            .problems
-            .iter()
-            .map(|(path, error)| json!({ "path": path, "code": error.code().id(), "message": error.reason().message }))
-            .collect();
-        ui.say(json!({ "schema": "trustctl/key/v1", "exit": 0, "keys": keys, "problems": problems }).to_string());
-        return Ok(Exit::Done);
-    }
-    for stored in &listing.keys {
-        let kind = stored.kind().map_or("encrypted", KeyKind::name);
-        let role = stored.labels.role().unwrap_or("-");
-        let gun = stored.labels.gun().map(|gun| format!("  {gun}")).unwrap_or_default();
-        let id = stored.fingerprint().map(|id| format!("fingerprint {id}"));
-        let id = id.or_else(|| stored.notary_id.as_ref().map(|id| format!("notary id {id}"))).unwrap_or_default();
-        ui.say(format!("{:<20}  {:<8}  {kind:<10}  {role:<10}  {id}{gun}", stored.name, stored.place.name()));
-    }
-    for (path, error) in &listing.problems {
-        ui.note(format!("{}: {}: {error}", ui.paint_err(Paint::Yellow, "warning"), path.display()));
-    }
-    if listing.keys.is_empty() {
-        ui.note("no keys; make one with  trustctl key generate NAME");
-    }
-    Ok(Exit::Done)
-}
-
 fn show(session: &Session, wanted: &str, passphrase: Option<&str>) -> Result<Exit, Failure> {
     let keyring = session.keyring();
     let places = session.places(None, &keyring)?;
-    let stored = match places.find(wanted) {
+    let stored = match find(&places, wanted) {
         Ok(stored) => stored,
         // A file with just the public half can be shown too.
         Err(error) => {
@@ -213,19 +191,31 @@ fn show(session: &Session, wanted: &str, passphrase: Option<&str>) -> Result<Exi
             return Ok(Exit::Done);
         }
     };
-    let public = match &stored.public_key {
+    let roots = Roots::cached(&places);
+    let public = match stored.public_key.as_ref().or_else(|| roots.public_key(&stored)) {
         Some(public) => public.clone(),
         None => {
             let opened = session.with_passphrases(passphrase, &keyring, |sources| places.open(&stored, sources));
             opened.map_err(failed)?.public_key().clone()
         }
     };
+    let uses = roots.of(&canonical_id(&public));
     if session.ui.json() {
-        session.ui.say(json!({ "schema": "trustctl/key/v1", "exit": 0, "keys": [view(&stored, Some(&public))] }).to_string());
+        let keys = [view(&stored, Some(&public), uses)];
+        session.ui.say(json!({ "schema": "trustctl/key/v1", "exit": 0, "keys": keys }).to_string());
     } else {
         session.ui.say(describe(&public));
+        uses.iter().for_each(|use_as_root| session.ui.say(use_as_root.line()));
     }
     Ok(Exit::Done)
+}
+
+/// The key that a text names: as for every command, or by a role that just one key of the trust directories has.
+fn find(places: &Places<'_>, wanted: &str) -> Result<StoredKey, KeyError> {
+    match places.find(wanted) {
+        Err(error @ (KeyError::Misspelt { .. } | KeyError::NotFound { .. })) => places.find_by_role(wanted)?.ok_or(error),
+        other => other,
+    }
 }
 
 fn public_view(public: &PublicKey) -> Value {
@@ -263,22 +253,45 @@ fn import(
 }
 
 fn export(session: &Session, job: &ExportJob<'_>, (old, new): (Option<&str>, Option<&str>)) -> Result<Exit, Failure> {
-    let key = session.private_key(job.key, old, None)?;
-    if job.public {
-        write_new(job.to, key.public_key().to_pem().as_bytes(), 0o644)?;
+    let key = session.private_key(&found_by_all(session, job.key)?, old, None)?;
+    let file = job.to.filter(|path| *path != Path::new("-"));
+    let (text, mode, warnings) = if job.public {
+        (Zeroizing::new(key.public_key().to_pem()), 0o644, Vec::new())
     } else {
-        let role = job.role.unwrap_or("targets");
-        let called = job.to.display().to_string();
+        let called = file.map_or_else(|| "the exported key".to_owned(), |file| file.display().to_string());
         let chosen = choose(session, (&called, use_of(job.format, job.role)), source_of_new(old, new))?;
-        let text = key.export(&format_of(job.format, role)?, Some(&chosen)).map_err(failed)?;
-        write_new(job.to, text.as_bytes(), 0o600)?;
+        let text = key.export(&format_of(job.format, job.role.unwrap_or("targets"))?, Some(&chosen)).map_err(failed)?;
+        (text, 0o600, remarks(session, &chosen))
+    };
+    if let Some(file) = file {
+        write_new(file, text.as_bytes(), mode)?;
     }
     if session.ui.json() {
-        session.ui.say(json!({ "schema": "trustctl/key-export/v1", "exit": 0, "file": job.to }).to_string());
-    } else {
-        session.ui.say(format!("wrote {}", job.to.display()));
+        // With a file the key is there and nowhere else.
+        let text = if file.is_some() { None } else { Some(text.as_str()) };
+        let warnings: Vec<ReasonReport> = warnings.iter().map(ReasonReport::new).collect();
+        let report = json!({ "schema": "trustctl/key-export/v1", "exit": 0, "file": file, "text": text, "warnings": warnings });
+        session.ui.say(Zeroizing::new(report.to_string()).as_str());
+        return Ok(Exit::Done);
+    }
+    match file {
+        Some(file) => session.ui.say(format!("wrote {}", file.display())),
+        None => session.ui.say(text.trim_end()),
     }
     Ok(Exit::Done)
+}
+
+/// A text by which every command finds the key: those that only the key commands know, as a role, become the path of its file.
+fn found_by_all(session: &Session, wanted: &str) -> Result<String, Failure> {
+    if wanted.starts_with("env:") {
+        return Ok(wanted.to_owned());
+    }
+    let keyring = session.keyring();
+    let stored = find(&session.places(None, &keyring)?, wanted).map_err(failed)?;
+    Ok(match (stored.place, stored.path) {
+        (Place::Docker | Place::Notary, Some(path)) => path.display().to_string(),
+        _ => wanted.to_owned(),
+    })
 }
 
 /// Writes a file that must not exist, whole or not at all.
@@ -303,7 +316,7 @@ fn write_new(path: &Path, bytes: &[u8], mode: u32) -> Result<(), Failure> {
 fn delete(session: &Session, wanted: &str, yes: bool) -> Result<Exit, Failure> {
     let keyring = session.keyring();
     let places = session.places(None, &keyring)?;
-    let stored = places.find(wanted).map_err(failed)?;
+    let stored = find(&places, wanted).map_err(failed)?;
     if !yes && !session.ui.confirm(&format!("Delete {} for good?", stored.called()), "--yes")? {
         session.ui.note("nothing was deleted");
         if session.ui.json() {
