@@ -138,7 +138,7 @@ pub const TABLES: &[TableReference] = &[
                 "platforms",
                 "\"index\", \"children\" or \"either\"",
                 "\"either\"",
-                "which manifests of a multi-platform image must be signed; a trusted index covers the children it names",
+                "which manifests of a multi-platform image must be signed; a trusted index covers the children it names, unless one of them is revoked",
             ),
             field(
                 "signed-repository",

@@ -121,7 +121,7 @@ codes! {
         "if you publish, renew: sign again or ask the server's operator why the timestamp is not renewed"
     DctRollback = 206 "dct.rollback" rank 95
         "the server offers older metadata than was seen before";
-        "A version is lower than one already verified. Somebody restored old data, to hide an update or a revocation.";
+        "A version is lower than one already verified, or a file that was seen is not named any more. Somebody restored old data or withholds some, to hide an update or a revocation.";
         "ask the publisher whether the repository was set up anew on purpose before starting trust afresh"
     DctHashMismatch = 207 "dct.hash-mismatch" rank 88
         "a file does not have the hash its signed parent names";
