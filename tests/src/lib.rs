@@ -14,6 +14,7 @@
 //! - [`engine`]: dockerd and a Docker client with Content Trust
 //! - [`counting`]: a proxy that records every request and can answer with faults
 //! - [`latency`]: a proxy that makes the network far away
+//! - [`program`], [`stage`]: the program under test, and a lab with a user of it
 //! - [`http`]: the small blocking HTTP/1.1 that the above share
 //!
 //! ```no_run
@@ -40,5 +41,6 @@ pub mod process;
 pub mod program;
 pub mod reference;
 pub mod registry;
+pub mod stage;
 pub mod tls;
 pub mod tokens;

@@ -4,59 +4,8 @@
 use std::path::Path;
 
 use serde_json::Value;
-use tempfile::TempDir;
-use trustctl_lab::image::Artifact;
-use trustctl_lab::world::{World, WorldOptions};
 use trustctl_tests::program::User;
-
-const PASSPHRASE: &str = "for the tests";
-
-/// A lab with one image, and a user of it with a key called `release`.
-struct Stage {
-    world: World,
-    _home: TempDir,
-    user: User,
-}
-
-impl Stage {
-    fn new() -> Self {
-        let world = World::start(WorldOptions::default()).unwrap();
-        world.push("shop/cart:1.4", &Artifact::multi_platform("one")).unwrap();
-        let home = tempfile::tempdir().unwrap();
-        let user = world.environment().into_iter().fold(User::new(home.path()), |user, (name, value)| user.with(name, value));
-        let user = user.with("COSIGN_PASSWORD", PASSPHRASE);
-        let user = user
-            .with("DOCKER_CONTENT_TRUST_ROOT_PASSPHRASE", PASSPHRASE)
-            .with("DOCKER_CONTENT_TRUST_REPOSITORY_PASSPHRASE", PASSPHRASE);
-        let made = user.run(&["key", "generate", "release"]).unwrap();
-        assert_eq!(made.code, Some(0), "{}", made.stderr);
-        Self { world, _home: home, user }
-    }
-
-    fn image(&self, rest: &str) -> String {
-        self.world.name(&format!("shop/cart{rest}"))
-    }
-
-    /// Runs a command as text and as JSON; both must end with `exit` and name `code`.
-    #[track_caller]
-    fn ends(&self, words: &[&str], exit: i32, code: &str) -> (String, Value) {
-        let (report, ended) = self.user.json(words).unwrap();
-        assert_eq!(ended, Some(exit), "{words:?}: {report}");
-        assert_eq!(report["exit"], exit, "{words:?}");
-        assert!(report.to_string().contains(code), "{words:?}: {report}");
-        let ran = self.user.run(words).unwrap();
-        assert_eq!(ran.code, Some(exit), "{words:?}: {}", ran.stderr);
-        assert!(ran.stderr.contains(&format!("error[{code}]: ")), "{words:?}: {}", ran.stderr);
-        assert!(ran.stderr.contains("\n  why:  ") && ran.stderr.contains("\n  next: "), "{words:?}: {}", ran.stderr);
-        (ran.stderr, report)
-    }
-
-    fn write(&self, name: &str, text: &str) -> String {
-        let path = self.user.home().join(name);
-        std::fs::write(&path, text).unwrap();
-        path.display().to_string()
-    }
-}
+use trustctl_tests::stage::Stage;
 
 #[test]
 fn everything_that_can_be_wrong_has_a_code_a_reason_and_a_next_step() {
@@ -175,8 +124,7 @@ fn saved_evidence_gives_the_same_verdict_without_a_network() {
     stage.user.run(&["sign", &image, "--resolve-tag", "--key", "release", "--storage", "both"]).unwrap();
     let file = stage.user.home().join("evidence.json").display().to_string();
     let online = stage.user.json(&["verify", &image, "--key", "release", "--save-evidence", &file]).unwrap();
-    let Stage { world, user, .. } = stage;
-    drop(world);
+    let (user, _home) = stage.leave();
     let offline = user.json(&["verify", "--evidence", &file, "--key", "release"]).unwrap();
     assert_eq!((online.1, offline.1), (Some(0), Some(0)), "{}", offline.0);
     assert_eq!(online.0["results"][0]["schemes"], offline.0["results"][0]["schemes"]);

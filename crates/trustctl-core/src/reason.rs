@@ -3,12 +3,14 @@
 //! Codes are stable: once released, a code keeps its meaning and is never reused. `trustctl explain` and
 //! `docs/reference/reasons.md` are generated from [`Code::ALL`].
 
+mod ending;
 mod table;
 
 use std::fmt;
 
 use serde::{Serialize, Serializer};
 
+pub use ending::Ending;
 pub use table::Code;
 
 /// Longest text from outside that is quoted in a reason, in characters.
@@ -144,6 +146,7 @@ mod tests {
                 5 => &["key.", "auth."],
                 6 => &["proxy."],
                 7 => &["policy.", "config."],
+                8 => &["usage."],
                 _ => &[],
             };
             assert!(prefixes.iter().any(|prefix| code.name().starts_with(prefix)), "{} {}", code, code.name());

@@ -31,6 +31,9 @@ pub struct Cli {
 const EXITS: &str = "Exit codes: 0 done or trusted, 1 rejected, 2 usage, 3 unsigned, 4 undecided, 5 credentials,\n\
 6 not found, 7 policy or configuration, 8 conflict. Every reason has a code: trustctl explain CODE";
 
+/// How long one image may take when nothing is said.
+const TIMEOUT: &str = "60s";
+
 /// Flags that every command takes
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Global options")]
@@ -51,7 +54,7 @@ pub struct Global {
     #[arg(long, global = true)]
     pub no_input: bool,
     /// Spend at most this long on each image, as in 60s or 5m
-    #[arg(long, global = true, default_value = "60s", value_name = "AGE")]
+    #[arg(long, global = true, default_value = TIMEOUT, value_name = "DURATION")]
     pub timeout: String,
     /// Speak plain HTTP to this registry or server (repeatable); loopback needs no flag
     #[arg(long, global = true, value_name = "HOST[:PORT]")]
@@ -59,6 +62,21 @@ pub struct Global {
     /// Use the published example keys of the documentation
     #[arg(long, global = true)]
     pub danger_example_keys: bool,
+}
+
+impl Default for Global {
+    fn default() -> Self {
+        Self {
+            output: Output::Text,
+            color: Color::Auto,
+            quiet: false,
+            verbose: false,
+            no_input: false,
+            timeout: TIMEOUT.to_owned(),
+            plain_http: Vec::new(),
+            danger_example_keys: false,
+        }
+    }
 }
 
 /// The form of the answer

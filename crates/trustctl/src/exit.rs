@@ -1,6 +1,6 @@
 //! Exit codes: one enum, taken from a verdict or an error and from nothing else.
 
-use trustctl_core::reason::Code;
+use trustctl_core::reason::{Code, Ending};
 use trustctl_core::verdict::VerdictKind;
 
 /// How a run ended, as the exit code says it. The table in the docs is generated from [`Exit::ALL`].
@@ -19,9 +19,9 @@ pub enum Exit {
     Undecided,
     /// Credentials, a passphrase or a keyring are missing or refused.
     Credentials,
-    /// The image, tag or key does not exist.
+    /// The image, tag, role or key does not exist.
     NotFound,
-    /// A policy, configuration or anchor cannot be used.
+    /// A policy, configuration, local file, key file or anchor cannot be used.
     Configuration,
     /// Somebody else changed the same thing meanwhile; running again is safe.
     Conflict,
@@ -75,8 +75,8 @@ impl Exit {
             Self::Unsigned => "unsigned: everything the policy names was looked at, and nothing is there",
             Self::Undecided => "undecided: evidence could not be fetched or judged, or a limit cut it off",
             Self::Credentials => "credentials or a passphrase are missing or refused, or the keyring is locked",
-            Self::NotFound => "the image, tag or key does not exist",
-            Self::Configuration => "a policy, configuration, state file or anchor cannot be used",
+            Self::NotFound => "the image, tag, role or key does not exist",
+            Self::Configuration => "a policy, configuration, local file, key file or anchor cannot be used",
             Self::Conflict => "conflict: the remote side changed meanwhile; running again is safe",
             Self::Bug => "a defect of this program; please report it",
             Self::Interrupted => "stopped by the user: interrupted, or answered no",
@@ -97,20 +97,17 @@ impl Exit {
     /// The exit code for a run that failed for a reason.
     #[must_use]
     pub fn of_code(code: Code) -> Self {
-        match code {
-            Code::BadReference | Code::TagNotAllowed | Code::UsageAnchor => Self::Usage,
-            Code::ImageNotFound | Code::KeyNotFound => Self::NotFound,
-            Code::PublishConflict | Code::TagMovedMeanwhile => Self::Conflict,
-            Code::AccessDenied | Code::NoCredentials | Code::CredentialHelper | Code::RealmRefused => Self::Credentials,
-            Code::WrongPassphrase | Code::PassphraseNeeded | Code::KeyringUnavailable | Code::DctKeyNeeded => Self::Credentials,
-            Code::Unavailable | Code::BadAnswer | Code::TooLarge | Code::OutOfBudget | Code::NotGathered | Code::Offline => {
-                Self::Undecided
-            }
-            Code::PolicyUnusable | Code::AnchorUnusable | Code::ConfigUnusable | Code::PlainHttp | Code::LocalFile => {
-                Self::Configuration
-            }
-            Code::KeyUnreadable | Code::KeyExists | Code::KeyUnsupported | Code::ExampleKey => Self::Configuration,
-            _ => Self::Rejected,
+        match code.ending() {
+            Ending::Configuration => Self::Configuration,
+            Ending::Conflict => Self::Conflict,
+            Ending::Credentials => Self::Credentials,
+            Ending::NotFound => Self::NotFound,
+            Ending::Rejected => Self::Rejected,
+            // A run that fails for a mere remark has a defect.
+            Ending::Remark => Self::Bug,
+            Ending::Undecided => Self::Undecided,
+            Ending::Unsigned => Self::Unsigned,
+            Ending::Usage => Self::Usage,
         }
     }
 

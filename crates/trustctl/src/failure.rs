@@ -1,6 +1,6 @@
 //! How a run fails: one reason, and the exit code that follows from it.
 
-use trustctl_core::reason::{Code, Reason};
+use trustctl_core::reason::{Code, Reason, Step};
 use trustctl_keys::error::KeyError;
 
 use crate::exit::Exit;
@@ -31,6 +31,19 @@ impl Failure {
     #[must_use]
     pub fn stopped() -> Self {
         Self { exit: Exit::Interrupted, reason: Reason::new(Code::PassphraseNeeded, "stopped by the user; nothing was answered") }
+    }
+
+    /// A value that `place`, a flag or the name of an argument, cannot have; `expected` says what it can.
+    #[must_use]
+    pub fn bad_value(place: &str, value: &str, expected: impl std::fmt::Display) -> Self {
+        Self::usage(Code::BadValue, format!("{place} {value}: {expected}"))
+    }
+
+    /// The same failure with a step the user can take.
+    #[must_use]
+    pub fn step(mut self, step: Step) -> Self {
+        self.reason = self.reason.step(step);
+        self
     }
 
     /// A local file that could not be read or written.

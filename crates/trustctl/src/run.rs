@@ -18,9 +18,12 @@ mod verify;
 
 use std::io::Write as _;
 use std::process::ExitCode;
+use std::time::Duration;
 
-use clap::Parser as _;
+use clap::error::ErrorKind;
+use clap::{CommandFactory as _, Parser as _};
 use serde_json::json;
+use tokio::sync::oneshot;
 use trustctl_core::policy::Policy;
 use trustctl_core::reason::{Code, Reason, Step};
 use trustctl_core::reference::{Reference, Repository};
@@ -32,7 +35,7 @@ use trustctl_remote::limits::Deadline;
 use trustctl_remote::state::Store;
 use trustctl_sigstore::scheme::Cosign;
 
-use crate::cli::{Cli, Command, Global};
+use crate::cli::{Cli, Command, Global, Output};
 use crate::config::Environment;
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -84,23 +87,52 @@ pub fn main() -> ExitCode {
         Err(error) => return usage(&error),
     };
     let environment = Environment::read();
-    let session = Session { ui: Ui::new(&cli.global, &environment), environment, global: cli.global };
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let exit = match runtime {
-        Ok(runtime) => runtime.block_on(run_or_stop(&session, &cli.command)),
-        Err(error) => Err(Failure::new(Reason::new(Code::ConfigUnusable, format!("no runtime: {error}")))),
-    };
-    let exit = exit.unwrap_or_else(|failure| report(&session.ui, &cli.command, &failure));
-    ExitCode::from(said(&session.ui, exit).code())
+    let ui = Ui::new(&cli.global, &environment);
+    let session = Session { ui: ui.clone(), environment, global: cli.global };
+    let verifies = matches!(cli.command, Command::Verify(_));
+    let exit = runtime().and_then(|runtime| runtime.block_on(run_or_stop(session, cli.command)));
+    let exit = exit.unwrap_or_else(|failure| report(&ui, verifies, &failure));
+    ExitCode::from(said(&ui, exit).code())
 }
 
-/// Runs the command, or stops when the user interrupts it.
-async fn run_or_stop(session: &Session, command: &Command) -> Result<Exit, Failure> {
+fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    let built = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    built.map_err(|error| Failure::new(Reason::new(Code::ConfigUnusable, format!("no runtime: {error}"))))
+}
+
+/// Stack of the thread that does the work, in bytes: what the first thread of a process usually has.
+const STACK: usize = 8 * 1024 * 1024;
+/// How long an interrupted command may take to tidy up.
+const GRACE: Duration = Duration::from_secs(1);
+
+/// Runs the command on a thread of its own, or stops when the user interrupts it: also while the command waits for the answer to a
+/// question or for another program.
+async fn run_or_stop(session: Session, command: Command) -> Result<Exit, Failure> {
+    let (stop, stopped) = oneshot::channel::<()>();
+    let (done, mut ended) = oneshot::channel();
+    let work = move || {
+        let exit = runtime().and_then(|runtime| {
+            runtime.block_on(async {
+                tokio::select! {
+                    exit = carry_out(&session, &command) => exit,
+                    _ = stopped => Ok(Exit::Interrupted),
+                }
+            })
+        });
+        drop(done.send(exit));
+    };
+    let interrupt = tokio::signal::ctrl_c();
+    let spawned = std::thread::Builder::new().stack_size(STACK).spawn(work);
+    spawned.map_err(|error| Failure::new(Reason::new(Code::ConfigUnusable, format!("no thread: {error}"))))?;
     tokio::select! {
-        // First, since whatever the command was doing fails by the same interruption.
         biased;
-        Ok(()) = tokio::signal::ctrl_c() => Ok(Exit::Interrupted),
-        done = carry_out(session, command) => done,
+        Ok(()) = interrupt => {
+            drop(stop);
+            drop(tokio::time::timeout(GRACE, &mut ended).await);
+            Ok(Exit::Interrupted)
+        }
+        // A thread that ends without an answer has panicked, and has said so.
+        exit = &mut ended => exit.unwrap_or(Ok(Exit::Bug)),
     }
 }
 
@@ -123,24 +155,25 @@ async fn carry_out(session: &Session, command: &Command) -> Result<Exit, Failure
     }
 }
 
-/// Clap's own message; with `--output json` an object on stdout as for every other failure.
+/// Says what is wrong with the command line, or prints the help that was asked for.
 fn usage(error: &clap::Error) -> ExitCode {
-    let wants_json = std::env::args().any(|word| word == "--output=json")
-        || std::env::args().zip(std::env::args().skip(1)).any(|(one, two)| one == "--output" && two == "json");
-    if error.use_stderr() && wants_json {
-        let words = error.to_string();
-        let lines = words.lines().map(str::trim).take_while(|line| !line.starts_with("Usage:")).filter(|line| !line.is_empty());
-        let message = lines.collect::<Vec<_>>().join(" ");
-        let report = json!({ "schema": "trustctl/error/v1", "exit": Exit::Usage.code(), "error": { "message": message } });
-        drop(ui::write_line(&report.to_string()));
+    let words: Vec<String> = std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
+    let wants_json = words.iter().any(|word| word == "--output=json")
+        || words.windows(2).any(|pair| matches!(pair, [flag, form] if flag == "--output" && form == "json"));
+    if !error.use_stderr() || (error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand && !wants_json) {
+        let unwritten = ui::unwritten(error.print().and_then(|()| std::io::stdout().flush()));
+        let exit = match unwritten {
+            _ if error.use_stderr() => Exit::Usage,
+            Some(reason) => Exit::of_code(reason.code),
+            None => Exit::Done,
+        };
+        return ExitCode::from(exit.code());
     }
-    let unwritten = ui::unwritten(error.print().and_then(|()| std::io::stdout().flush()));
-    let exit = match unwritten {
-        _ if error.use_stderr() => Exit::Usage,
-        Some(reason) => Exit::of_code(reason.code),
-        None => Exit::Done,
-    };
-    ExitCode::from(exit.code())
+    let output = if wants_json { Output::Json } else { Output::Text };
+    let ui = Ui::new(&Global { output, ..Global::default() }, &Environment::read());
+    let path = command_path(&words);
+    let verifies = path.first().is_some_and(|name| name == "verify");
+    ExitCode::from(report(&ui, verifies, &bad_command_line(error, &path)).code())
 }
 
 /// The exit code of a run whose answer may not have been written: then nobody may take it for done.
@@ -150,15 +183,52 @@ fn said(ui: &Ui, exit: Exit) -> Exit {
     if exit == Exit::Done { Exit::of_code(reason.code) } else { exit }
 }
 
-/// Says why a run failed; its exit code.
-fn report(ui: &Ui, command: &Command, failure: &Failure) -> Exit {
+/// Clap's error as a reason: its words without its marks, and its tips as steps.
+fn bad_command_line(error: &clap::Error, path: &[String]) -> Failure {
+    let code = match error.kind() {
+        ErrorKind::InvalidValue | ErrorKind::ValueValidation => Code::BadValue,
+        _ => Code::BadCommandLine,
+    };
+    let (mut message, mut steps) = (Vec::new(), Vec::new());
+    let told = error.to_string();
+    let ends = |line: &&str| !line.starts_with("Usage:") && !line.starts_with("For more information");
+    for line in told.lines().map(str::trim).take_while(ends).filter(|line| !line.is_empty()) {
+        match line.strip_prefix("tip: ") {
+            Some(tip) => steps.push(Step::words(tip)),
+            None => message.push(line.strip_prefix("error: ").unwrap_or(line)),
+        }
+    }
+    if matches!(error.kind(), ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand | ErrorKind::MissingSubcommand) {
+        message = vec!["a command is missing"];
+    }
+    let help = ["trustctl"].into_iter().chain(path.iter().map(String::as_str)).chain(["--help"]);
+    steps.push(Step::command("see what it takes", help));
+    steps.into_iter().fold(Failure::usage(code, message.join(" ")), Failure::step)
+}
+
+/// The commands that the words name, such as `key generate`.
+fn command_path(words: &[String]) -> Vec<String> {
+    let mut command = Cli::command();
+    let mut path = Vec::new();
+    for word in words {
+        if let Some(sub) = command.find_subcommand(word).cloned() {
+            path.push(sub.get_name().to_owned());
+            command = sub;
+        } else if !path.is_empty() && !word.starts_with('-') {
+            break;
+        }
+    }
+    path
+}
+
+/// Says why a run failed; its exit code. A verification has a report of its own.
+fn report(ui: &Ui, verifies: bool, failure: &Failure) -> Exit {
     if ui.json() {
-        let report = match command {
-            Command::Verify(_) => serde_json::to_string(&verify::failed(failure)),
-            _ => {
-                let error = ReasonReport::new(&failure.reason);
-                serde_json::to_string(&json!({ "schema": "trustctl/error/v1", "exit": failure.exit.code(), "error": error }))
-            }
+        let report = if verifies {
+            serde_json::to_string(&verify::failed(failure))
+        } else {
+            let error = ReasonReport::new(&failure.reason);
+            serde_json::to_string(&json!({ "schema": "trustctl/error/v1", "exit": failure.exit.code(), "error": error }))
         };
         ui.say(report.unwrap_or_default());
     }
@@ -176,7 +246,7 @@ impl Session {
     /// A usage [`Failure`] when `--timeout` is not an age.
     pub fn deadline(&self) -> Result<Deadline, Failure> {
         let text = &self.global.timeout;
-        let span = parse_age(text).map_err(|error| Failure::usage(Code::BadReference, format!("--timeout {text}: {error}")))?;
+        let span = parse_age(text).map_err(|error| Failure::bad_value("--timeout", text, error))?;
         Ok(Deadline::after(span))
     }
 
@@ -208,7 +278,7 @@ impl Session {
     /// A usage [`Failure`] when the text is not a time.
     pub fn now(&self, at: Option<&str>) -> Result<Timestamp, Failure> {
         match at {
-            Some(text) => text.parse().map_err(|error| Failure::usage(Code::BadReference, format!("--at {text}: {error}"))),
+            Some(text) => text.parse().map_err(|error| Failure::bad_value("--at", text, error)),
             None => Ok(clock()),
         }
     }
@@ -218,7 +288,7 @@ impl Session {
 #[must_use]
 pub fn clock() -> Timestamp {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    Timestamp::UNIX_EPOCH.saturating_add(std::time::Duration::from_secs(since.as_secs()))
+    Timestamp::UNIX_EPOCH.saturating_add(Duration::from_secs(since.as_secs()))
 }
 
 /// The image that a text names.

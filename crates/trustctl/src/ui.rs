@@ -124,7 +124,7 @@ impl Ui {
     pub fn confirm(&self, question: &str, flag: &str) -> Result<bool, Failure> {
         if !self.ask {
             return Err(Failure::usage(
-                Code::UsageAnchor,
+                Code::ConfirmationNeeded,
                 format!("this asks before it changes anything; give {flag} to go ahead"),
             ));
         }

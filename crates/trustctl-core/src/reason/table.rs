@@ -496,4 +496,22 @@ codes! {
         "the image was judged as of another time than now";
         "With --at, what has ended since counts and what was signed since does not: the verdict is one about that moment.";
         "leave --at out to judge as of now"
+
+    // 08xx the command line
+    BadCommandLine = 801 "usage.bad-command-line" rank 50
+        "the command line does not fit the command";
+        "A command, flag or value is missing, unknown, or contradicts another. Nothing was done.";
+        "look at the flags with --help after the command"
+    BadValue = 802 "usage.bad-value" rank 50
+        "a flag or argument has a value that it cannot have";
+        "The message names the flag or argument, and what is expected there. Nothing was done.";
+        "correct the value"
+    ConfirmationNeeded = 803 "usage.confirmation-needed" rank 50
+        "the command asks before it changes anything, and nothing can be asked";
+        "Input is not a terminal, or --no-input was given. What cannot be undone is only done after a yes.";
+        "look once more at what is named, then give --yes"
+    NoSigningKey = 804 "usage.no-signing-key" rank 50
+        "nothing says what to sign with";
+        "Cosign signs with the key that is named; Docker Content Trust signs with the keys of the trust directory.";
+        "give --key with a key of trustctl key list, or make one with trustctl key generate; for Docker Content Trust give --scheme dct"
 }

@@ -1,7 +1,7 @@
 //! `trustctl explain`.
 
 use serde_json::json;
-use trustctl_core::reason::Code;
+use trustctl_core::reason::{Code, Ending, Step};
 
 use crate::cli::ExplainArgs;
 use crate::exit::Exit;
@@ -18,19 +18,24 @@ pub(super) fn explain(ui: &Ui, args: &ExplainArgs) -> Result<Exit, Failure> {
         return Ok(Exit::Done);
     };
     let Some(code) = Code::find(text) else {
-        return Err(Failure::usage(
-            Code::BadReference,
-            format!("there is no reason code \"{text}\"; trustctl explain lists all"),
-        ));
+        let step = Step::command("see all codes", ["trustctl", "explain"]);
+        return Err(Failure::bad_value("CODE", text, "there is no such reason code").step(step));
     };
     if ui.json() {
-        ui.say(as_json(code).to_string());
+        let mut report = as_json(code);
+        if let Some(report) = report.as_object_mut() {
+            report.extend([("schema".to_owned(), json!("trustctl/reason/v1")), ("exit".to_owned(), json!(0))]);
+        }
+        ui.say(report.to_string());
         return Ok(Exit::Done);
     }
     ui.say(format!("{} {}", ui.paint(Paint::Cyan, &code.id()), code.name()));
     ui.say(format!("  {}", code.summary()));
     ui.say(format!("  {}", code.meaning()));
     ui.say(format!("  next: {}", code.advice()));
+    if let Some(exit) = exit_of(code) {
+        ui.say(format!("  exit: {exit} for a run that fails for it"));
+    }
     Ok(Exit::Done)
 }
 
@@ -52,5 +57,11 @@ fn as_json(code: Code) -> serde_json::Value {
         "summary": code.summary(),
         "meaning": code.meaning(),
         "next": code.advice(),
+        "failureExit": exit_of(code),
     })
+}
+
+/// The exit code of a run that fails for the reason; none for a remark.
+fn exit_of(code: Code) -> Option<u8> {
+    (code.ending() != Ending::Remark).then(|| Exit::of_code(code).code())
 }

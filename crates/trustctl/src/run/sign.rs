@@ -107,7 +107,7 @@ pub(super) fn schemes_of(signing: &SigningArgs) -> Result<Vec<SchemeArg>, Failur
     match (signing.scheme.is_empty(), &signing.key) {
         (false, _) => Ok(signing.scheme.clone()),
         (true, Some(_)) => Ok(vec![SchemeArg::Cosign]),
-        (true, None) => Err(Failure::usage(Code::UsageAnchor, "nothing says what to sign with: give --key, or --scheme dct")),
+        (true, None) => Err(Failure::usage(Code::NoSigningKey, "nothing says what to sign with: give --key, or --scheme dct")),
     }
 }
 
@@ -116,7 +116,7 @@ pub(super) fn cosign_key(session: &Session, signing: &SigningArgs, asked: &[Sche
     match (asked.contains(&SchemeArg::Cosign), &signing.key) {
         (false, _) => Ok(None),
         (true, Some(key)) => session.private_key(key, signing.passphrase.as_deref(), signing.dct.trust_dir.as_deref()).map(Some),
-        (true, None) => Err(Failure::usage(Code::UsageAnchor, "signing with Cosign needs a key: give --key")),
+        (true, None) => Err(Failure::usage(Code::NoSigningKey, "signing with Cosign needs a key: give --key")),
     }
 }
 
@@ -135,9 +135,9 @@ pub(super) async fn resolve(session: &Session, world: &World, image: &Image<'_>)
         return Err(Failure::new(Reason::new(Code::TagNotAllowed, words)));
     }
     if let Some(tag) = image.tag {
-        let tag: Tag = tag.parse().map_err(|error| Failure::usage(Code::BadReference, format!("--tag {tag}: {error}")))?;
+        let tag: Tag = tag.parse().map_err(|error| Failure::bad_value("--tag", tag, error))?;
         if reference.tag.as_ref().is_some_and(|named| *named != tag) && reference.digest.is_some() {
-            return Err(Failure::usage(Code::BadReference, format!("--tag {tag} contradicts {}", image.text)));
+            return Err(Failure::bad_value("--tag", tag.as_str(), format!("{} names another tag", image.text)));
         }
         if reference.digest.is_some() {
             reference.tag = Some(tag);
@@ -318,8 +318,7 @@ impl Intention for SigningTag<'_> {
 
 /// Role names as flags give them.
 pub(super) fn role_names(names: &[String]) -> Result<Vec<RoleName>, Failure> {
-    let parse =
-        |name: &String| name.parse().map_err(|error| Failure::usage(Code::DctRoleMissing, format!("--role {name}: {error}")));
+    let parse = |name: &String| name.parse().map_err(|error| Failure::bad_value("--role", name, error));
     names.iter().map(parse).collect()
 }
 

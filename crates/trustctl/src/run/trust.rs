@@ -55,8 +55,7 @@ impl Session {
         }
         for root in &trust.dct_root {
             if root.len() != 64 || !root.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')) {
-                let words = format!("--dct-root {root}: a root key id is 64 lower-case hexadecimal digits");
-                return Err(Failure::usage(Code::AnchorUnusable, words));
+                return Err(Failure::bad_value("--dct-root", root, "a root key id is 64 lower-case hexadecimal digits"));
             }
         }
         if !trust.dct_root.is_empty() || trust.danger_trust_on_first_use {
@@ -103,10 +102,10 @@ pub(super) fn annotations(pairs: &[String]) -> Result<BTreeMap<String, String>, 
     let mut all = BTreeMap::new();
     for pair in pairs {
         let Some((name, value)) = pair.split_once('=').filter(|(name, _)| !name.is_empty()) else {
-            return Err(Failure::usage(Code::BadReference, format!("--annotation {pair}: write NAME=VALUE")));
+            return Err(Failure::bad_value("--annotation", pair, "write NAME=VALUE"));
         };
         if all.insert(name.to_owned(), value.to_owned()).is_some_and(|before| before != value) {
-            return Err(Failure::usage(Code::BadReference, format!("--annotation {name} is given twice with different values")));
+            return Err(Failure::bad_value("--annotation", name, "it is given twice with different values"));
         }
     }
     Ok(all)
@@ -117,6 +116,6 @@ pub(super) fn annotations(pairs: &[String]) -> Result<BTreeMap<String, String>, 
 /// # Errors
 /// A usage [`Failure`].
 pub(super) fn repository(flag: &str, text: Option<&str>) -> Result<Option<Repository>, Failure> {
-    let parse = |text: &str| text.parse().map_err(|error| Failure::usage(Code::BadReference, format!("{flag} {text}: {error}")));
+    let parse = |text: &str| text.parse().map_err(|error| Failure::bad_value(flag, text, error));
     text.map(parse).transpose()
 }

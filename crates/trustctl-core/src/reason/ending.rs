@@ -1,0 +1,109 @@
+//! How a run ends that fails for a reason. Every code is named here, so that a new one cannot be forgotten.
+
+use super::Code;
+
+/// What a run that fails for a reason has come to. A verification ends by its verdicts instead.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// A policy, configuration, file or anchor cannot be used.
+    Configuration,
+    /// Somebody else changed the same thing meanwhile.
+    Conflict,
+    /// Credentials, a passphrase or a key's holder are missing or refuse.
+    Credentials,
+    /// The thing that was named does not exist.
+    NotFound,
+    /// Evidence was read, and it is not what it has to be.
+    Rejected,
+    /// None: the code is a remark, and no run fails for it.
+    Remark,
+    /// Something could not be fetched, sent or judged.
+    Undecided,
+    /// There is no signature.
+    Unsigned,
+    /// The command line is wrong.
+    Usage,
+}
+
+impl Code {
+    /// How a run ends that fails for this reason.
+    #[must_use]
+    pub fn ending(self) -> Ending {
+        match self {
+            Self::AnchorUnusable | Self::ConfigUnusable | Self::LocalFile | Self::PlainHttp | Self::PolicyUnusable => {
+                Ending::Configuration
+            }
+            Self::ExampleKey | Self::KeyExists | Self::KeyFileAccess | Self::KeyUnreadable | Self::KeyUnsupported => {
+                Ending::Configuration
+            }
+            // What the remote side is set up to refuse stays refused however often it is asked.
+            Self::DctCannotKeep | Self::DctInitialised | Self::DeleteRefused | Self::ImmutableTag => Ending::Configuration,
+            Self::DctPublishRefused | Self::PublishConflict | Self::TagMovedMeanwhile => Ending::Conflict,
+            Self::AccessDenied | Self::CredentialHelper | Self::NoCredentials | Self::RealmRefused => Ending::Credentials,
+            Self::DctKeyNeeded
+            | Self::KeyringUnavailable
+            | Self::KeySigningFailed
+            | Self::PassphraseNeeded
+            | Self::WrongPassphrase => Ending::Credentials,
+            Self::DctRoleMissing | Self::ImageNotFound | Self::KeyNotFound => Ending::NotFound,
+            Self::BadManifest | Self::WrongDigest => Ending::Rejected,
+            Self::CosignAnnotationMismatch
+            | Self::CosignAttestationOnly
+            | Self::CosignBadSignature
+            | Self::CosignDigestMismatch
+            | Self::CosignMalformed
+            | Self::CosignRepositoryMismatch
+            | Self::CosignRepositoryUnnamed
+            | Self::CosignRevoked
+            | Self::CosignSelfCheck
+            | Self::CosignTagMismatch
+            | Self::CosignWrongIdentity
+            | Self::CosignWrongKey => Ending::Rejected,
+            Self::DctBadRotation
+            | Self::DctBadSignature
+            | Self::DctExpired
+            | Self::DctHashMismatch
+            | Self::DctKeyIdMismatch
+            | Self::DctMalformed
+            | Self::DctMissingFile
+            | Self::DctRoleConflict
+            | Self::DctRollback
+            | Self::DctRootCertificate
+            | Self::DctRootNotPinned
+            | Self::DctSelfCheck
+            | Self::DctStillSigned
+            | Self::DctTagMoved
+            | Self::DctWrongLength => Ending::Rejected,
+            Self::PolicyAllowExpired
+            | Self::PolicyAttestationMissing
+            | Self::PolicyCaseFailed
+            | Self::PolicyChildUntrusted
+            | Self::PolicyDenied
+            | Self::PolicyNoRule
+            | Self::PolicyNoTime
+            | Self::PolicyThreshold
+            | Self::PolicyTooOld => Ending::Rejected,
+            Self::Danger
+            | Self::DctCached
+            | Self::DctExpiresSoon
+            | Self::DctFirstUse
+            | Self::OtherTime
+            | Self::PolicyAllowed
+            | Self::PolicyDefaultAllow
+            | Self::PolicyWarn => Ending::Remark,
+            Self::BadAnswer
+            | Self::CosignKeylessUnjudged
+            | Self::CosignLogUnjudged
+            | Self::CosignTooMany
+            | Self::NotGathered
+            | Self::Offline
+            | Self::OutOfBudget
+            | Self::PublishNotVisible
+            | Self::TooLarge
+            | Self::Unavailable => Ending::Undecided,
+            Self::CosignUnsigned | Self::DctDigestNotSigned | Self::DctNoData | Self::DctTagNotSigned => Ending::Unsigned,
+            Self::BadReference | Self::DctBadChange | Self::KeyBadName | Self::TagNotAllowed | Self::UsageAnchor => Ending::Usage,
+            Self::BadCommandLine | Self::BadValue | Self::ConfirmationNeeded | Self::NoSigningKey => Ending::Usage,
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! How a run ends that was asked for the wrong thing: each failure has the code, the exit code and the next step that fit it.
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a failed unwrap fails the test")]
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use serde_json::Value;
+use trustctl_tests::stage::Stage;
+
+#[test]
+fn a_value_that_cannot_be_is_named_with_its_flag() {
+    let stage = Stage::new();
+    let image = stage.image(":1.4");
+    let digest = stage.world.registry().tag("shop/cart", "1.4").unwrap();
+    let exact = stage.image(&format!("@{digest}"));
+    let cases: [(&[&str], &str); 11] = [
+        (&["verify", &image, "--key", "release", "--at", "yesterday"], "--at yesterday: "),
+        (&["verify", &image, "--key", "release", "--timeout", "5"], "--timeout 5: "),
+        (&["verify", &image, "--key", "release", "-a", "env"], "--annotation env: write NAME=VALUE"),
+        (&["verify", &image, "--dct-root", "00"], "--dct-root 00: "),
+        (&["verify", &image, "--key", "release", "--signature-repository", "A B"], "--signature-repository A B: "),
+        (&["sign", &exact, "--key", "release", "--tag", "no tag"], "--tag no tag: "),
+        (&["sign", &exact, "--key", "release", "-a", "a=1", "-a", "a=2"], "--annotation a: "),
+        (&["sign", &exact, "--scheme", "dct", "--tag", "1.4", "--role", "Nobody!"], "--role Nobody!: "),
+        (&["sign", &exact, "--scheme", "x509"], "--scheme"),
+        (&["explain", "TC9999"], "CODE TC9999: "),
+        (&["demo", "--color", "pink"], "--color"),
+    ];
+    for (words, named) in cases {
+        let (text, _) = stage.ends(words, 2, "TC0802");
+        assert!(text.contains(named), "{words:?}: {text}");
+    }
+}
+
+#[test]
+fn what_is_missing_has_a_code_of_its_own() {
+    let stage = Stage::new();
+    let exact = stage.image(&format!("@{}", stage.world.registry().tag("shop/cart", "1.4").unwrap()));
+    let revoke = ["revoke", &exact, "--key", "release", "--reason", "mistake", "--message", "oops"];
+    let cases: [(&[&str], &str, &str); 5] = [
+        (&["key", "delete", "release"], "TC0803", "--yes"),
+        (&revoke, "TC0803", "--yes"),
+        (&["sign", &exact], "TC0804", "--key"),
+        (&["sign", &exact, "--scheme", "cosign"], "TC0804", "--key"),
+        (&["revoke", &exact, "--reason", "mistake", "--message", "oops", "--yes"], "TC0804", "--key"),
+    ];
+    for (words, code, flag) in cases {
+        let (text, _) = stage.ends(words, 2, code);
+        let next = text.split("  next: ").nth(1).unwrap();
+        assert!(next.contains(flag), "{words:?}: the next step names {flag}: {text}");
+    }
+}
+
+/// "Rejected" is a verdict; what went wrong otherwise says so.
+#[test]
+fn only_verdicts_end_with_rejected() {
+    let stage = Stage::new();
+    let exact = stage.image(&format!("@{}", stage.world.registry().tag("shop/cart", "1.4").unwrap()));
+    stage.ends(&["key", "generate", "a b"], 2, "TC0512");
+    let file = stage.write("a-file", "");
+    stage.ends(&["key", "generate", "other", "--to", &file], 7, "TC0511");
+    let sealed = stage.user.home().join("sealed");
+    std::fs::create_dir(&sealed).unwrap();
+    std::fs::set_permissions(&sealed, std::fs::Permissions::from_mode(0o500)).unwrap();
+    // The superuser may write anywhere.
+    if std::fs::write(sealed.join("probe"), "").is_err() {
+        stage.ends(&["key", "generate", "other", "--to", &sealed.display().to_string()], 7, "TC0511");
+    }
+    let first = stage.user.run(&["sign", &exact, "--scheme", "dct", "--tag", "1.4"]).unwrap();
+    assert_eq!(first.code, Some(0), "{}", first.stderr);
+    stage.ends(&["sign", &exact, "--scheme", "dct", "--tag", "1.4", "--role", "targets/nobody"], 6, "TC0217");
+}
+
+#[test]
+fn a_demo_that_is_interrupted_says_so() {
+    let stage = Stage::new();
+    let mut command = stage.user.command(&["demo"]);
+    let demo = command.process_group(0).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    std::thread::sleep(Duration::from_secs(3));
+    // As a terminal does: to the demo and to the step that it runs.
+    let group = format!("-{}", demo.id());
+    assert!(Command::new("kill").args(["-INT", "--", &group]).status().unwrap().success());
+    let ended = demo.wait_with_output().unwrap();
+    let told = String::from_utf8_lossy(&ended.stderr).into_owned();
+    assert_eq!((ended.status.code(), ended.status.signal()), (Some(130), None), "{told}");
+    assert!(!told.contains("TC0715"), "no step has failed: {told}");
+}
+
+#[test]
+fn a_command_line_that_is_wrong_is_reported_like_every_failure() {
+    let stage = Stage::new();
+    let (text, report) = stage.ends(&["sign", "--nonsense"], 2, "TC0801");
+    assert_eq!(report["schema"], "trustctl/error/v1");
+    assert!(text.contains("trustctl sign --help"), "{text}");
+    let (_, report) = stage.ends(&["verify"], 2, "TC0801");
+    assert_eq!(report["schema"], "trustctl/verify/v1", "verify has a report of its own: {report}");
+    let (_, report) = stage.ends(&["verify", "x", "--key", "a", "--polcy", "b"], 2, "TC0801");
+    let message = report["error"]["message"].as_str().unwrap();
+    assert!(!message.contains("error:") && !message.contains("tip:"), "{message}");
+    let next: Vec<&str> = report["error"]["next"].as_array().unwrap().iter().filter_map(|step| step["text"].as_str()).collect();
+    assert!(next.iter().any(|step| step.contains("--policy")), "the near miss is a step: {next:?}");
+    let (report, exit) = stage.user.json(&[]).unwrap();
+    assert_eq!((exit, report["error"]["code"].as_str()), (Some(2), Some("TC0801")), "{report}");
+    assert_eq!(report["error"]["message"], "a command is missing", "{report}");
+}
+
+#[test]
+fn explaining_a_code_is_a_report_like_every_other() {
+    let stage = Stage::new();
+    let (report, exit) = stage.user.json(&["explain", "TC0512"]).unwrap();
+    assert_eq!((exit, &report["schema"], &report["exit"]), (Some(0), &Value::from("trustctl/reason/v1"), &Value::from(0)));
+    assert_eq!((&report["code"], &report["failureExit"]), (&Value::from("TC0512"), &Value::from(2)), "{report}");
+}
