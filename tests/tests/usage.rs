@@ -113,3 +113,69 @@ fn explaining_a_code_is_a_report_like_every_other() {
     assert_eq!((exit, &report["schema"], &report["exit"]), (Some(0), &Value::from("trustctl/reason/v1"), &Value::from(0)));
     assert_eq!((&report["code"], &report["failureExit"]), (&Value::from("TC0512"), &Value::from(2)), "{report}");
 }
+
+#[test]
+fn what_is_typed_counts_more_than_the_policy_of_the_environment() {
+    let stage = Stage::new();
+    let image = stage.image(":1.4");
+    let policy = stage.write("policy.toml", "version = 1\n");
+    let exported = stage.user.clone().with("TRUSTCTL_POLICY", policy.clone());
+    let root = "0".repeat(64);
+    for (flag, value) in [("--key", "release"), ("--dct-root", root.as_str())] {
+        let (report, exit) = exported.json(&["verify", &image, flag, value]).unwrap();
+        assert_eq!((exit, &report["results"][0]["policy"]["file"]), (Some(3), &Value::from("command line")), "{report}");
+        assert_eq!(report["warnings"][0]["code"], "TC0805", "{report}");
+        let message = report["warnings"][0]["message"].as_str().unwrap();
+        assert!(message.contains("TRUSTCTL_POLICY is set") && message.contains(&format!("{flag} was given")), "{message}");
+        let text = exported.run(&["verify", &image, flag, value]).unwrap().stderr;
+        assert!(text.contains("warning[TC0805]: TRUSTCTL_POLICY is set"), "{text}");
+    }
+    let (report, _) = exported.json(&["verify", &image]).unwrap();
+    assert_eq!(
+        (&report["results"][0]["policy"]["file"], &report["warnings"]),
+        (&Value::from(policy.clone()), &serde_json::json!([]))
+    );
+    let (report, exit) = exported.json(&["verify", &image, "--danger-trust-on-first-use"]).unwrap();
+    assert_eq!((exit, report["error"]["code"].as_str()), (Some(2), Some("TC0801")), "{report}");
+    let typed = stage.user.json(&["verify", &image, "--policy", &policy, "--key", "release"]).unwrap();
+    assert_eq!((typed.1, typed.0["error"]["code"].as_str()), (Some(2), Some("TC0801")), "{}", typed.0);
+    let empty = stage.user.clone().with("TRUSTCTL_POLICY", "");
+    let (report, exit) = empty.json(&["verify", &image]).unwrap();
+    assert_eq!((exit, report["error"]["code"].as_str()), (Some(2), Some("TC0716")), "empty is unset: {report}");
+    let (report, exit) = empty.json(&["verify", &image, "--key", "release"]).unwrap();
+    assert_eq!((exit, &report["warnings"]), (Some(3), &serde_json::json!([])), "{report}");
+}
+
+#[test]
+fn a_new_policy_names_its_signer_and_overwrites_nothing() {
+    let stage = Stage::new();
+    let file = stage.user.home().join("new policy.toml").display().to_string();
+    let made = stage.user.run(&["policy", "init", &file, "--key", "release"]).unwrap();
+    assert_eq!(made.code, Some(0), "{}", made.stderr);
+    assert!(made.stderr.contains(&format!("trustctl policy check '{file}'")), "{}", made.stderr);
+    assert!(std::fs::read_to_string(&file).unwrap().contains("[signers.release]"));
+    let (text, _) = stage.ends(&["policy", "init", &file], 7, "TC0717");
+    assert!(text.contains("nothing was overwritten") && text.contains("choose another name"), "{text}");
+    let checked = stage.user.run(&["policy", "check", &file]).unwrap();
+    assert!(checked.stdout.contains("(1 signer, 1 rule, 0 denied, 0 allowed)"), "{}", checked.stdout);
+
+    let public = stage.user.home().join(".local/share/trustctl/keys/release.pub");
+    let copy = stage.user.home().join("our key.v2.pub");
+    std::fs::copy(public, &copy).unwrap();
+    let (report, exit) = stage.user.json(&["policy", "init", "--key", &copy.display().to_string()]).unwrap();
+    assert_eq!((exit, &report["schema"]), (Some(0), &Value::from("trustctl/policy-init/v1")), "{report}");
+    assert!(report["text"].as_str().unwrap().contains("[signers.our-key-v2]"), "{report}");
+    for (flag, value) in [("--images", "not a pattern\"]"), ("--dct-root", "00")] {
+        let (text, _) = stage.ends(&["policy", "init", "--key", "release", flag, value], 2, "TC0802");
+        assert!(text.contains(flag) && !text.contains("the new policy"), "{text}");
+    }
+
+    let empty = stage.write("empty.toml", "version = 1\n");
+    let (report, _) = stage.user.json(&["policy", "check", &empty]).unwrap();
+    assert_eq!(report["warnings"][0]["code"], "TC0702", "{report}");
+    assert!(stage.user.run(&["policy", "check", &empty]).unwrap().stderr.contains("warning[TC0702]: "));
+    let open = stage.write("open.toml", "version = 1\ndefault = \"allow\"\n");
+    let (report, _) = stage.user.json(&["policy", "check", &open]).unwrap();
+    let codes: Vec<&Value> = report["warnings"].as_array().unwrap().iter().map(|warning| &warning["code"]).collect();
+    assert_eq!(codes, ["TC0711"], "{report}");
+}

@@ -15,6 +15,8 @@ pub struct Environment {
     pub state: Option<PathBuf>,
     /// `XDG_DATA_HOME/trustctl/keys`, else `~/.local/share/trustctl/keys`.
     pub keys: Option<PathBuf>,
+    /// `TRUSTCTL_POLICY`, unless it is empty.
+    pub policy: Option<PathBuf>,
     /// Whether `NO_COLOR` is set and not empty.
     pub no_color: bool,
 }
@@ -34,6 +36,7 @@ impl Environment {
             config: under("XDG_CONFIG_HOME", ".config").map(|dir| dir.join("trustctl")),
             state: under("XDG_STATE_HOME", ".local/state").map(|dir| dir.join("trustctl")),
             keys: under("XDG_DATA_HOME", ".local/share").map(|dir| dir.join("trustctl/keys")),
+            policy: path("TRUSTCTL_POLICY"),
             no_color: std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty()),
             home,
         }
@@ -45,12 +48,13 @@ impl Environment {
         std::env::var(name).ok()
     }
 
-    /// The policy in force: the user's, else the system's. Never one found in the working directory.
+    /// The policy in force: the one that the variable names, else the user's, else the system's. Never one found in the working
+    /// directory.
     #[must_use]
     pub fn default_policy(&self) -> Option<PathBuf> {
         let user = self.config.as_ref().map(|dir| dir.join("policy.toml"));
         let system = Path::new("/etc/trustctl/policy.toml").to_owned();
-        user.into_iter().chain([system]).find(|path| path.is_file())
+        self.policy.clone().or_else(|| user.into_iter().chain([system]).find(|path| path.is_file()))
     }
 
     /// Docker's trust directory.

@@ -90,6 +90,7 @@ impl Code {
             | Self::OtherTime
             | Self::PolicyAllowed
             | Self::PolicyDefaultAllow
+            | Self::PolicyNotUsed
             | Self::PolicyWarn => Ending::Remark,
             Self::BadAnswer
             | Self::CosignKeylessUnjudged

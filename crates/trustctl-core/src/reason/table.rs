@@ -514,4 +514,8 @@ codes! {
         "nothing says what to sign with";
         "Cosign signs with the key that is named; Docker Content Trust signs with the keys of the trust directory.";
         "give --key with a key of trustctl key list, or make one with trustctl key generate; for Docker Content Trust give --scheme dct"
+    PolicyNotUsed = 805 "usage.policy-not-used" rank 12
+        "the policy that a variable names is not used: a flag says whom to trust";
+        "What is typed counts more than a variable that was set some time before. What the policy denies is not denied in this run.";
+        "leave the flag out to judge by the policy"
 }

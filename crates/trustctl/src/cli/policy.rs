@@ -12,9 +12,9 @@ pub enum PolicyCommand {
     Init {
         /// The file to write; it must not exist. Standard output when none is given
         file: Option<PathBuf>,
-        /// Name this public key as a signer
-        #[arg(long, value_name = "FILE")]
-        key: Option<PathBuf>,
+        /// Name this public key as a signer: a PEM file, a stored key's name or env:NAME
+        #[arg(long, value_name = "KEY")]
+        key: Option<String>,
         /// Name this Notary root key id as a signer
         #[arg(long, value_name = "KEYID")]
         dct_root: Option<String>,
@@ -26,7 +26,6 @@ pub enum PolicyCommand {
     #[command(after_help = "Example:\n  trustctl policy check policy.toml")]
     Check {
         /// The policy; the one in force when none is given
-        #[arg(env = "TRUSTCTL_POLICY")]
         file: Option<PathBuf>,
     },
     /// Say what a policy demands of an image
@@ -35,7 +34,7 @@ pub enum PolicyCommand {
         /// The image
         image: String,
         /// The policy; the one in force when none is given
-        #[arg(long, env = "TRUSTCTL_POLICY", value_name = "FILE")]
+        #[arg(long, value_name = "FILE")]
         policy: Option<PathBuf>,
         /// As of this time instead of now
         #[arg(long, value_name = "TIME")]
@@ -47,7 +46,7 @@ pub enum PolicyCommand {
         /// A folder of cases, each a folder with expect.toml and evidence.json
         dir: PathBuf,
         /// The policy, unless a case brings its own policy.toml
-        #[arg(long, env = "TRUSTCTL_POLICY", value_name = "FILE")]
+        #[arg(long, value_name = "FILE")]
         policy: Option<PathBuf>,
     },
 }

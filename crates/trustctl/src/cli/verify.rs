@@ -42,10 +42,10 @@ pub struct VerifyArgs {
 #[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Whom to trust")]
 pub struct TrustArgs {
-    /// Judge by this policy file
-    #[arg(long, env = "TRUSTCTL_POLICY", hide_env_values = true, value_name = "FILE", conflicts_with_all = ["key", "identity", "dct_root", "danger_trust_on_first_use"])]
+    /// Judge by this policy file; else by TRUSTCTL_POLICY, else by the policy of the user or the machine
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["key", "identity", "dct_root", "danger_trust_on_first_use"])]
     pub policy: Option<PathBuf>,
-    /// Trust signatures by this public key, a PEM file or env:NAME (repeatable)
+    /// Trust signatures by this public key: a PEM file, a stored key's name or env:NAME (repeatable; any one suffices)
     #[arg(long, value_name = "KEY")]
     pub key: Vec<String>,
     /// Demand this signed annotation (repeatable)
@@ -60,7 +60,7 @@ pub struct TrustArgs {
     /// Judge certificates and log entries with this trusted root, instead of the public-good Sigstore instance's
     #[arg(long, value_name = "FILE")]
     pub trusted_root: Option<PathBuf>,
-    /// Trust the Notary collection with this root key id (repeatable)
+    /// Trust the Notary collection with this root key id (repeatable; any one suffices)
     #[arg(long, value_name = "KEYID")]
     pub dct_root: Vec<String>,
     /// Trust Notary collections by whatever root is seen first

@@ -5,16 +5,17 @@ use std::path::Path;
 
 use serde_json::json;
 use trustctl_core::policy::{self, Policy, PolicyText};
-use trustctl_core::public_key::PublicKey;
-use trustctl_core::reason::{Code, Reason};
+use trustctl_core::reason::{Code, Reason, Step};
 use trustctl_core::reference::Reference;
+use trustctl_core::report::ReasonReport;
 use trustctl_core::time::Timestamp;
 
 use super::{Session, policy_cases, sigstore};
 use crate::cli::PolicyCommand;
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::ui::{Paint, Ui};
+use crate::render;
+use crate::ui::Paint;
 
 /// Largest policy or anchor file that is read, in bytes.
 const MAX_FILE: u64 = 4 * 1024 * 1024;
@@ -24,10 +25,10 @@ const MAX_FILE: u64 = 4 * 1024 * 1024;
 /// # Errors
 /// A [`Failure`], by what is wrong.
 pub(super) fn run(session: &Session, command: &PolicyCommand) -> Result<Exit, Failure> {
-    let ui = &session.ui;
     match command {
         PolicyCommand::Init { file, key, dct_root, images } => {
-            init(ui, file.as_deref(), &Start { key: key.as_deref(), dct_root: dct_root.as_deref(), images: images.as_deref() })
+            let start = Start { key: key.as_deref(), dct_root: dct_root.as_deref(), images: images.as_deref() };
+            init(session, file.as_deref(), &start)
         }
         PolicyCommand::Check { file } => check(session, file.as_deref()),
         PolicyCommand::Explain { image, policy, at } => explain(session, image, policy.as_deref(), at.as_deref()),
@@ -71,30 +72,42 @@ pub(super) fn read_limited(path: &Path) -> std::io::Result<Vec<u8>> {
 fn check(session: &Session, file: Option<&Path>) -> Result<Exit, Failure> {
     let policy = load(session, file)?;
     let ui = &session.ui;
+    let warnings = warnings(&policy);
     if ui.json() {
+        let warnings: Vec<ReasonReport> = warnings.iter().map(ReasonReport::new).collect();
         let report = json!({
             "schema": "trustctl/policy-check/v1", "exit": 0, "file": policy.name,
-            "signers": policy.signers.len(), "rules": policy.rules.len(),
+            "signers": policy.signers.len(), "rules": policy.rules.len(), "warnings": warnings,
         });
         ui.say(report.to_string());
         return Ok(Exit::Done);
     }
     ui.say(format!(
-        "{}: {} ({} signers, {} rules, {} denied, {} allowed)",
+        "{}: {} ({}, {}, {} denied, {} allowed)",
         ui.paint(Paint::Green, "usable"),
         policy.name,
-        policy.signers.len(),
-        policy.rules.len(),
+        counted(policy.signers.len(), "signer"),
+        counted(policy.rules.len(), "rule"),
         policy.deny.len(),
         policy.allow.len()
     ));
-    if policy.default == policy::DefaultAction::Allow {
-        ui.note(format!(
-            "{}: default = \"allow\" lets images outside the rules through unchecked",
-            ui.paint_err(Paint::Yellow, "warning")
-        ));
-    }
+    warnings.iter().for_each(|warning| render::warning(ui, warning));
     Ok(Exit::Done)
+}
+
+/// What is surely not meant in a policy that can be used.
+fn warnings(policy: &Policy) -> Vec<Reason> {
+    let default_allows = policy.default == policy::DefaultAction::Allow;
+    let allow = default_allows
+        .then(|| Reason::new(Code::PolicyDefaultAllow, "default = \"allow\" lets images outside the rules through unchecked"));
+    let but = if policy.allow.is_empty() { "every image" } else { "every image but those of the allow entries" };
+    let nothing = (policy.rules.is_empty() && !default_allows)
+        .then(|| Reason::new(Code::PolicyNoRule, format!("the policy has no rule, so that {but} is rejected")));
+    allow.into_iter().chain(nothing).collect()
+}
+
+fn counted(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
 fn explain(session: &Session, image: &str, file: Option<&Path>, at: Option<&str>) -> Result<Exit, Failure> {
@@ -115,60 +128,87 @@ fn explain(session: &Session, image: &str, file: Option<&Path>, at: Option<&str>
 }
 
 struct Start<'a> {
-    key: Option<&'a Path>,
+    key: Option<&'a str>,
     dct_root: Option<&'a str>,
     images: Option<&'a str>,
 }
 
-fn init(ui: &Ui, file: Option<&Path>, start: &Start<'_>) -> Result<Exit, Failure> {
-    let text = template(start)?;
+fn init(session: &Session, file: Option<&Path>, start: &Start<'_>) -> Result<Exit, Failure> {
+    let ui = &session.ui;
+    let text = template(session, start)?;
     let Some(path) = file else {
-        ui.say(text.trim_end());
+        let report = json!({ "schema": "trustctl/policy-init/v1", "exit": 0, "file": null, "text": text });
+        ui.say(if ui.json() { report.to_string() } else { text.trim_end().to_owned() });
         return Ok(Exit::Done);
     };
     let written = std::fs::OpenOptions::new().write(true).create_new(true).open(path).and_then(|mut file| {
         file.write_all(text.as_bytes())?;
         file.sync_all()
     });
-    written.map_err(|error| Failure::file(path, &error))?;
+    written.map_err(|error| match error.kind() {
+        std::io::ErrorKind::AlreadyExists => {
+            let words = format!("{} exists; nothing was overwritten", path.display());
+            Failure::new(Reason::new(Code::LocalFile, words)).step(Step::words("choose another name"))
+        }
+        _ => Failure::file(path, &error),
+    })?;
     if ui.json() {
         ui.say(json!({ "schema": "trustctl/policy-init/v1", "exit": 0, "file": path.display().to_string() }).to_string());
     } else {
         ui.say(format!("wrote {}", path.display()));
-        ui.note("next: edit it, then run  trustctl policy check ".to_owned() + &path.display().to_string());
+        let check = ["trustctl", "policy", "check", &path.display().to_string()].map(str::to_owned);
+        ui.note(format!("next: edit it, then run  {}", render::quoted(&check)));
     }
     Ok(Exit::Done)
 }
 
 /// A policy that is usable as it stands when a signer was named, and a commented one otherwise.
-fn template(start: &Start<'_>) -> Result<String, Failure> {
-    let mut signers = Vec::new();
+fn template(session: &Session, start: &Start<'_>) -> Result<String, Failure> {
+    let mut signers: Vec<String> = Vec::new();
     let mut text = String::from(HEAD);
-    if let Some(path) = start.key {
-        let bytes = read_limited(path).map_err(|error| Failure::file(path, &error))?;
-        let key = PublicKey::from_pem(&bytes)
-            .map_err(|error| Failure::new(Reason::new(Code::AnchorUnusable, format!("{}: {error}", path.display()))))?;
-        text.push_str(&format!("\n[signers.key]\nscheme = \"cosign\"\nkey = '''\n{}'''\n", key.to_pem()));
-        signers.push("key");
+    if let Some(named) = start.key {
+        let (key, name) = (session.public_key(named)?, signer_name(named));
+        text.push_str(&format!("\n[signers.{name}]\nscheme = \"cosign\"\nkey = '''\n{}'''\n", key.to_pem()));
+        signers.push(name);
     }
     if let Some(root) = start.dct_root {
+        super::trust::check_root(root)?;
         text.push_str(&format!("\n[signers.notary]\nscheme = \"dct\"\nroots = [\"{root}\"]\n"));
-        signers.push("notary");
+        signers.push(NOTARY.to_owned());
     }
     if signers.is_empty() {
         text.push_str(EXAMPLE);
         return Ok(text);
     }
-    let images = start.images.unwrap_or("**");
+    let images = toml::Value::from(start.images.unwrap_or("**"));
     let names: Vec<String> = signers.iter().map(|name| format!("\"{name}\"")).collect();
-    text.push_str(&format!(
-        "\n[[rules]]\nname = \"first\"\nimages = [\"{images}\"]\nrequire = {{ any = [{}] }}\n",
-        names.join(", ")
-    ));
+    text.push_str(&format!("\n[[rules]]\nname = \"first\"\nimages = [{images}]\nrequire = {{ any = [{}] }}\n", names.join(", ")));
     let source = PolicyText { name: "the new policy", text: &text, load: &|_| Err("no file is named".to_owned()) };
-    Policy::parse(&source).map_err(|error| Failure::new(error.reason()))?;
+    // Key and root have been looked at: what is left to be wrong is the pattern.
+    Policy::parse(&source).map_err(|error| Failure::bad_value("--images", start.images.unwrap_or_default(), error.message))?;
     Ok(text)
 }
+
+/// The name of the signer of Docker Content Trust.
+const NOTARY: &str = "notary";
+
+/// The name of the signer that a key's name, file or variable gives, as TOML writes one without quotes.
+fn signer_name(key: &str) -> String {
+    let stem = match key.strip_prefix("env:") {
+        Some(variable) => variable.to_ascii_lowercase(),
+        None => Path::new(key).file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default(),
+    };
+    let safe = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '-' | '_') { c } else { '-' };
+    let name: String = stem.chars().take(MAX_NAME).map(safe).collect();
+    match name.trim_matches('-') {
+        "" => "key".to_owned(),
+        NOTARY => format!("{NOTARY}-key"),
+        name => name.to_owned(),
+    }
+}
+
+/// Longest name of a signer that is made from a file's name, in characters.
+const MAX_NAME: usize = 60;
 
 const HEAD: &str = "# Which images may run. Read by trustctl; the reference is docs/reference/policy.md.\n\
 version = 1\n\

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use trustctl_core::policy::{CosignDemands, Glob, Policy, SignerRule};
 use trustctl_core::public_key::PublicKey;
-use trustctl_core::reason::{Code, Reason};
+use trustctl_core::reason::{Code, Reason, Step};
 use trustctl_core::reference::Repository;
 use trustctl_core::signer::Signer as _;
 
@@ -20,6 +20,11 @@ impl Session {
     /// # Errors
     /// [`Code::UsageAnchor`] when nothing says whom to trust; what reading policy and keys says.
     pub(super) fn policy_of(&self, trust: &TrustArgs) -> Result<Policy, Failure> {
+        if self.environment.policy.is_some() && trust.danger_trust_on_first_use {
+            let words = "--danger-trust-on-first-use does not go with a policy, and TRUSTCTL_POLICY is set";
+            let step = Step::words("judge by the policy, or pin the root with --dct-root");
+            return Err(Failure::usage(Code::BadCommandLine, words).step(step));
+        }
         let signers = self.signers_of(trust)?;
         let named = !signers.is_empty();
         let mut policy = if named { Policy::of_command_line(signers) } else { policy::load(self, trust.policy.as_deref())? };
@@ -32,6 +37,19 @@ impl Session {
             }
         }
         Ok(policy)
+    }
+
+    /// A remark where the policy that the environment names gives way to what was typed.
+    pub(super) fn policy_not_used(&self, trust: &TrustArgs) -> Option<Reason> {
+        let policy = self.environment.policy.as_ref().filter(|_| trust.policy.is_none())?;
+        let typed = [
+            (!trust.key.is_empty(), "--key"),
+            (trust.identity.is_some(), "--identity"),
+            (!trust.dct_root.is_empty(), "--dct-root"),
+        ];
+        let (_, flag) = typed.into_iter().find(|(given, _)| *given)?;
+        let words = format!("TRUSTCTL_POLICY is set ({}) and not used: {flag} was given", policy.display());
+        Some(Reason::new(Code::PolicyNotUsed, words))
     }
 
     fn signers_of(&self, trust: &TrustArgs) -> Result<BTreeMap<String, SignerRule>, Failure> {
@@ -54,9 +72,7 @@ impl Session {
             signers.insert(format!("identity {identity}"), rule);
         }
         for root in &trust.dct_root {
-            if root.len() != 64 || !root.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')) {
-                return Err(Failure::bad_value("--dct-root", root, "a root key id is 64 lower-case hexadecimal digits"));
-            }
+            check_root(root)?;
         }
         if !trust.dct_root.is_empty() || trust.danger_trust_on_first_use {
             let tofu = trust.danger_trust_on_first_use;
@@ -68,7 +84,7 @@ impl Session {
 
     /// A public key from a PEM file (public, or a key pair whose public half is known without a passphrase), a stored key's name,
     /// or `env:NAME`.
-    fn public_key(&self, name: &str) -> Result<PublicKey, Failure> {
+    pub(super) fn public_key(&self, name: &str) -> Result<PublicKey, Failure> {
         let unusable = |error: &dyn std::fmt::Display| {
             Failure::new(Reason::new(Code::AnchorUnusable, format!("the key {name} cannot be used: {error}")))
         };
@@ -92,6 +108,17 @@ impl Session {
             None => Ok(self.private_key(name, None, None)?.public_key().clone()),
         }
     }
+}
+
+/// Refuses a `--dct-root` that cannot be the id of a key.
+///
+/// # Errors
+/// A usage [`Failure`].
+pub(super) fn check_root(id: &str) -> Result<(), Failure> {
+    if id.len() == 64 && id.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')) {
+        return Ok(());
+    }
+    Err(Failure::bad_value("--dct-root", id, "a root key id is 64 lower-case hexadecimal digits"))
 }
 
 /// `NAME=VALUE` pairs, each name once.

@@ -108,6 +108,7 @@ impl<'a> Bench<'a> {
     /// Remarks on how this run judges.
     fn remarks(&self) -> Vec<Reason> {
         let mut remarks = self.session.dangers();
+        remarks.extend(self.session.policy_not_used(&self.args.trust));
         if self.args.danger_no_memory {
             let words =
                 "--danger-no-memory: what was seen before is not known, so that old data and past revocations pass unnoticed";
