@@ -7,6 +7,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use serde_json::Value;
+use trustctl_lab::image::Artifact;
 use trustctl_tests::stage::Stage;
 
 #[test]
@@ -178,4 +179,60 @@ fn a_new_policy_names_its_signer_and_overwrites_nothing() {
     let (report, _) = stage.user.json(&["policy", "check", &open]).unwrap();
     let codes: Vec<&Value> = report["warnings"].as_array().unwrap().iter().map(|warning| &warning["code"]).collect();
     assert_eq!(codes, ["TC0711"], "{report}");
+}
+
+/// Names the rule, where it is written, and what can be done now; nothing of it weakens the policy.
+#[test]
+fn a_refusal_names_its_rule_and_a_command_that_helps() {
+    let stage = Stage::new();
+    let image = stage.image(":1.4");
+    let exact = stage.image(&format!("@{}", stage.world.registry().tag("shop/cart", "1.4").unwrap()));
+    let pem = stage.user.json(&["key", "show", "release"]).unwrap().0["keys"][0]["publicKey"].as_str().unwrap().to_owned();
+    let rule = "[[rules]]\nname = \"shop\"\nimages = [\"**\"]\nrequire = { any = [\"release\"] }\n";
+    let text = format!("version = 1\n[signers.release]\nscheme = \"cosign\"\nkey = '''\n{pem}'''\n{rule}");
+    let line = text.lines().position(|line| line.starts_with("name = ")).unwrap() + 1;
+    let policy = stage.write("policy.toml", &text);
+    let (text, report) = stage.ends(&["verify", &image, "--policy", &policy], 3, "TC0301");
+    assert!(text.contains(&format!("rule \"shop\" ({policy}:{line}) asks for cosign")), "{text}");
+    assert!(text.contains(&format!("trustctl inspect {exact}\n")), "{text}");
+    assert!(text.contains(&format!("trustctl sign {exact} --key KEY --tag 1.4\n")), "{text}");
+    let next = &report["results"][0]["reasons"][0]["next"];
+    assert_eq!(next[0]["command"], serde_json::json!(["trustctl", "inspect", exact]), "{report}");
+    let (text, _) = stage.ends(&["verify", &image, "--key", "release"], 3, "TC0301");
+    assert!(text.contains("the command line asks for cosign"), "{text}");
+
+    stage.user.run(&["key", "generate", "other"]).unwrap();
+    let signed =
+        stage.user.run(&["sign", &exact, "--tag", "1.4", "--key", "other", "--scheme", "cosign", "--scheme", "dct"]).unwrap();
+    assert_eq!(signed.code, Some(0), "{}", signed.stderr);
+    let (text, _) = stage.ends(&["verify", &image, "--policy", &policy], 1, "TC0302");
+    assert!(text.contains(&format!("trustctl inspect {exact}\n")) && text.contains("by another channel"), "{text}");
+
+    let moved = stage.world.push("shop/cart:1.4", &Artifact::multi_platform("two")).unwrap();
+    let (text, _) = stage.ends(&["verify", &image, "--danger-trust-on-first-use"], 1, "TC0204");
+    let (old, new) = (exact, stage.image(&format!("@{moved}")));
+    assert!(text.contains(&format!("next: use the signed image: {old}\n")), "{text}");
+    assert!(text.contains(&format!("trustctl sign {new} --tag 1.4 --scheme dct\n")), "{text}");
+}
+
+#[test]
+fn a_policy_that_cannot_be_used_is_named_in_the_headline() {
+    let stage = Stage::new();
+    let policy = stage.write("policy.toml", "version = 1\nidentitty = 2\n");
+    let (text, report) = stage.ends(&["policy", "check", &policy], 7, "TC0701");
+    assert!(text.starts_with(&format!("error[TC0701]: {policy} cannot be used\n")), "{text}");
+    assert!(report["error"]["message"].as_str().unwrap().starts_with(&format!("{policy}, line 2: ")), "{report}");
+}
+
+#[test]
+fn an_image_that_is_not_there_is_not_called_undecided() {
+    let stage = Stage::new();
+    let gone = stage.image(":gone");
+    let ran = stage.user.run(&["verify", &gone, "--key", "release"]).unwrap();
+    assert_eq!((ran.code, ran.stdout), (Some(6), format!("not found: {gone}\n")));
+    assert!(ran.stderr.starts_with(&format!("error[TC0102]: {gone} is not there: ")), "{}", ran.stderr);
+    let (report, _) = stage.user.json(&["verify", &gone, "--key", "release"]).unwrap();
+    assert_eq!((&report["exit"], &report["results"][0]["verdict"]), (&Value::from(6), &Value::from("undecided")));
+    let down = stage.user.run(&["verify", "127.0.0.1:1/shop/cart:1.4", "--key", "release", "--timeout", "20s"]).unwrap();
+    assert!(down.stdout.starts_with("undecided: "), "{}", down.stdout);
 }

@@ -9,9 +9,9 @@ mod tests;
 
 use std::collections::BTreeSet;
 
-use crate::claim::{Claim, Principal, Statement};
+use crate::claim::{Claim, Principal, SchemeName, Statement};
 use crate::policy::{Applies, DefaultAction, Platforms, Policy};
-use crate::reason::{Code, Reason};
+use crate::reason::{Code, Reason, Step};
 use crate::reference::Tag;
 use crate::scheme::Findings;
 use crate::subject::Subject;
@@ -278,7 +278,11 @@ fn count(case: &Case<'_>, outcomes: Vec<Outcome>) -> Verdict {
     } else {
         failed.extend(blocked);
     }
-    match Reasons::ranked(failed) {
+    let by_others = |reason: Reason| match reason.code {
+        Code::CosignWrongKey => reason.step(case.look()).step(Step::words(Code::CosignWrongKey.advice())),
+        _ => reason,
+    };
+    match Reasons::ranked(failed.into_iter().map(by_others).collect()) {
         Some(reasons) => Verdict::Rejected { reasons },
         None => unsigned(case),
     }
@@ -304,13 +308,14 @@ fn unsigned(case: &Case<'_>) -> Verdict {
     let mut reasons = Vec::new();
     for findings in case.consulted() {
         let words = format!(
-            "{} has no {} signature that this policy accepts: looked at {}",
-            case.subject.repository,
+            "{} asks for {}, and there is no such signature: looked at {}",
+            case.rule_in_words(),
             findings.scheme,
-            findings.looked_at.join(", ")
+            case.in_short(&findings.looked_at)
         );
         let said = findings.problems.iter().map(|problem| &problem.reason).find(|reason| says_nothing_is_there(reason.code));
-        reasons.push(said.cloned().unwrap_or_else(|| Reason::new(nothing_code(findings.scheme), words)));
+        let reason = said.cloned().unwrap_or_else(|| Reason::new(nothing_code(findings.scheme), words));
+        reasons.push(case.how_to_sign(reason, findings.scheme));
         looked_at.extend(findings.looked_at.iter().cloned());
     }
     match Reasons::ranked(reasons) {
@@ -320,6 +325,43 @@ fn unsigned(case: &Case<'_>) -> Verdict {
 }
 
 impl Case<'_> {
+    /// The rule that asks, and where it is written.
+    fn rule_in_words(&self) -> String {
+        match self.rule.line {
+            0 => format!("the {}", self.rule.name),
+            line => format!("rule \"{}\" ({}:{line})", self.rule.name, self.policy.name),
+        }
+    }
+
+    /// Places of this image without its long name, which the reader knows.
+    fn in_short(&self, places: &[String]) -> String {
+        let (repository, digest) = (&self.subject.repository, self.subject.digest);
+        let (whole, tag) = (format!(" of {repository}@{digest}"), format!("{repository}:"));
+        places.iter().map(|place| place.replace(&whole, "").replace(&tag, "tag ")).collect::<Vec<_>>().join(", ")
+    }
+
+    /// The steps that lead to a signature, for the user and for the publisher.
+    fn how_to_sign(&self, reason: Reason, scheme: SchemeName) -> Reason {
+        let image = format!("{}@{}", self.subject.repository, self.subject.digest);
+        let mut sign: Vec<&str> = vec!["trustctl", "sign", &image];
+        match scheme {
+            SchemeName::Cosign => sign.extend(["--key", "KEY"]),
+            SchemeName::Dct => sign.extend(["--scheme", "dct"]),
+        }
+        match self.asked {
+            Some(tag) => sign.extend(["--tag", tag.as_str()]),
+            None if scheme == SchemeName::Dct => sign.extend(["--tag", "TAG"]),
+            None => {}
+        }
+        reason.step(self.look()).step(Step::command("ask the publisher to sign it; if you publish it", sign))
+    }
+
+    /// What shows everything that there is about the image.
+    fn look(&self) -> Step {
+        let image = format!("{}@{}", self.subject.repository, self.subject.digest);
+        Step::command("see what exists", ["trustctl", "inspect", &image])
+    }
+
     fn revoked(&self, claim: &Claim) -> Reason {
         let (why, message) = match &claim.statement {
             Statement::Revocation { reason, message, .. } => (reason.as_str(), message.as_str()),

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use trustctl_core::claim::{Claim, LogFindings, Principal, SchemeName, Source, Statement};
-use trustctl_core::digest::Digest;
+use trustctl_core::digest::{Digest, DigestAlgorithm};
 use trustctl_core::evidence::{Evidence, Locator, Want};
 use trustctl_core::reason::{Code, Reason, Step};
 use trustctl_core::reference::Tag;
@@ -136,7 +136,12 @@ impl Case<'_> {
         let mut reason = Reason::new(Code::DctTagMoved, words).expected_found(&signed, found);
         if let Some(digest) = target.digest() {
             let image = format!("{}@{digest}", self.collection.gun);
-            reason = reason.step(Step::command("look at the signed image", ["trustctl", "inspect", &image]));
+            reason = reason.step(Step::words(format!("use the signed image: {image}")));
+        }
+        if found.algorithm() == DigestAlgorithm::Sha256 {
+            let (image, about) = (format!("{}@{found}", self.collection.gun), "if you publish it and meant to move the tag");
+            let sign = ["trustctl", "sign", &image, "--tag", tag, "--scheme", "dct"];
+            reason = reason.step(Step::command(about, sign));
         }
         self.problem(reason, Some(self.principal(role, tag)))
     }

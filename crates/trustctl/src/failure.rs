@@ -12,19 +12,21 @@ pub struct Failure {
     pub exit: Exit,
     /// Why.
     pub reason: Reason,
+    /// The file that cannot be used, where the failure is about one that the user wrote.
+    pub file: Option<String>,
 }
 
 impl Failure {
     /// A failure with the exit code its reason stands for.
     #[must_use]
     pub fn new(reason: Reason) -> Self {
-        Self { exit: Exit::of_code(reason.code), reason }
+        Self { exit: Exit::of_code(reason.code), reason, file: None }
     }
 
     /// A failure of the command line.
     #[must_use]
     pub fn usage(code: Code, message: impl AsRef<str>) -> Self {
-        Self { exit: Exit::Usage, reason: Reason::new(code, message) }
+        Self { exit: Exit::Usage, ..Self::new(Reason::new(code, message)) }
     }
 
     /// The user stopped the program where it asked something.

@@ -2,10 +2,11 @@
 
 use trustctl_core::claim::{Claim, Claimed, Principal, Statement};
 use trustctl_core::judge::Judgement;
-use trustctl_core::reason::{Reason, Step};
+use trustctl_core::reason::{Code, Reason, Step};
 use trustctl_core::report::Judged;
 use trustctl_core::verdict::Verdict;
 
+use crate::failure::Failure;
 use crate::ui::{Paint, Ui};
 
 /// Prints the judgement about one image: the verdict line on stdout, everything about it on stderr.
@@ -18,8 +19,11 @@ pub fn judgement(ui: &Ui, judged: &Judged<'_>) {
         _ => judged.image.to_owned(),
     };
     let verdict = &judged.judgement.verdict;
+    // The registry has answered, so that nothing is open; the JSON has no verdict of its own for it.
+    let not_found = judged.digest.is_none() && verdict.reasons().first().is_some_and(|why| why.code == Code::ImageNotFound);
+    let word = if not_found { "not found" } else { verdict.kind().word() };
     let paint = if verdict.is_trusted() { Paint::Green } else { Paint::Red };
-    ui.say(format!("{}: {name}", ui.paint(paint, verdict.kind().word())));
+    ui.say(format!("{}: {name}", ui.paint(paint, word)));
     match verdict {
         Verdict::Trusted { claims } => {
             for claim in claims {
@@ -33,6 +37,9 @@ pub fn judgement(ui: &Ui, judged: &Judged<'_>) {
             refusal(ui, &format!("{} is not trusted: {}", judged.image, reasons.first().code.summary()), verdict)
         }
         Verdict::Unsigned { .. } => refusal(ui, &format!("{} has no signature this policy accepts", judged.image), verdict),
+        Verdict::Undecided { .. } if not_found => {
+            refusal(ui, &format!("{} is not there: {}", judged.image, Code::ImageNotFound.summary()), verdict)
+        }
         Verdict::Undecided { .. } => refusal(ui, &format!("cannot decide about {}", judged.image), verdict),
     }
 }
@@ -48,8 +55,12 @@ pub fn one_line(judgement: &Judgement) -> String {
 }
 
 /// Prints why a run failed.
-pub fn failure(ui: &Ui, reason: &Reason) {
-    error_head(ui, reason, reason.code.summary());
+pub fn failure(ui: &Ui, failure: &Failure) {
+    let reason = &failure.reason;
+    match &failure.file {
+        Some(file) => error_head(ui, reason, &format!("{file} cannot be used")),
+        None => error_head(ui, reason, reason.code.summary()),
+    }
     why(ui, reason);
     next(ui, &reason.next, &[reason]);
 }

@@ -234,7 +234,7 @@ fn report(ui: &Ui, verifies: bool, failure: &Failure) -> Exit {
     }
     match failure.exit {
         Exit::Interrupted => ui.note("stopped"),
-        _ => render::failure(ui, &failure.reason),
+        _ => render::failure(ui, failure),
     }
     failure.exit
 }

@@ -53,7 +53,7 @@ impl PolicyError {
     /// The reason to report.
     #[must_use]
     pub fn reason(&self) -> Reason {
-        Reason::new(self.code, format!("line {}: {}", self.line, self.message))
+        Reason::new(self.code, format!("{}, line {}: {}", self.name, self.line, self.message))
             .step(Step::command("fix the line, then run", ["trustctl", "policy", "check", &self.name]))
     }
 }

@@ -52,7 +52,8 @@ pub(super) fn load(session: &Session, path: Option<&Path>) -> Result<Policy, Fai
     let folder = path.parent().map(Path::to_owned).unwrap_or_default();
     let load = |named: &str| read_limited(&folder.join(named)).map_err(|error| error.to_string());
     let policy = Policy::parse(&PolicyText { name: &name, text: &text, load: &load });
-    sigstore::with_trusted_root(policy.map_err(|error| Failure::new(error.reason()))?, None)
+    let policy = policy.map_err(|error| Failure { file: Some(name.clone()), ..Failure::new(error.reason()) })?;
+    sigstore::with_trusted_root(policy, None)
 }
 
 /// The bytes of a file of at most [`MAX_FILE`] bytes.

@@ -212,7 +212,7 @@ async fn dct(session: &Session, world: &World, args: &RevokeArgs) -> Result<Valu
     let names: Vec<String> = before.iter().map(ToString::to_string).collect();
     if before.is_empty() {
         let words = format!("no role of {} signs {tag}", reference.repository);
-        return Err(Failure { exit: Exit::NotFound, reason: Reason::new(Code::DctTagNotSigned, words) });
+        return Err(Failure { exit: Exit::NotFound, ..Failure::new(Reason::new(Code::DctTagNotSigned, words)) });
     }
     let done = if args.dry_run { "would revoke" } else { "revoked" };
     if !args.dry_run {
