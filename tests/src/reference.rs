@@ -117,9 +117,15 @@ fn flag(argument: &clap::Arg) -> String {
 
 fn meaning(argument: &clap::Arg) -> String {
     let mut text = argument.get_help().map(ToString::to_string).unwrap_or_default();
+    let hidden = argument.is_hide_possible_values_set();
     let values: Vec<String> = argument.get_possible_values().iter().map(|value| format!("`{}`", value.get_name())).collect();
-    if !values.is_empty() && argument.get_action().takes_values() {
+    if !values.is_empty() && !hidden && argument.get_action().takes_values() {
         let _ = write!(text, ": {}", values.join(", "));
+    }
+    let defaults: Vec<String> =
+        argument.get_default_values().iter().map(|value| format!("`{}`", value.to_string_lossy())).collect();
+    if !defaults.is_empty() && argument.get_action().takes_values() {
+        let _ = write!(text, "; default {}", defaults.join(", "));
     }
     if let Some(variable) = argument.get_env() {
         let _ = write!(text, " (also `{}`)", variable.to_string_lossy());

@@ -236,3 +236,24 @@ fn an_image_that_is_not_there_is_not_called_undecided() {
     let down = stage.user.run(&["verify", "127.0.0.1:1/shop/cart:1.4", "--key", "release", "--timeout", "20s"]).unwrap();
     assert!(down.stdout.starts_with("undecided: "), "{}", down.stdout);
 }
+
+#[test]
+fn help_shows_each_flag_where_it_belongs() {
+    let stage = Stage::new();
+    let own: [(&str, &[&str]); 3] = [
+        ("verify", &["--at", "--offline", "--evidence", "--oci-layout"]),
+        ("sign", &["--dry-run"]),
+        ("revoke", &["--yes", "--dry-run"]),
+    ];
+    for (command, flags) in own {
+        let help = stage.user.run(&[command, "-h"]).unwrap().stdout;
+        let options = help.split("\nOptions:\n").nth(1).unwrap().split("\n\n").next().unwrap();
+        for flag in flags {
+            assert!(options.contains(&format!("{flag} ")) || options.contains(&format!("{flag}\n")), "{command} {flag}: {help}");
+        }
+        assert!(help.contains("--timeout <DURATION>") && !help.contains("Sign with this scheme"), "{help}");
+    }
+    let completions = stage.user.run(&["completions", "bash"]).unwrap().stdout;
+    assert!(completions.contains("TC0101") && completions.contains("TC0805"));
+    assert!(!stage.user.run(&["explain", "--help"]).unwrap().stdout.contains("TC0805"), "help stays short");
+}

@@ -1,4 +1,4 @@
-//! The command line as data: every command, flag and help text. It depends on nothing else, so that help, man pages, completions
+//! The command line as data: every command, flag and help text. It depends on nothing but the table of reason codes, so that help, man pages, completions
 //! and the reference are made from the same tree.
 //!
 //! Rules: OBJECT VERB except the everyday verbs; a flag means the same everywhere; imperative mood; secrets never as arguments;
@@ -9,7 +9,12 @@ mod policy;
 mod sign;
 mod verify;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::ffi::OsStr;
+use std::sync::LazyLock;
+
+use clap::builder::{PossibleValue, StringValueParser, TypedValueParser};
+use clap::{Arg, Args, Parser, Subcommand, ValueEnum};
+use trustctl_core::reason::Code;
 
 pub use key::{KeyCommand, KeyFormat, KeyKindArg};
 pub use policy::PolicyCommand;
@@ -131,8 +136,26 @@ pub enum Command {
 #[command(after_help = "Example:\n  trustctl explain TC0204")]
 pub struct ExplainArgs {
     /// A code such as TC0204, or its name; all codes when none is given
-    #[arg(value_name = "CODE")]
+    #[arg(value_name = "CODE", value_parser = Codes, hide_possible_values = true)]
     pub code: Option<String>,
+}
+
+/// Takes any text, and offers the reason codes to shells that complete it.
+#[derive(Clone, Copy, Debug)]
+struct Codes;
+
+impl TypedValueParser for Codes {
+    type Value = String;
+
+    fn parse_ref(&self, command: &clap::Command, argument: Option<&Arg>, value: &OsStr) -> Result<String, clap::Error> {
+        StringValueParser::new().parse_ref(command, argument, value)
+    }
+
+    fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
+        static IDS: LazyLock<Vec<(String, &str)>> =
+            LazyLock::new(|| Code::ALL.iter().map(|code| (code.id(), code.summary())).collect());
+        Some(Box::new(IDS.iter().map(|(id, summary)| PossibleValue::new(id.as_str()).help(*summary))))
+    }
 }
 
 /// Run the demo

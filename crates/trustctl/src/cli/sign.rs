@@ -28,12 +28,12 @@ pub struct SignArgs {
     /// Where Cosign signatures are stored
     #[arg(long, value_enum, default_value_t = StorageArg::Bundle, value_name = "FORM")]
     pub storage: StorageArg,
-    /// Keys and servers.
-    #[command(flatten)]
-    pub signing: SigningArgs,
     /// Show what would be published, and publish nothing
     #[arg(long)]
     pub dry_run: bool,
+    /// Keys and servers; last, because their headings hold for what follows.
+    #[command(flatten)]
+    pub signing: SigningArgs,
 }
 
 /// Where Cosign signatures are stored
@@ -60,7 +60,7 @@ pub enum SchemeArg {
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Keys and servers")]
 pub struct SigningArgs {
-    /// Sign with this scheme (repeatable); cosign when a key is given and nothing is said
+    /// Use this scheme (repeatable); cosign when a key is given and nothing is said
     #[arg(long, value_enum, value_name = "SCHEME")]
     pub scheme: Vec<SchemeArg>,
     /// The Cosign key: a file, the name of a stored key, its fingerprint, or env:NAME
@@ -87,7 +87,7 @@ pub struct DctArgs {
     /// The trust directory with keys; ~/.docker/trust when nothing is said
     #[arg(long, value_name = "DIR")]
     pub trust_dir: Option<std::path::PathBuf>,
-    /// The pinned root key id of the collection (repeatable)
+    /// The pinned root key id of the collection (repeatable; any one suffices)
     #[arg(long, value_name = "KEYID")]
     pub dct_root: Vec<String>,
     /// Sign as this signer: the delegation targets/NAME
@@ -125,15 +125,15 @@ pub struct RevokeArgs {
     /// Leave this signer's own signatures in place, and only add the revocation (Cosign)
     #[arg(long)]
     pub keep_signatures: bool,
-    /// Keys and servers.
-    #[command(flatten)]
-    pub signing: SigningArgs,
     /// Do not ask
     #[arg(long, short)]
     pub yes: bool,
     /// Show what would be changed, and change nothing
     #[arg(long)]
     pub dry_run: bool,
+    /// Keys and servers; last, because their headings hold for what follows.
+    #[command(flatten)]
+    pub signing: SigningArgs,
 }
 
 /// Why an image is withdrawn
@@ -168,13 +168,13 @@ pub struct InspectArgs {
     /// The image, or for --docker-json a repository
     #[arg(value_name = "IMAGE")]
     pub image: String,
-    /// Whom to trust; without, nothing is marked proven but what DCT pins prove.
-    #[command(flatten)]
-    pub trust: TrustArgs,
     /// Print what docker trust inspect prints
     #[arg(long)]
     pub docker_json: bool,
     /// Read an OCI image layout folder instead of a registry
     #[arg(long, value_name = "DIR")]
     pub oci_layout: Option<std::path::PathBuf>,
+    /// Whom to trust; without, nothing is marked proven but what DCT pins prove.
+    #[command(flatten)]
+    pub trust: TrustArgs,
 }

@@ -15,9 +15,6 @@ pub struct VerifyArgs {
     /// The images, by tag or digest
     #[arg(value_name = "IMAGE", required_unless_present_any = ["oci_layout", "evidence"])]
     pub images: Vec<String>,
-    /// Whom to trust.
-    #[command(flatten)]
-    pub trust: TrustArgs,
     /// Judge as of this time instead of now, as in 2026-12-01T12:00:00Z
     #[arg(long, value_name = "TIME")]
     pub at: Option<String>,
@@ -36,6 +33,9 @@ pub struct VerifyArgs {
     /// Neither read nor store what was seen before (rollback state)
     #[arg(long)]
     pub danger_no_memory: bool,
+    /// Whom to trust; last, because its heading holds for what follows.
+    #[command(flatten)]
+    pub trust: TrustArgs,
 }
 
 /// Whom to trust
