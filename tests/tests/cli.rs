@@ -4,6 +4,7 @@
 use std::path::Path;
 
 use serde_json::Value;
+use trustctl_lab::image::Artifact;
 use trustctl_tests::program::User;
 use trustctl_tests::stage::Stage;
 

@@ -32,7 +32,8 @@ impl Failure {
     /// The user stopped the program where it asked something.
     #[must_use]
     pub fn stopped() -> Self {
-        Self { exit: Exit::Interrupted, reason: Reason::new(Code::PassphraseNeeded, "stopped by the user; nothing was answered") }
+        let reason = Reason::new(Code::PassphraseNeeded, "stopped by the user; nothing was answered");
+        Self { exit: Exit::Interrupted, ..Self::new(reason) }
     }
 
     /// A value that `place`, a flag or the name of an argument, cannot have; `expected` says what it can.

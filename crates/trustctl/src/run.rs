@@ -179,7 +179,7 @@ fn usage(error: &clap::Error) -> ExitCode {
 /// The exit code of a run whose answer may not have been written: then nobody may take it for done.
 fn said(ui: &Ui, exit: Exit) -> Exit {
     let Some(reason) = ui.unwritten() else { return exit };
-    render::failure(ui, reason);
+    render::failure(ui, &Failure::new(reason.clone()));
     if exit == Exit::Done { Exit::of_code(reason.code) } else { exit }
 }
 

@@ -83,7 +83,21 @@ impl Code {
             | Self::PolicyNoTime
             | Self::PolicyThreshold
             | Self::PolicyTooOld => Ending::Rejected,
+            // The certificate, its log entries and its times were looked at, and do not hold.
+            Self::CosignCertificateClaim
+            | Self::CosignCertificateExpired
+            | Self::CosignCertificateUnlogged
+            | Self::CosignCertificateUntrusted
+            | Self::CosignLogInvalid
+            | Self::CosignLogMismatch
+            | Self::CosignLogMissing
+            | Self::CosignLogUnknown
+            | Self::CosignThreshold
+            | Self::CosignTimeInFuture
+            | Self::CosignTimeMissing
+            | Self::CosignTimestampInvalid => Ending::Rejected,
             Self::Danger
+            | Self::KeyEmptyPassphrase
             | Self::DctCached
             | Self::DctExpiresSoon
             | Self::DctFirstUse

@@ -265,7 +265,7 @@ impl View<'_> {
             // As docker does: an empty list, and the reason beside it.
             Err(failure) if failure.reason.code == Code::DctNoData => {
                 self.session.ui.say("[]");
-                render::failure(&self.session.ui, &failure.reason);
+                render::failure(&self.session.ui, &failure);
                 return Ok(Exit::Unsigned);
             }
             found => found?,

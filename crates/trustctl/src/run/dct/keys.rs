@@ -19,7 +19,6 @@ use trustctl_keys::store::{StoredKey, TrustDirectory};
 use trustctl_remote::notary::ServerRole;
 
 use super::{Known, Publication, usable};
-use crate::exit::Exit;
 use crate::failure::Failure;
 
 /// How long a root certificate is valid, in years: as Notary's.
@@ -157,7 +156,7 @@ impl Publication<'_> {
         let words = format!("{} has no signer {name}", collection.gun);
         let step = Step::words(format!("name one of its signers, or give --add-signer to make {name} one of them"));
         let reason = Reason::new(Code::DctRoleMissing, words).expected_found(signers.join(" or "), name).step(step);
-        Err(Failure { exit: Exit::NotFound, reason })
+        Err(Failure::new(reason))
     }
 
     /// A new key in the trust directory, where docker and notary find it too. It is on disk before anything is published.
