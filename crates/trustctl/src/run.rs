@@ -23,7 +23,6 @@ use std::time::Duration;
 use clap::error::ErrorKind;
 use clap::{CommandFactory as _, Parser as _};
 use serde_json::json;
-use tokio::sync::oneshot;
 use trustctl_core::policy::Policy;
 use trustctl_core::reason::{Code, Reason, Step};
 use trustctl_core::reference::{Reference, Repository};
@@ -90,7 +89,7 @@ pub fn main() -> ExitCode {
     let ui = Ui::new(&cli.global, &environment);
     let session = Session { ui: ui.clone(), environment, global: cli.global };
     let verifies = matches!(cli.command, Command::Verify(_));
-    let exit = runtime().and_then(|runtime| runtime.block_on(run_or_stop(session, cli.command)));
+    let exit = runtime().and_then(|runtime| runtime.block_on(run_or_stop(&session, &cli.command)));
     let exit = exit.unwrap_or_else(|failure| report(&ui, verifies, &failure));
     ExitCode::from(said(&ui, exit).code())
 }
@@ -100,39 +99,13 @@ fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
     built.map_err(|error| Failure::new(Reason::new(Code::ConfigUnusable, format!("no runtime: {error}"))))
 }
 
-/// Stack of the thread that does the work, in bytes: what the first thread of a process usually has.
-const STACK: usize = 8 * 1024 * 1024;
-/// How long an interrupted command may take to tidy up.
-const GRACE: Duration = Duration::from_secs(1);
-
-/// Runs the command on a thread of its own, or stops when the user interrupts it: also while the command waits for the answer to a
-/// question or for another program.
-async fn run_or_stop(session: Session, command: Command) -> Result<Exit, Failure> {
-    let (stop, stopped) = oneshot::channel::<()>();
-    let (done, mut ended) = oneshot::channel();
-    let work = move || {
-        let exit = runtime().and_then(|runtime| {
-            runtime.block_on(async {
-                tokio::select! {
-                    exit = carry_out(&session, &command) => exit,
-                    _ = stopped => Ok(Exit::Interrupted),
-                }
-            })
-        });
-        drop(done.send(exit));
-    };
-    let interrupt = tokio::signal::ctrl_c();
-    let spawned = std::thread::Builder::new().stack_size(STACK).spawn(work);
-    spawned.map_err(|error| Failure::new(Reason::new(Code::ConfigUnusable, format!("no thread: {error}"))))?;
+/// Runs the command, or stops when the user interrupts it.
+async fn run_or_stop(session: &Session, command: &Command) -> Result<Exit, Failure> {
     tokio::select! {
+        // First, since whatever the command was doing fails by the same interruption.
         biased;
-        Ok(()) = interrupt => {
-            drop(stop);
-            drop(tokio::time::timeout(GRACE, &mut ended).await);
-            Ok(Exit::Interrupted)
-        }
-        // A thread that ends without an answer has panicked, and has said so.
-        exit = &mut ended => exit.unwrap_or(Ok(Exit::Bug)),
+        Ok(()) = tokio::signal::ctrl_c() => Ok(Exit::Interrupted),
+        done = carry_out(session, command) => done,
     }
 }
 
