@@ -11,7 +11,8 @@ use crate::registry::answer;
 
 /// Whether the registry says that it has no referrers API.
 ///
-/// - 404 in the registry's form (distribution specification, "Unavailable Referrers API"), as docker-registry and crane answer.
+/// - 404 that is no page for people (distribution specification, "Unavailable Referrers API"): docker-registry and crane answer in the
+///   registry's form, others with the bare words of their web framework, since they know nothing of the path.
 /// - 400, 405 and 501 with the error code `UNSUPPORTED`. Registries with the API answer 400 as well (Quay does, to a manifest it
 ///   cannot read), with other codes.
 /// - 406 with a JSON list of errors, as Artifactory answers.
@@ -24,11 +25,20 @@ pub(super) fn is_said(response: &Response, repository: &Repository) -> Result<bo
         return Ok(is_page_of_ghcr(response, repository));
     }
     match response.status {
-        404 => answer::absent(response).map(|()| true),
+        404 => match answer::absent(response) {
+            Err(RemoteError::BadAnswer { .. }) if !is_page(response) => Ok(true),
+            said => said.map(|()| true),
+        },
         400 | 405 | 501 => Ok(answer::error_codes(&response.body).iter().any(|code| code == "UNSUPPORTED")),
         406 => Ok(answer::has_errors(&response.body)),
         _ => Ok(false),
     }
+}
+
+/// Whether the answer is made for people, as portals, proxies and load balancers make theirs.
+fn is_page(response: &Response) -> bool {
+    let is_html = |media_type: &str| media_type.to_ascii_lowercase().contains("html");
+    response.header("content-type").is_some_and(is_html) || response.body.trim_ascii_start().starts_with(b"<")
 }
 
 /// GHCR has no API and sends its address to the packages of github.com, where nothing is.

@@ -138,7 +138,7 @@ async fn referrers_come_from_the_api_in_one_request() {
 
 #[tokio::test]
 async fn without_the_api_the_fallback_tag_is_read_and_the_api_not_asked_again() {
-    let no_apis: [fn() -> Reply; 7] = [
+    let no_apis: [fn() -> Reply; 9] = [
         no_referrers_api,
         || refusal(404, "NOT_FOUND"),
         || refusal(404, "UNSUPPORTED"),
@@ -146,6 +146,9 @@ async fn without_the_api_the_fallback_tag_is_read_and_the_api_not_asked_again() 
         || refusal(405, "UNSUPPORTED"),
         || answer(406, "application/json", r#"{"errors":[{"status":406,"message":"HTTP 406 Not Acceptable"}]}"#),
         || refusal(501, "UNSUPPORTED"),
+        // Routers that know nothing of the path.
+        || answer(404, "text/plain; charset=utf-8", "404 page not found\n"),
+        || empty(404),
     ];
     for no_api in no_apis {
         let server = Server::start(move |seen| match seen.path().contains("/referrers/") {
@@ -208,7 +211,7 @@ async fn trouble_with_the_api_is_not_a_missing_api() {
         // What somebody on the way answers: the page of a proxy, of a portal, of a load balancer.
         (|_| answer(200, "text/html; charset=utf-8", "<html>for people</html>"), RefusalKind::Malformed),
         (|_| answer(404, "text/html", "<html>"), RefusalKind::Malformed),
-        (|_| answer(404, "text/plain", "404 page not found"), RefusalKind::Malformed),
+        (|_| answer(404, "text/plain", " <!doctype html>"), RefusalKind::Malformed),
         (|_| answer(405, "text/html", "<html>"), RefusalKind::Malformed),
         (|_| answer(406, "text/html", "<html>"), RefusalKind::Malformed),
         (|_| empty(300), RefusalKind::Malformed),
