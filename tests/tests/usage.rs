@@ -1,10 +1,10 @@
 //! How a run ends that was asked for the wrong thing: each failure has the code, the exit code and the next step that fit it.
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a failed unwrap fails the test")]
 
+use std::io::{BufRead as _, BufReader};
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::process::{Command, Stdio};
-use std::time::Duration;
 
 use serde_json::Value;
 use trustctl_lab::image::Artifact;
@@ -78,8 +78,10 @@ fn only_verdicts_end_with_rejected() {
 fn a_demo_that_is_interrupted_says_so() {
     let stage = Stage::new();
     let mut command = stage.user.command(&["demo"]);
-    let demo = command.process_group(0).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
-    std::thread::sleep(Duration::from_secs(3));
+    let mut demo = command.process_group(0).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    // Once its first step is told, it is at the second.
+    let mut lines = BufReader::new(demo.stdout.take().unwrap()).lines();
+    assert!(lines.any(|line| line.unwrap().starts_with("[1] ")));
     // As a terminal does: to the demo and to the step that it runs.
     let group = format!("-{}", demo.id());
     assert!(Command::new("kill").args(["-INT", "--", &group]).status().unwrap().success());

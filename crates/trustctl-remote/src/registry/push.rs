@@ -1,5 +1,7 @@
 //! Sending blobs and manifests, and deleting.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use trustctl_core::digest::Digest;
 use trustctl_core::reference::Repository;
@@ -12,6 +14,8 @@ use crate::token::Access;
 
 /// Blobs up to this size go along with the request that opens the upload: a registry that takes them there saves a round trip.
 const SMALL: usize = 256 * 1024;
+/// How often the upload of a blob is begun.
+const UPLOADS: u32 = 5;
 const BLOB: &str = "application/octet-stream";
 
 /// A manifest to send.
@@ -40,19 +44,24 @@ impl Registry {
     /// See [`crate::token::Session::send`]; [`RemoteError::BadAnswer`] for a refusal, or an upload that leads elsewhere.
     pub async fn push_blob(&self, repository: &Repository, bytes: &[u8], deadline: Deadline) -> Result<Digest, RemoteError> {
         let digest = Digest::sha256_of(bytes);
-        let head = Self::request(Method::HEAD, repository, &format!("blobs/{digest}"))?;
-        if self.write(head, repository, deadline).await?.status == 200 {
-            return Ok(digest);
-        }
         let blob = (digest, Bytes::copy_from_slice(bytes));
-        match self.upload(repository, &blob, deadline).await {
-            // An upload that broke off half-way cannot be continued, but can be begun again.
-            Err(RemoteError::BadAnswer { .. } | RemoteError::Unavailable { .. }) => {
-                self.upload(repository, &blob, deadline).await
+        let mut tries = 1;
+        loop {
+            let head = Self::request(Method::HEAD, repository, &format!("blobs/{digest}"))?;
+            if self.write(head, repository, deadline).await?.status == 200 {
+                return Ok(digest);
             }
-            done => done,
-        }?;
-        Ok(digest)
+            match self.upload(repository, &blob, deadline).await {
+                // An upload that broke off half-way cannot be continued, but can be begun again. Registries also fail where several
+                // send the same blob at once; then it may be there already.
+                Err(RemoteError::BadAnswer { .. } | RemoteError::Unavailable { .. }) if tries < UPLOADS => {
+                    let pause = Duration::from_millis(fastrand::u64(20..60)) * tries;
+                    deadline.limit(repository.registry(), tokio::time::sleep(pause)).await?;
+                    tries += 1;
+                }
+                done => return done.map(|()| digest),
+            }
+        }
     }
 
     async fn upload(&self, repository: &Repository, blob: &(Digest, Bytes), deadline: Deadline) -> Result<(), RemoteError> {
@@ -92,7 +101,9 @@ impl Registry {
         let join = if location.contains('?') { '&' } else { '?' };
         let mut put = Self::request(Method::PUT, repository, "")?;
         put.path = format!("{location}{join}digest={}", crate::token::encode(&digest.to_string()));
-        let response = self.write(put.body(BLOB, bytes.clone()), repository, deadline).await?;
+        // Sent twice to one upload, the bytes would be there twice.
+        let put = Request { repeatable: false, ..put.body(BLOB, bytes.clone()) };
+        let response = self.write(put, repository, deadline).await?;
         if response.is_success() { Ok(()) } else { Err(answer::unexpected(&response)) }
     }
 

@@ -79,13 +79,47 @@ async fn an_upload_that_breaks_off_is_begun_again() {
     let server = Server::start(move |seen| match seen.method.as_str() {
         "HEAD" => empty(404),
         "POST" => empty(202).header("Location", "/up/1"),
-        _ if count.fetch_add(1, Ordering::SeqCst) == 0 => Reply::Raw(Vec::new()),
-        _ if count.load(Ordering::SeqCst) == 2 => refusal(404, "BLOB_UPLOAD_UNKNOWN"),
-        _ => empty(201),
+        _ => match count.fetch_add(1, Ordering::SeqCst) {
+            0 => Reply::Raw(Vec::new()),
+            1 => refusal(404, "BLOB_UPLOAD_UNKNOWN"),
+            _ => empty(201),
+        },
     })
     .await;
     registry().push_blob(&repository(&server.address), b"payload", soon()).await.unwrap();
-    assert_eq!(server.lines().iter().filter(|line| line.starts_with("POST")).count(), 2);
+    let sent = |method: &str| server.lines().iter().filter(|line| line.starts_with(method)).count();
+    assert_eq!((sent("POST"), sent("PUT")), (3, 3), "no bytes go twice into one upload");
+}
+
+/// Of many who send the same blob at once, a registry may refuse all but one.
+#[tokio::test]
+async fn a_blob_that_somebody_else_sent_meanwhile_is_there() {
+    let count = AtomicU32::new(0);
+    let server = Server::start(move |seen| match seen.method.as_str() {
+        "HEAD" if count.load(Ordering::SeqCst) > 0 => empty(200),
+        "HEAD" => empty(404),
+        "POST" => empty(202).header("Location", "/up/1"),
+        _ => {
+            count.fetch_add(1, Ordering::SeqCst);
+            refusal(400, "DIGEST_INVALID")
+        }
+    })
+    .await;
+    registry().push_blob(&repository(&server.address), b"payload", soon()).await.unwrap();
+    assert_eq!(server.lines().iter().filter(|line| line.starts_with("PUT")).count(), 1);
+}
+
+#[tokio::test]
+async fn a_registry_that_never_takes_a_blob_is_not_asked_for_ever() {
+    let server = Server::start(|seen| match seen.method.as_str() {
+        "HEAD" => empty(404),
+        "POST" => empty(202).header("Location", "/up/1"),
+        _ => refusal(400, "DIGEST_INVALID"),
+    })
+    .await;
+    let error = registry().push_blob(&repository(&server.address), b"payload", soon()).await.unwrap_err();
+    assert_eq!(error.code(), Code::BadAnswer);
+    assert_eq!(server.lines().iter().filter(|line| line.starts_with("PUT")).count(), 5);
 }
 
 #[tokio::test]
