@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use trustctl_core::json::folded;
+
 use crate::canonical_json::Value;
 use crate::error::Malformed;
 
@@ -18,8 +20,8 @@ impl<'a> Fields<'a> {
     pub(crate) fn of(value: &'a Value, of: &'static str, known: &[&'static str]) -> Result<Self, Malformed> {
         let members = value.as_object().ok_or(Malformed::Value { of, field: "", expected: "an object" })?;
         for written in members.keys() {
-            let folded = fold(written);
-            if let Some(field) = known.iter().find(|field| **field != written && fold(field) == folded) {
+            let spelt = folded(written);
+            if let Some(field) = known.iter().find(|field| **field != written && folded(field) == spelt) {
                 return Err(Malformed::CaseVariant { of, field, written: written.clone() });
             }
         }
@@ -63,15 +65,4 @@ impl<'a> Fields<'a> {
     pub(crate) fn wrong(&self, field: &'static str, expected: &'static str) -> Malformed {
         Malformed::Value { of: self.of, field, expected }
     }
-}
-
-/// The name as Go's decoder compares it: simple case folding, which takes two non-ASCII letters to ASCII ones.
-fn fold(name: &str) -> String {
-    name.chars()
-        .map(|c| match c {
-            '\u{17f}' => 's',
-            '\u{212a}' => 'k',
-            other => other.to_ascii_lowercase(),
-        })
-        .collect()
 }
