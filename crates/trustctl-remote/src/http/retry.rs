@@ -53,6 +53,7 @@ impl Failure {
         let again = match status {
             408 | 429 => Again::Always,
             500 | 502 | 503 | 504 => Again::IfRepeatable,
+            400 if is_torn(body) => Again::IfRepeatable,
             _ => return None,
         };
         let detail = format!("it answered {status}{}", server_words(body));
@@ -98,6 +99,12 @@ impl Failure {
             ..trouble.into()
         }
     }
+}
+
+/// Whether a registry stumbled over its own files: docker-registry writes the file behind a tag in two steps, and answers this to
+/// whoever reads the tag in between.
+fn is_torn(body: &[u8]) -> bool {
+    crate::registry::answer::error_codes(body).iter().any(|code| code == "DIGEST_INVALID")
 }
 
 /// The error of a request that is not tried again, saying how often it was.

@@ -79,6 +79,20 @@ async fn what_is_not_there_is_not_found_only_in_the_registrys_form() {
     }
 }
 
+/// docker-registry, while somebody else writes the tag.
+#[tokio::test]
+async fn a_tag_that_is_being_written_is_read_again() {
+    let first = std::sync::atomic::AtomicBool::new(true);
+    let server = Server::start(move |_| match first.swap(false, std::sync::atomic::Ordering::SeqCst) {
+        true => refusal(400, "DIGEST_INVALID"),
+        false => answer(200, OCI_MANIFEST, IMAGE),
+    })
+    .await;
+    assert_eq!(resolve(&server, ":v1").await.unwrap().subject.digest, image_digest());
+    let server = Server::start(|_| refusal(400, "DIGEST_INVALID")).await;
+    assert_eq!(resolve(&server, ":v1").await.unwrap_err().code, Code::Unavailable);
+}
+
 #[tokio::test]
 async fn bytes_of_another_digest_are_refused() {
     let other = Digest::sha256_of(b"other");
