@@ -7,6 +7,12 @@ pub enum LabError {
     /// A certificate could not be made.
     #[error("cannot make a certificate: {0}")]
     Certificate(#[from] rcgen::Error),
+    /// The cryptographic library could not make a key or a signature.
+    #[error("the cryptographic library failed")]
+    Crypto,
+    /// A certificate or another ASN.1 structure could not be written.
+    #[error("cannot write ASN.1: {0}")]
+    Der(#[from] der::Error),
     /// A request that the lab itself sent was not answered.
     #[error("request failed: {0}")]
     Http(#[from] reqwest::Error),
@@ -37,6 +43,12 @@ pub enum LabError {
     /// The TLS library refused its configuration.
     #[error("cannot set up TLS: {0}")]
     Tls(#[from] rustls::Error),
+}
+
+impl From<aws_lc_rs::error::Unspecified> for LabError {
+    fn from(_: aws_lc_rs::error::Unspecified) -> Self {
+        Self::Crypto
+    }
 }
 
 pub(crate) fn io(what: &'static str) -> impl FnOnce(std::io::Error) -> LabError {

@@ -4,6 +4,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
+use trustctl_core::time::Timestamp;
+
+use crate::clock::Clock;
 
 /// What goes wrong with one answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,6 +16,10 @@ pub enum Fault {
     Drop,
     /// The answer comes with the right headers but its body never ends.
     Endless,
+    /// Nothing is done and nothing is answered; the connection stays open.
+    Hang,
+    /// The request is carried out, and then the connection is closed without an answer.
+    Lost,
     /// The body is replaced, its status, type and digest header stay.
     Replaced(Bytes),
     /// The answer comes after this time.
@@ -28,8 +35,28 @@ pub enum Fault {
     },
     /// The declared length is right, but the connection is closed after half of the body.
     Truncated,
+    /// The answer is well-formed, but this part of it is not true. Only a Sigstore's services make such parts.
+    Wrong(Part),
     /// One bit of the body is flipped; its length and all headers stay.
     WrongBytes,
+}
+
+/// What a bad log or authority can get wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Part {
+    /// Fulcio: the certificate timestamp is by a log that nobody trusts.
+    CertificateTimestamp,
+    /// Rekor: the checkpoint is signed by another key.
+    Checkpoint,
+    /// Timestamp authority: the stamp is over another hash.
+    Imprint,
+    /// Rekor: the hashes do not lead from the entry to the root.
+    InclusionProof,
+    /// Timestamp authority: the stamp answers another query.
+    Nonce,
+    /// Rekor v1: the promise (signed entry timestamp) is signed by another key.
+    Promise,
 }
 
 /// When a fault happens. By default: on every request, for ever.
@@ -43,6 +70,8 @@ pub struct FaultRule {
     pub skip: u32,
     /// How often it happens; `None` for always.
     pub times: Option<u32>,
+    /// Only while this clock shows an earlier time; `None` for always.
+    pub until: Option<(Clock, Timestamp)>,
     /// What happens.
     pub fault: Fault,
 }
@@ -51,7 +80,7 @@ impl FaultRule {
     /// A rule for every request whose path matches.
     #[must_use]
     pub fn always(path: &str, fault: Fault) -> Self {
-        Self { method: None, path: path.to_owned(), skip: 0, times: None, fault }
+        Self { method: None, path: path.to_owned(), skip: 0, times: None, until: None, fault }
     }
 
     /// A rule for the first `times` requests whose path matches.
@@ -64,6 +93,18 @@ impl FaultRule {
     #[must_use]
     pub fn on(self, method: &str) -> Self {
         Self { method: Some(method.to_owned()), ..self }
+    }
+
+    /// The same rule, only while `clock` shows a time before `end`.
+    #[must_use]
+    pub fn until(self, clock: &Clock, end: Timestamp) -> Self {
+        Self { until: Some((clock.clone(), end)), ..self }
+    }
+
+    fn applies(&self, method: &str, path: &str) -> bool {
+        let over = self.until.as_ref().is_some_and(|(clock, end)| clock.now() >= *end);
+        let fits = self.method.as_ref().is_none_or(|wanted| wanted == method) && glob(&self.path, path);
+        fits && !over && self.times != Some(0)
     }
 }
 
@@ -100,7 +141,7 @@ impl Faults {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let latency = state.latency;
         for rule in &mut state.rules {
-            if rule.times == Some(0) || rule.method.as_ref().is_some_and(|wanted| wanted != method) || !glob(&rule.path, path) {
+            if !rule.applies(method, path) {
                 continue;
             }
             if rule.skip > 0 {
@@ -160,5 +201,17 @@ mod tests {
         assert_eq!(faults.take("GET", "/a").1, None, "the first is skipped");
         assert_eq!(faults.take("GET", "/a").1, Some(Fault::Drop));
         assert_eq!(faults.take("GET", "/a").1, None, "used up");
+    }
+
+    #[test]
+    fn a_rule_ends_when_its_clock_says_so() {
+        let clock = Clock::stopped_at(Timestamp::UNIX_EPOCH);
+        let faults = Faults::default();
+        let end = Timestamp::UNIX_EPOCH.saturating_add(Duration::from_secs(60));
+        faults.add(FaultRule::always("*", Fault::Hang).until(&clock, end));
+        clock.advance(Duration::from_secs(59));
+        assert_eq!(faults.take("GET", "/").1, Some(Fault::Hang));
+        clock.advance(Duration::from_secs(1));
+        assert_eq!(faults.take("GET", "/").1, None);
     }
 }

@@ -9,6 +9,7 @@
 //! - [`world`]: everything together
 //! - [`registry`]: OCI distribution 1.1 with the referrers API
 //! - [`notary`]: Notary v1, with its upload validation
+//! - [`sigstore`]: an OpenID Connect issuer, Fulcio, Rekor v1 and v2, and a timestamp authority
 //! - [`image`]: tiny images to push
 //! - [`faults`], [`requests`]: what goes wrong, and what was asked
 //! - [`access`], [`authority`]: logins and TLS; [`clock`]: its time
@@ -36,4 +37,5 @@ mod push;
 pub mod registry;
 pub mod requests;
 mod server;
+pub mod sigstore;
 pub mod world;

@@ -27,6 +27,12 @@ pub(crate) trait Site: Send + Sync + 'static {
 
     /// The largest request body that is read, in bytes.
     fn body_limit(&self) -> usize;
+
+    /// What it answers where a fault says that it fails with `status`.
+    fn failure(&self, status: StatusCode) -> Answer {
+        let code = if status == StatusCode::TOO_MANY_REQUESTS { "TOOMANYREQUESTS" } else { "UNAVAILABLE" };
+        answer::error(status, code, "a fault of this lab", serde_json::Value::Null)
+    }
 }
 
 /// How to listen.
@@ -178,7 +184,7 @@ type Sent = Response<BoxBody<Bytes, std::io::Error>>;
 /// Dropping the connection is the only error.
 async fn respond<S: Site>(request: Request<Incoming>, shared: Arc<Shared<S>>) -> Result<Sent, std::io::Error> {
     let started = shared.epoch.elapsed();
-    let (parts, body) = request.into_parts();
+    let (mut parts, body) = request.into_parts();
     let header = |name| parts.headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
     let mut entry = LoggedRequest {
         method: parts.method.to_string(),
@@ -193,12 +199,18 @@ async fn respond<S: Site>(request: Request<Incoming>, shared: Arc<Shared<S>>) ->
     let (latency, fault) = shared.faults.take(&entry.method, &entry.path);
     let is_head = parts.method == Method::HEAD;
     let answer = match fault {
-        Some(Fault::Drop) => None,
-        Some(Fault::Status { status, retry_after }) => Some(failing(status, retry_after)),
-        _ => Some(match Limited::new(body, shared.site.body_limit()).collect().await {
-            Ok(body) => shared.site.answer(&Request::from_parts(parts, body.to_bytes())),
-            Err(_) => answer::text(StatusCode::PAYLOAD_TOO_LARGE, "larger than this lab takes\n"),
-        }),
+        Some(Fault::Drop | Fault::Hang) => None,
+        Some(Fault::Status { status, retry_after }) => Some(failing(&shared.site, status, retry_after)),
+        _ => {
+            if let Some(Fault::Wrong(part)) = fault {
+                parts.extensions.insert(part);
+            }
+            let answer = match Limited::new(body, shared.site.body_limit()).collect().await {
+                Ok(body) => shared.site.answer(&Request::from_parts(parts, body.to_bytes())),
+                Err(_) => answer::text(StatusCode::PAYLOAD_TOO_LARGE, "larger than this lab takes\n"),
+            };
+            Some(answer).filter(|_| fault != Some(Fault::Lost))
+        }
     };
     let delay = if let Some(Fault::Slow(delay)) = fault { latency.saturating_add(delay) } else { latency };
     if !delay.is_zero() {
@@ -207,16 +219,17 @@ async fn respond<S: Site>(request: Request<Incoming>, shared: Arc<Shared<S>>) ->
     entry.status = answer.as_ref().map(|answer| answer.status().as_u16());
     entry.ended = shared.epoch.elapsed();
     shared.requests.push(entry);
+    if fault == Some(Fault::Hang) {
+        tokio::time::sleep(STALL).await;
+    }
     match answer {
         Some(answer) => Ok(sent(answer, is_head, fault)),
         None => Err(std::io::ErrorKind::ConnectionAborted.into()),
     }
 }
 
-fn failing(status: u16, retry_after: Option<u32>) -> Answer {
-    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let code = if status == StatusCode::TOO_MANY_REQUESTS { "TOOMANYREQUESTS" } else { "UNAVAILABLE" };
-    let mut answer = answer::error(status, code, "a fault of this lab", serde_json::Value::Null);
+fn failing(site: &impl Site, status: u16, retry_after: Option<u32>) -> Answer {
+    let mut answer = site.failure(StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR));
     if let Some(seconds) = retry_after {
         answer::set(&mut answer, RETRY_AFTER, seconds.to_string());
     }
@@ -311,6 +324,6 @@ const MAX_CONNECTIONS: usize = 256;
 /// A client that says nothing for so long is hung up on; also ends connections that are kept alive.
 const HEADER_LIMIT: Duration = Duration::from_secs(60);
 const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
-/// Longer than any client should wait for the rest of a body.
+/// Longer than any client should wait for an answer or the rest of one.
 const STALL: Duration = Duration::from_secs(300);
 const ENDLESS_CHUNK: usize = 16 * 1024;

@@ -1,8 +1,9 @@
-//! Registry and Notary server together, with one clock, one authority and one folder, and the variables that make programs use them.
+//! Registry, Notary server and Sigstore together, with one clock, one authority and one folder, and the variables that make programs use
+//! them.
 
 use std::fmt::Write as _;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -17,6 +18,7 @@ use crate::error::{LabError, io};
 use crate::image::Artifact;
 use crate::notary::{KeyAlgorithm, LabNotary, NotaryOptions};
 use crate::registry::{LabRegistry, RegistryOptions, RegistrySettings};
+use crate::sigstore::{Claims, LabSigstore, LogVersion, SigstoreOptions, SigstorePorts};
 
 /// What every user of a lab has to be told.
 pub const NOTICE: &str =
@@ -37,6 +39,8 @@ pub struct WorldOptions {
     pub registry_port: u16,
     /// The Notary server's loopback port; 0 lets the system choose.
     pub notary_port: u16,
+    /// The loopback ports of the Sigstore services.
+    pub sigstore_ports: SigstorePorts,
     /// Whether the registry speaks TLS. Clients take plain HTTP on loopback.
     pub registry_tls: bool,
     /// Whether the Notary server speaks TLS. `docker` wants it, `notary` and trustctl take both.
@@ -52,6 +56,7 @@ impl Default for WorldOptions {
             clock: Clock::system(),
             registry_port: 0,
             notary_port: 0,
+            sigstore_ports: SigstorePorts::default(),
             registry_tls: false,
             notary_tls: true,
         }
@@ -63,6 +68,7 @@ impl Default for WorldOptions {
 pub struct World {
     registry: LabRegistry,
     notary: LabNotary,
+    sigstore: LabSigstore,
     authority: Authority,
     clock: Clock,
     account: Account,
@@ -90,9 +96,11 @@ impl World {
             algorithm: options.algorithm,
             clock: options.clock.clone(),
         })?;
+        let sigstore = LabSigstore::start(SigstoreOptions { clock: options.clock.clone(), ports: options.sigstore_ports })?;
         let folder = tempfile::Builder::new().prefix("trustctl-lab-").tempdir().map_err(io("making a temporary folder"))?;
-        let world = Self { registry, notary, authority, clock: options.clock, account, folder };
+        let world = Self { registry, notary, sigstore, authority, clock: options.clock, account, folder };
         world.write_files().map_err(io("writing the lab's folder"))?;
+        world.write_sigstore_files()?;
         Ok(world)
     }
 
@@ -106,6 +114,12 @@ impl World {
     #[must_use]
     pub fn notary(&self) -> &LabNotary {
         &self.notary
+    }
+
+    /// The Sigstore services.
+    #[must_use]
+    pub fn sigstore(&self) -> &LabSigstore {
+        &self.sigstore
     }
 
     /// The clock of all services.
@@ -165,6 +179,34 @@ impl World {
         ]
     }
 
+    /// The folder with what clients have to know about the Sigstore: `trusted_root.json`, `signing_config.json` (Rekor v1),
+    /// `signing_config_rekor_v2.json`, and in PEM `fulcio-chain.pem`, `tsa-chain.pem`, `ctlog.pub`, `rekor.pub` and `rekor-v2.pub`.
+    #[must_use]
+    pub fn sigstore_folder(&self) -> PathBuf {
+        self.folder().join("sigstore")
+    }
+
+    /// Writes a token with these claims into the file `token` beside them; its path.
+    ///
+    /// # Errors
+    /// [`LabError::Crypto`] and [`LabError::Io`].
+    pub fn write_token(&self, claims: &Claims) -> Result<PathBuf, LabError> {
+        let path = self.sigstore_folder().join("token");
+        fs::write(&path, self.sigstore.token(claims)?).map_err(io("writing a token"))?;
+        Ok(path)
+    }
+
+    /// The environment in which cosign 2 takes this Sigstore for the public one; cosign 3 is given `--trusted-root` instead.
+    #[must_use]
+    pub fn sigstore_environment(&self) -> Vec<(&'static str, String)> {
+        let path = |name: &str| self.sigstore_folder().join(name).display().to_string();
+        vec![
+            ("SIGSTORE_CT_LOG_PUBLIC_KEY_FILE", path("ctlog.pub")),
+            ("SIGSTORE_REKOR_PUBLIC_KEY", path("rekor.pub")),
+            ("SIGSTORE_ROOT_FILE", path("fulcio-chain.pem")),
+        ]
+    }
+
     /// What runs where, and the environment as shell commands.
     #[must_use]
     pub fn describe(&self) -> String {
@@ -180,6 +222,26 @@ impl World {
 
     fn login(&self) -> String {
         STANDARD.encode(format!("{}:{}", self.account.name, self.account.password))
+    }
+
+    fn write_sigstore_files(&self) -> Result<(), LabError> {
+        let lab = &self.sigstore;
+        let folder = self.sigstore_folder();
+        let files = [
+            ("ctlog.pub", lab.certificate_log_key_pem()),
+            ("fulcio-chain.pem", lab.fulcio_chain_pem()?),
+            ("rekor.pub", lab.rekor_key_pem()),
+            ("rekor-v2.pub", lab.tiles_key_pem()),
+            ("signing_config.json", lab.signing_config(LogVersion::V1)),
+            ("signing_config_rekor_v2.json", lab.signing_config(LogVersion::V2)),
+            ("trusted_root.json", lab.trusted_root().to_owned()),
+            ("tsa-chain.pem", lab.timestamp_chain_pem()?),
+        ];
+        fs::create_dir(&folder).map_err(io("writing the lab's folder"))?;
+        for (name, content) in files {
+            fs::write(folder.join(name), content).map_err(io("writing the lab's folder"))?;
+        }
+        Ok(())
     }
 
     fn write_files(&self) -> std::io::Result<()> {

@@ -7,5 +7,6 @@ mod notary_server;
 mod notary_uploads;
 mod owner;
 mod registry;
+mod sigstore;
 mod support;
 mod world;
