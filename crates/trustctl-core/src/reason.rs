@@ -147,6 +147,7 @@ mod tests {
                 6 => &["proxy."],
                 7 => &["policy.", "config."],
                 8 => &["usage."],
+                9 => &["sigstore.", "token."],
                 _ => &[],
             };
             assert!(prefixes.iter().any(|prefix| code.name().starts_with(prefix)), "{} {}", code, code.name());

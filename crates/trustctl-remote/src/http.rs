@@ -1,7 +1,7 @@
 //! The one HTTP client: limits, retries, redirects, TLS, proxies; no credentials and no opinion about trust.
 //!
 //! - An answer is read up to a limit while it arrives; no header is believed about its length.
-//! - 429, 5xx, broken connections and timeouts are tried again, [`TRIES`] times in all, within the caller's [`Deadline`].
+//! - 429, 5xx, broken connections and timeouts are tried again, as often as the request says, within the caller's [`Deadline`].
 //! - Redirects are followed here, by `redirect`'s rules, never by the library.
 //! - Plain HTTP is spoken with loopback and with servers named for it; which one a server on loopback speaks is found out once.
 //! - TLS is set up when the first server needs it.
@@ -24,7 +24,7 @@ pub use reqwest::Method;
 use reqwest::header::{AUTHORIZATION, CONTENT_LENGTH};
 
 use crate::error::RemoteError;
-use crate::limits::{Deadline, MAX_ERROR_BODY, RETRY_PAUSE, TRIES};
+use crate::limits::{Deadline, MAX_ERROR_BODY, RETRY_PAUSE};
 use clients::Clients;
 use ledger::Ledger;
 pub use ledger::{Counts, Exchange};
@@ -41,13 +41,15 @@ pub struct Network {
     pub plain_http: Vec<String>,
     /// Folders in the form of `/etc/docker/certs.d`: one folder for each `host:port`. The first that has the server counts.
     pub certificates: Vec<PathBuf>,
+    /// Whether no proxy is used for anybody.
+    pub direct: bool,
     /// The pause before the second try of a request.
     pub retry_pause: Duration,
 }
 
 impl Default for Network {
     fn default() -> Self {
-        Self { plain_http: Vec::new(), certificates: Vec::new(), retry_pause: RETRY_PAUSE }
+        Self { plain_http: Vec::new(), certificates: Vec::new(), direct: false, retry_pause: RETRY_PAUSE }
     }
 }
 
@@ -80,7 +82,7 @@ impl Http {
     /// A client. Reads nothing and connects to nobody.
     #[must_use]
     pub fn new(network: Network) -> Self {
-        let clients = Clients::new(network.certificates.clone());
+        let clients = Clients::new(network.certificates.clone(), network.direct);
         Self(Arc::new(Inner { network, clients, schemes: Mutex::default(), ledger: Mutex::default() }))
     }
 
@@ -111,7 +113,7 @@ impl Http {
                 Again::IfRepeatable | Again::Always => {}
             }
             let pause = retry::pause(self.0.network.retry_pause, attempt, failure.retry_after);
-            let Some(pause) = pause.filter(|pause| attempt < TRIES && *pause < deadline.remaining()) else {
+            let Some(pause) = pause.filter(|pause| attempt < request.tries && *pause < deadline.remaining()) else {
                 return Err(retry::gave_up(failure, attempt));
             };
             tokio::time::sleep(pause).await;

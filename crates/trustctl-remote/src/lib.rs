@@ -6,6 +6,7 @@
 //! - [`limits`], [`error`]: how much is read and waited for, and what can go wrong;
 //! - [`http`]: the client; [`credentials`], [`token`]: who asks, and to whom that is told;
 //! - [`registry`], [`referrers`]: the OCI distribution protocol; [`notary`]: Notary servers;
+//! - [`oidc`]: identity tokens; [`sigstore`]: services that vouch for signatures;
 //! - [`gather`]: all evidence at once; [`publish`]: changes that lose nothing of others;
 //! - [`mod@file`], [`state`]: what is written to disk as a whole, and what is remembered there;
 //! - [`layout`], [`trust_dir`]: image layouts, and Docker's and Notary's own files.
@@ -38,9 +39,12 @@ pub mod http;
 pub mod layout;
 pub mod limits;
 pub mod notary;
+pub mod oidc;
 pub mod publish;
+pub mod random;
 pub mod referrers;
 pub mod registry;
+pub mod sigstore;
 pub mod state;
 mod tls;
 pub mod token;

@@ -29,6 +29,10 @@ pub const MAX_ROUNDS: usize = 8;
 pub const MAX_CONCURRENT: usize = 16;
 /// How often a request is tried in all.
 pub const TRIES: u32 = 3;
+/// How often a request to a signing service is tried: with doubling pauses that is most of a minute, so that a restart is outlasted.
+pub const SERVICE_TRIES: u32 = 9;
+/// Most bytes of an answer of a signing service: a certificate chain, a log entry or a timestamp has about 10,000.
+pub const MAX_SERVICE_ANSWER: u64 = 1024 * 1024;
 /// Time to establish a connection, name resolution and TLS included.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Time without a byte after which a connection is given up.

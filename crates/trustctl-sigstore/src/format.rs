@@ -153,6 +153,19 @@ impl<'a> RawObject<'a> {
         self.0.iter().find(|(key, _)| key.as_str() == name).map(|(_, value)| *value)
     }
 
+    /// The value of the one member, whatever its name; `None` when there are none or several.
+    pub(crate) fn only(&self) -> Option<&'a RawValue> {
+        match self.0.as_slice() {
+            [(_, value)] => Some(value),
+            _ => None,
+        }
+    }
+
+    /// How many members there are.
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
     /// The object again, with some members' values replaced; a member that is not there is added at the end.
     pub(crate) fn with(&self, replacements: &[(&str, &str)]) -> String {
         let kept = self.0.iter().map(|(key, value)| {

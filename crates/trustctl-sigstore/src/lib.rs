@@ -10,6 +10,7 @@
 //!   consist of;
 //! - [`keyless`]: what a Sigstore instance vouches for: certificates, log entries, times;
 //! - [`revocation`]: withdrawing an image; [`make`]: signing, revoking and removing, as plans;
+//! - [`signing_config`], [`seal`]: which services vouch for a signature, what they are asked, and the finished bundle;
 //! - [`keys`]: which algorithms a key may have signed with; [`limits`]: against hostile input; [`mod@format`]: errors of all readers.
 //!
 //! Two annotations are signed by this program and understood everywhere: [`ANNOTATION_REPOSITORY`] and [`ANNOTATION_TAG`].
@@ -51,6 +52,8 @@ pub mod log;
 pub mod make;
 pub mod revocation;
 pub mod scheme;
+pub mod seal;
+pub mod signing_config;
 pub mod simple_signing;
 pub mod statement;
 mod survey;

@@ -20,8 +20,12 @@ use trustctl_core::signer::{SignError, Signer};
 use trustctl_core::subject::Subject;
 use trustctl_core::time::Timestamp;
 
+use crate::keyless::Fault;
 use crate::keys::{has_signed, schemes};
 use crate::revocation::Cause;
+use crate::seal::Sealed;
+use crate::simple_signing;
+use crate::statement::{self, SIGN};
 use crate::{ANNOTATION_REPOSITORY, ANNOTATION_TAG};
 
 pub use bundle::{AddBundle, AddRevocation};
@@ -81,6 +85,12 @@ pub enum MakeError {
         /// The digest.
         digest: Digest,
     },
+    /// What was sealed is not what the image's signature has to say.
+    #[error("what was sealed is not what is to be published for {digest}")]
+    OtherContent {
+        /// The image.
+        digest: Digest,
+    },
     /// The kind of key is not one that this program signs with.
     #[error("a {kind} key cannot sign images")]
     KeyUnsupported {
@@ -99,6 +109,9 @@ pub enum MakeError {
         /// The key.
         fingerprint: String,
     },
+    /// What vouches for the signature cannot be kept in the storage that was asked for.
+    #[error("{0}")]
+    Storage(Fault),
     /// The signer failed.
     #[error(transparent)]
     Sign(#[from] SignError),
@@ -109,9 +122,10 @@ impl MakeError {
     #[must_use]
     pub fn reason(&self) -> Reason {
         let code = match self {
-            Self::SelfCheck { .. } => Code::CosignSelfCheck,
+            Self::OtherContent { .. } | Self::SelfCheck { .. } => Code::CosignSelfCheck,
             Self::DigestTooLong { .. } | Self::KeyUnsupported { .. } | Self::Sign(_) => Code::KeyUnsupported,
             Self::ReservedAnnotation { .. } => Code::ConfigUnusable,
+            Self::Storage(fault) => fault.code,
         };
         Reason::new(code, self.to_string())
     }
@@ -131,7 +145,38 @@ pub fn sign(signing: &Signing, storages: &[Storage], signer: &dyn Signer) -> Res
     storages.iter().map(edit).collect()
 }
 
+/// The edit that publishes a signature that was sealed: of [`Signing::statement`] for a bundle, of [`Signing::payload`] for a `.sig` tag.
+///
+/// # Errors
+/// [`MakeError::OtherContent`] when something else was sealed; [`MakeError::DigestTooLong`]; [`MakeError::Storage`] when a log entry
+/// cannot be kept in that storage.
+pub fn publish(signing: &Signing, storage: Storage, sealed: &Sealed) -> Result<Box<dyn Edit>, MakeError> {
+    Ok(match storage {
+        Storage::Bundle => Box::new(AddBundle::of(signing, sealed)?),
+        Storage::SignatureTag => Box::new(AddSignature::of(signing, sealed)?),
+    })
+}
+
 impl Signing {
+    /// The in-toto statement that a bundle signs: what cosign 3 would sign, with repository and tag as annotations where they are given.
+    ///
+    /// # Errors
+    /// [`MakeError::ReservedAnnotation`].
+    pub fn statement(&self) -> Result<Vec<u8>, MakeError> {
+        let mut annotations = self.checked_annotations()?.clone();
+        annotations.extend(bundle::names(self.repository.as_ref(), self.tag.as_ref()));
+        Ok(statement::build(&[self.image.digest], &annotations, SIGN, "{}"))
+    }
+
+    /// The payload that a signature under a `.sig` tag signs, as cosign writes it.
+    ///
+    /// # Errors
+    /// [`MakeError::ReservedAnnotation`].
+    pub fn payload(&self) -> Result<Vec<u8>, MakeError> {
+        let named = self.repository.as_ref().unwrap_or(&self.image.repository);
+        Ok(simple_signing::build(&self.image.digest, named, self.tag.as_ref(), self.checked_annotations()?))
+    }
+
     fn place(&self) -> &Repository {
         self.signature_repository.as_ref().unwrap_or(&self.image.repository)
     }
@@ -146,7 +191,7 @@ impl Signing {
 }
 
 /// Signs, in the first form that the holder of the key can make, and checks the signature.
-fn checked_signature(signer: &dyn Signer, message: &[u8]) -> Result<Vec<u8>, MakeError> {
+pub(crate) fn checked_signature(signer: &dyn Signer, message: &[u8]) -> Result<Vec<u8>, MakeError> {
     let key = signer.public_key();
     let signature = schemes(key.kind()).iter().map(|scheme| signer.sign(*scheme, message));
     let mut signature = signature.skip_while(|signature| matches!(signature, Err(SignError::Unsupported { .. })));

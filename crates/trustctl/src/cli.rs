@@ -18,7 +18,7 @@ use trustctl_core::reason::Code;
 
 pub use key::{KeyCommand, KeyFormat, KeyKindArg};
 pub use policy::PolicyCommand;
-pub use sign::{DctArgs, InspectArgs, RevokeArgs, RevokeReason, SchemeArg, SignArgs, SigningArgs, StorageArg};
+pub use sign::{DctArgs, InspectArgs, RevokeArgs, RevokeReason, SchemeArg, SignArgs, SigningArgs, StorageArg, VouchingArgs};
 pub use verify::{TrustArgs, VerifyArgs};
 
 /// Decide which container images may run, and prove why

@@ -12,6 +12,7 @@ mod policy;
 mod policy_cases;
 mod revoke;
 mod sign;
+mod signer;
 mod sigstore;
 mod trust;
 mod verify;

@@ -28,6 +28,10 @@ pub enum Ending {
 impl Code {
     /// How a run ends that fails for this reason.
     #[must_use]
+    #[expect(
+        clippy::too_many_lines,
+        reason = "one match without a default, so that the compiler finds a code that was forgotten"
+    )]
     pub fn ending(self) -> Ending {
         match self {
             Self::AnchorUnusable | Self::ConfigUnusable | Self::LocalFile | Self::PlainHttp | Self::PolicyUnusable => {
@@ -38,6 +42,20 @@ impl Code {
             }
             // What the remote side is set up to refuse stays refused however often it is asked.
             Self::DctCannotKeep | Self::DctInitialised | Self::DeleteRefused | Self::ImmutableTag => Ending::Configuration,
+            Self::LegacyNotPossible | Self::ServiceMissing | Self::ServiceRefused | Self::SigningConfigUnusable => {
+                Ending::Configuration
+            }
+            Self::NotOurs => Ending::Rejected,
+            Self::SignInFailed
+            | Self::TokenAudience
+            | Self::TokenExpired
+            | Self::TokenIssuer
+            | Self::TokenMalformed
+            | Self::TokenMissing
+            | Self::TokenPermission
+            | Self::TokenRefused
+            | Self::TokenSource
+            | Self::TokenUnverified => Ending::Credentials,
             Self::DctPublishRefused | Self::PublishConflict | Self::TagMovedMeanwhile => Ending::Conflict,
             Self::AccessDenied | Self::CredentialHelper | Self::NoCredentials | Self::RealmRefused => Ending::Credentials,
             Self::DctKeyNeeded

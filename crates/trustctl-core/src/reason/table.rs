@@ -518,4 +518,66 @@ codes! {
         "the policy that a variable names is not used: a flag says whom to trust";
         "What is typed counts more than a variable that was set some time before. What the policy denies is not denied in this run.";
         "leave the flag out to judge by the policy"
+
+    // 095x services that sign, 096x identity tokens
+    SigningConfigUnusable = 950 "sigstore.signing-config-unusable" rank 60
+        "the signing config cannot be used";
+        "A signing config says which services of a Sigstore instance are asked when signing. It must be of version 0.2, within the limits, and not contradict itself.";
+        "check the file; a private instance's operator hands it out beside the trusted root"
+    ServiceMissing = 951 "sigstore.service-missing" rank 60
+        "the signing config names no service that this signature needs";
+        "Signing by identity needs a certificate authority, and a log or a timestamp authority that says the time. A service counts while it is valid and speaks an API that is known here.";
+        "give the signing config of an instance that offers the service, or a newer one"
+    ServiceRefused = 952 "sigstore.service-refused" rank 70
+        "a signing service refused the request";
+        "The certificate authority, the log or the timestamp authority answered that it will not do it. Its words are quoted. Nothing was published.";
+        "read the service's words; if they make no sense, report them to the operator of the instance"
+    NotOurs = 953 "sigstore.answer-of-another" rank 80
+        "a signing service answered something that is not about this signature";
+        "The certificate is for another key, the timestamp over another signature, or the log entry that is said to be there already is not this one. Nothing was published.";
+        "try again; if it stays, report it to the operator of the instance"
+    LegacyNotPossible = 954 "sigstore.not-in-signature-tag" rank 55
+        "the .sig tag cannot hold what vouches for the signature";
+        "The legacy layout keeps a log entry as the promise of Rekor v1. An entry of Rekor v2 has none.";
+        "store a bundle, or use a signing config that names a Rekor v1"
+    TokenMissing = 960 "token.none" rank 60
+        "there is no identity token";
+        "Signing by identity needs an OpenID Connect token: of the CI system, from a file or variable, or by signing in on a terminal.";
+        "in CI give the job the permission for a token; elsewhere give --identity-token, or sign with --key"
+    TokenMalformed = 961 "token.malformed" rank 60
+        "the identity token is malformed";
+        "It must be a JSON Web Token: three base64url parts, signed, with issuer, subject, audience and expiry, within the limits. The token itself is never shown.";
+        "check where the token comes from; an access token is no identity token"
+    TokenExpired = 962 "token.expired" rank 60
+        "the identity token is not valid now";
+        "It has expired, or is not valid yet. Tokens live for minutes, and the certificate authority would refuse it.";
+        "fetch a fresh token right before signing, and check the clock of this machine"
+    TokenAudience = 963 "token.wrong-audience" rank 60
+        "the identity token is meant for somebody else";
+        "A token names its audience, so that whoever gets it cannot use it elsewhere. This one is not for the Sigstore instance.";
+        "ask for a token with the audience that is expected"
+    TokenIssuer = 964 "token.wrong-issuer" rank 60
+        "the identity token is by another issuer";
+        "The issuer that was named is not the one in the token.";
+        "compare expected and found; give the issuer of the token, or another token"
+    TokenPermission = 965 "token.permission-missing" rank 62
+        "the job may not have an identity token";
+        "The CI system runs this job without the permission to ask for a token of its own.";
+        "give the job the permission: in GitHub Actions permissions: id-token: write; in GitLab id_tokens: with aud: sigstore"
+    TokenRefused = 966 "token.refused" rank 62
+        "the certificate authority refused the identity token";
+        "The token's issuer is not one that the instance accepts, or the token's signature, audience or time does not suit it. Its words are quoted.";
+        "check that the issuer belongs to the instance, and fetch a fresh token"
+    TokenSource = 967 "token.source-failed" rank 60
+        "the source of identity tokens did not give one";
+        "A CI system's endpoint, a metadata server, an agent or a file was found, and what it gave is no token. Its words are quoted; the token is never shown.";
+        "read the words; give --identity-token to use another source"
+    SignInFailed = 968 "token.sign-in-failed" rank 60
+        "signing in did not bring a token";
+        "The sign-in was refused or ran out of time, or its answer belongs to another sign-in: state, nonce or code do not fit.";
+        "sign in again; over a remote shell give --device"
+    TokenUnverified = 969 "token.address-not-verified" rank 60
+        "the issuer has not verified the address in the token";
+        "A certificate would name an address that nobody has shown to be theirs.";
+        "verify the address with the issuer, then sign again"
 }

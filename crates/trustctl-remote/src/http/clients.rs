@@ -44,14 +44,15 @@ enum Trust {
 
 pub(super) struct Clients {
     folders: Vec<PathBuf>,
+    direct: bool,
     roots: SystemRoots,
     made: Mutex<HashMap<Way, Client>>,
 }
 
 impl Clients {
-    /// `folders` are searched for a server's certificates.
-    pub(super) fn new(folders: Vec<PathBuf>) -> Self {
-        Self { folders, roots: SystemRoots::default(), made: Mutex::default() }
+    /// `folders` are searched for a server's certificates; with `direct` no proxy is used.
+    pub(super) fn new(folders: Vec<PathBuf>, direct: bool) -> Self {
+        Self { folders, direct, roots: SystemRoots::default(), made: Mutex::default() }
     }
 
     /// Whether a folder holds certificates for `origin`: then it speaks TLS.
@@ -65,7 +66,7 @@ impl Clients {
             "http" => Trust::NoTls,
             _ => tls::host_folder(&self.folders, &hop.server).map_or(Trust::System, Trust::Folder),
         };
-        let direct = hop.is_loopback();
+        let direct = self.direct || hop.is_loopback();
         // Behind a proxy names are resolved there; only addresses can be judged here, and were.
         let way = Way { trust, direct, public_only: hop.public_only && (direct || !is_proxied(&hop.url)) };
         if let Some(client) = super::lock(&self.made).get(&way) {

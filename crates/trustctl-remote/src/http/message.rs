@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 
 use super::origin::Origin;
 use crate::error::RemoteError;
-use crate::limits::MAX_ERROR_BODY;
+use crate::limits::{MAX_ERROR_BODY, TRIES};
 
 /// The value of an `Authorization` header. Erased from memory when dropped, never shown.
 #[derive(Clone)]
@@ -20,6 +20,12 @@ impl Authorization {
     #[must_use]
     pub fn bearer(token: &str) -> Self {
         Self(Zeroizing::new(format!("Bearer {token}")))
+    }
+
+    /// `<scheme> <token>`, for servers with a scheme of their own.
+    #[must_use]
+    pub fn with_scheme(scheme: &str, token: &str) -> Self {
+        Self(Zeroizing::new(format!("{scheme} {token}")))
     }
 
     /// `Basic <base64 of user:password>` (RFC 7617).
@@ -65,6 +71,8 @@ pub struct Request {
     pub max_bytes: u64,
     /// Whether sending it twice does no harm. What may not be repeated is only tried again when it surely was not carried out.
     pub repeatable: bool,
+    /// How often it is tried in all, within the deadline; [`TRIES`] when nothing is said.
+    pub tries: u32,
 }
 
 impl Request {
@@ -86,6 +94,7 @@ impl Request {
             authorization: None,
             body: None,
             max_bytes: MAX_ERROR_BODY,
+            tries: TRIES,
         }
     }
 

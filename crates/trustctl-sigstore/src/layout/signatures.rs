@@ -104,8 +104,8 @@ impl<'a> SignatureManifest<'a> {
 
     /// The manifest with one more layer at its end, and its config; everything else is kept as it was written.
     #[must_use]
-    pub fn with_layer(&self, payload: &[u8], signature: &str) -> Written {
-        let layer = layer_json(payload, signature);
+    pub fn with_layer(&self, payload: &[u8], notes: &Notes) -> Written {
+        let layer = layer_json(payload, notes);
         let raws = self.layers.iter().map(|layer| layer.get()).chain([layer.as_str()]);
         self.rewritten(&list(raws), &config(self.digests().chain([Descriptor::of(SIMPLE_SIGNING, payload).digest])))
     }
@@ -175,10 +175,33 @@ pub struct Written {
     pub config: Vec<u8>,
 }
 
+/// What the annotations of one layer to be written say.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Notes {
+    /// The signature, base64.
+    pub signature: String,
+    /// The certificate, PEM; absent where a key signed.
+    pub certificate: Option<String>,
+    /// The certificates above it, PEM.
+    pub chain: Option<String>,
+    /// The log entry, as JSON.
+    pub log_entry: Option<String>,
+    /// The signed timestamp, as JSON.
+    pub timestamp: Option<String>,
+}
+
+impl Notes {
+    /// Just a signature, base64.
+    #[must_use]
+    pub fn of_signature(signature: impl Into<String>) -> Self {
+        Self { signature: signature.into(), ..Self::default() }
+    }
+}
+
 /// A manifest with one signature, as Cosign writes it, byte for byte.
 #[must_use]
-pub fn build(payload: &[u8], signature: &str) -> Written {
-    let layer = layer_json(payload, signature);
+pub fn build(payload: &[u8], notes: &Notes) -> Written {
+    let layer = layer_json(payload, notes);
     let config = config([Descriptor::of(SIMPLE_SIGNING, payload).digest].into_iter());
     let descriptor = json(&Descriptor::of(OCI_CONFIG, &config));
     let manifest = format!(r#"{{"schemaVersion":2,"mediaType":"{OCI_MANIFEST}","config":{descriptor},"layers":[{layer}]}}"#);
@@ -192,15 +215,31 @@ struct WrittenLayer<'a> {
     annotations: WrittenAnnotations<'a>,
 }
 
+/// In the order of their names, as Go writes a map.
 #[derive(Serialize)]
 struct WrittenAnnotations<'a> {
     #[serde(rename = "dev.cosignproject.cosign/signature")]
     signature: &'a str,
+    #[serde(rename = "dev.sigstore.cosign/bundle", skip_serializing_if = "Option::is_none")]
+    log_entry: Option<&'a str>,
+    #[serde(rename = "dev.sigstore.cosign/certificate", skip_serializing_if = "Option::is_none")]
+    certificate: Option<&'a str>,
+    #[serde(rename = "dev.sigstore.cosign/chain", skip_serializing_if = "Option::is_none")]
+    chain: Option<&'a str>,
+    #[serde(rename = "dev.sigstore.cosign/rfc3161timestamp", skip_serializing_if = "Option::is_none")]
+    timestamp: Option<&'a str>,
 }
 
-fn layer_json(payload: &[u8], signature: &str) -> String {
+fn layer_json(payload: &[u8], notes: &Notes) -> String {
     let payload = Descriptor::of(SIMPLE_SIGNING, payload);
-    go_json(&WrittenLayer { payload, annotations: WrittenAnnotations { signature } })
+    let annotations = WrittenAnnotations {
+        signature: &notes.signature,
+        log_entry: notes.log_entry.as_deref(),
+        certificate: notes.certificate.as_deref(),
+        chain: notes.chain.as_deref(),
+        timestamp: notes.timestamp.as_deref(),
+    };
+    go_json(&WrittenLayer { payload, annotations })
 }
 
 /// The config that Cosign writes: no platform, year one, one history entry and one diff id a layer.
@@ -251,7 +290,7 @@ mod tests {
     #[test]
     fn the_config_is_cosigns_byte_for_byte() {
         let [first, ..] = payloads();
-        let written = build(first.as_bytes(), "AA==");
+        let written = build(first.as_bytes(), &Notes::of_signature("AA=="));
         let expected = r#"{"architecture":"","created":"0001-01-01T00:00:00Z","history":[{"created":"0001-01-01T00:00:00Z"}],"os":"","rootfs":{"type":"layers","diff_ids":["sha256:18cd1ceae25269bac9b2704c91f9645d2aaef3f0c8bbe62db3677206a929be9f"]},"config":{}}"#;
         assert_eq!(String::from_utf8(written.config.clone()).unwrap(), expected);
         assert_eq!(written.config.len(), 233);
@@ -260,10 +299,10 @@ mod tests {
     #[test]
     fn three_signatures_one_after_the_other_give_cosigns_manifest() {
         let ([a, b, c], signatures) = (payloads(), signatures());
-        let mut written = build(a.as_bytes(), signatures.first().unwrap());
+        let mut written = build(a.as_bytes(), &Notes::of_signature(signatures.first().unwrap()));
         for (payload, signature) in [b, c].iter().zip(signatures.iter().skip(1)) {
             let before = written.manifest.clone();
-            written = SignatureManifest::parse(&before).unwrap().with_layer(payload.as_bytes(), signature);
+            written = SignatureManifest::parse(&before).unwrap().with_layer(payload.as_bytes(), &Notes::of_signature(signature));
         }
         assert_eq!(String::from_utf8(written.manifest).unwrap(), THREE);
         assert_eq!(written.config.len(), 451);
@@ -292,7 +331,7 @@ mod tests {
         let docker = THREE
             .replace("application/vnd.oci.image.manifest.v1+json", "application/vnd.docker.distribution.manifest.v2+json")
             .replace("application/vnd.oci.image.config.v1+json", "application/vnd.docker.container.image.v1+json");
-        let written = SignatureManifest::parse(docker.as_bytes()).unwrap().with_layer(b"{}", "AA==");
+        let written = SignatureManifest::parse(docker.as_bytes()).unwrap().with_layer(b"{}", &Notes::of_signature("AA=="));
         assert_eq!(written.media_type, "application/vnd.docker.distribution.manifest.v2+json");
         assert!(String::from_utf8(written.manifest).unwrap().contains("application/vnd.docker.container.image.v1+json"));
     }
@@ -327,7 +366,7 @@ mod tests {
                 *slot = byte;
             }
             if let Ok(manifest) = SignatureManifest::parse(&bytes) {
-                let _ = manifest.with_layer(b"{}", "AA==");
+                let _ = manifest.with_layer(b"{}", &Notes::of_signature("AA=="));
             }
         }
     }

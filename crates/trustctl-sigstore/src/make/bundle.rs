@@ -11,13 +11,14 @@ use trustctl_core::signer::Signer;
 use trustctl_core::subject::Subject;
 use trustctl_core::time::Timestamp;
 
-use super::{MakeError, Revoking, Signing, checked_signature, read};
+use super::{MakeError, Revoking, Signing, read};
 use crate::bundle::{Bundle, Content as BundleContent, MEDIA_TYPE};
-use crate::dsse::{Envelope, IN_TOTO, pae};
+use crate::dsse::IN_TOTO;
 use crate::keys::has_signed;
 use crate::layout::bundle::{Attachment, EMPTY};
 use crate::layout::{Descriptor, OCI_MANIFEST};
 use crate::revocation::{self, PREDICATE_TYPE};
+use crate::seal::{Sealed, Signed};
 use crate::statement::{self, SIGN, Statement};
 use crate::survey::{Content, Places, Survey};
 use crate::{ANNOTATION_REPOSITORY, ANNOTATION_TAG};
@@ -38,11 +39,17 @@ impl AddBundle {
     /// # Errors
     /// [`MakeError`], by what is wrong.
     pub fn make(signing: &Signing, signer: &dyn Signer) -> Result<Self, MakeError> {
-        let mut annotations = signing.checked_annotations()?.clone();
-        annotations.extend(names(signing.repository.as_ref(), signing.tag.as_ref()));
-        let statement = statement::build(&[signing.image.digest], &annotations, SIGN, "{}");
+        Self::of(signing, &signed(signing.statement()?, signer)?)
+    }
+
+    /// Publishes a signature that was sealed over [`Signing::statement`].
+    ///
+    /// # Errors
+    /// [`MakeError::OtherContent`] when something else was sealed.
+    pub fn of(signing: &Signing, sealed: &Sealed) -> Result<Self, MakeError> {
+        let statement = signing.statement()?;
         let storing = Storing { image: &signing.image, place: signing.place(), media_type: MEDIA_TYPE, created: signing.created };
-        Attach::make(storing, SIGN, statement, signer).map(Self)
+        Attach::of(storing, SIGN, statement, sealed).map(Self)
     }
 }
 
@@ -61,7 +68,8 @@ impl AddRevocation {
             media_type: revocation::MEDIA_TYPE,
             created: revoking.issued,
         };
-        Attach::make(storing, PREDICATE_TYPE, statement, signer).map(Self)
+        let sealed = signed(statement.clone(), signer)?;
+        Attach::of(storing, PREDICATE_TYPE, statement, &sealed).map(Self)
     }
 }
 
@@ -93,10 +101,16 @@ impl Edit for AddRevocation {
     }
 }
 
-fn names(repository: Option<&Repository>, tag: Option<&Tag>) -> impl Iterator<Item = (String, String)> + use<> {
+/// The signed annotations that this program writes.
+pub(super) fn names(repository: Option<&Repository>, tag: Option<&Tag>) -> impl Iterator<Item = (String, String)> + use<> {
     let repository = repository.map(|repository| (ANNOTATION_REPOSITORY.to_owned(), repository.to_string()));
     let tag = tag.map(|tag| (ANNOTATION_TAG.to_owned(), tag.to_string()));
     repository.into_iter().chain(tag)
+}
+
+/// A statement signed by a key, with nobody to vouch for it.
+fn signed(statement: Vec<u8>, signer: &dyn Signer) -> Result<Sealed, MakeError> {
+    Ok(Signed::envelope(signer, None, IN_TOTO, statement)?.sealed(Vec::new(), Vec::new()))
 }
 
 /// Where and as what a bundle is stored.
@@ -115,22 +129,25 @@ struct Attach {
     key: PublicKey,
     statement: Vec<u8>,
     bundle: Vec<u8>,
+    /// Whether it has a log entry: then only one that has takes its place.
+    logged: bool,
     manifest: Vec<u8>,
     artifact_type: &'static str,
     annotations: BTreeMap<String, String>,
 }
 
 impl Attach {
-    fn make(storing: Storing<'_>, predicate_type: &str, statement: Vec<u8>, signer: &dyn Signer) -> Result<Self, MakeError> {
+    fn of(storing: Storing<'_>, predicate_type: &str, statement: Vec<u8>, sealed: &Sealed) -> Result<Self, MakeError> {
         let Storing { image, place, media_type, created } = storing;
-        let signature = checked_signature(signer, &pae(IN_TOTO, &statement))?;
-        let envelope = Envelope { payload_type: IN_TOTO.to_owned(), payload: statement.clone(), signature };
-        let bundle = Bundle::build(&envelope, &signer.public_key().hint());
+        if sealed.envelope().is_none_or(|envelope| envelope.payload != statement || envelope.payload_type != IN_TOTO) {
+            return Err(MakeError::OtherContent { digest: image.digest });
+        }
+        let bundle = sealed.bundle();
         let subject = Descriptor { media_type: image.media_type.clone(), size: image.size, digest: image.digest };
         let attachment = Attachment { subject: &subject, media_type, predicate_type, created };
         let (manifest, annotations) = (attachment.manifest(&bundle), attachment.annotations());
-        let key = signer.public_key().clone();
-        Ok(Self { repository: place.clone(), key, statement, bundle, manifest, artifact_type: media_type, annotations, subject })
+        let (repository, key, logged) = (place.clone(), sealed.key().clone(), !sealed.entries().is_empty());
+        Ok(Self { repository, key, statement, bundle, logged, manifest, artifact_type: media_type, annotations, subject })
     }
 
     fn survey<'e>(&self, current: &'e Evidence) -> Survey<'e> {
@@ -152,7 +169,12 @@ impl Attach {
         let digest = &self.subject.digest;
         let is_there = self.survey(current).found.iter().any(|found| {
             let Content::Bundle(bytes) = &found.content else { return false };
-            let Ok(Bundle { content: BundleContent::Envelope(envelope), .. }) = Bundle::parse(bytes) else { return false };
+            let Ok(Bundle { content: BundleContent::Envelope(envelope), log_entries, .. }) = Bundle::parse(bytes) else {
+                return false;
+            };
+            if self.logged && log_entries.is_empty() {
+                return false;
+            }
             let Ok(statement) = Statement::parse(&envelope.payload) else { return false };
             matches!((statement.about(digest), own.about(digest)), (Ok(Some(there)), Ok(Some(here))) if there == here)
                 && says_the_same(&statement, &own)

@@ -8,12 +8,12 @@ use trustctl_core::reason::{Code, Reason};
 use trustctl_core::reference::{Repository, Tag};
 use trustctl_core::signer::Signer;
 
-use super::{MakeError, Signing, checked_signature, is_own, read};
-use crate::format::encode;
+use super::{MakeError, Signing, is_own, read};
+use crate::keys::has_signed;
 use crate::layout::signature_tag;
-use crate::layout::signatures::{SIMPLE_SIGNING, SignatureManifest, build};
+use crate::layout::signatures::{Notes, SIMPLE_SIGNING, SignatureManifest, build};
 use crate::limits::{MAX_MANIFEST, MAX_SIGNATURES};
-use crate::simple_signing;
+use crate::seal::{Sealed, Signed};
 
 /// Adds one signature to the `.sig` tag of an image; everybody else's stay as they are.
 #[derive(Clone, Debug)]
@@ -22,7 +22,7 @@ pub struct AddSignature {
     tag: Tag,
     key: PublicKey,
     payload: Vec<u8>,
-    signature: String,
+    notes: Notes,
 }
 
 impl AddSignature {
@@ -31,20 +31,32 @@ impl AddSignature {
     /// # Errors
     /// [`MakeError`], by what is wrong.
     pub fn make(signing: &Signing, signer: &dyn Signer) -> Result<Self, MakeError> {
-        let image = &signing.image;
-        let tag = signature_tag(&image.digest).ok_or(MakeError::DigestTooLong { digest: image.digest })?;
-        let named = signing.repository.as_ref().unwrap_or(&image.repository);
-        let payload = simple_signing::build(&image.digest, named, signing.tag.as_ref(), signing.checked_annotations()?);
-        let signature = encode(&checked_signature(signer, &payload)?);
-        Ok(Self { repository: signing.place().clone(), tag, key: signer.public_key().clone(), payload, signature })
+        Self::of(signing, &Signed::message(signer, None, &signing.payload()?)?.sealed(Vec::new(), Vec::new()))
     }
 
-    /// Whether a signature by this key over the same payload is there: with the same payload it makes the same claims.
+    /// Publishes a signature that was sealed over [`Signing::payload`].
+    ///
+    /// # Errors
+    /// [`MakeError`], by what is wrong.
+    pub fn of(signing: &Signing, sealed: &Sealed) -> Result<Self, MakeError> {
+        let image = &signing.image;
+        let tag = signature_tag(&image.digest).ok_or(MakeError::DigestTooLong { digest: image.digest })?;
+        let payload = signing.payload()?;
+        if sealed.envelope().is_some() || !has_signed(sealed.key(), &payload, sealed.signature()) {
+            return Err(MakeError::OtherContent { digest: image.digest });
+        }
+        let notes = sealed.notes().map_err(MakeError::Storage)?;
+        Ok(Self { repository: signing.place().clone(), tag, key: sealed.key().clone(), payload, notes })
+    }
+
+    /// Whether a signature by this key over the same payload is there, logged if this one is: with the same payload it makes the same
+    /// claims.
     fn is_in(&self, manifest: &SignatureManifest<'_>) -> bool {
         let payload = Digest::sha256_of(&self.payload);
         manifest.layers().filter_map(|layer| layer.meaning.ok()).any(|layer| {
             layer.payload.media_type == SIMPLE_SIGNING
                 && layer.payload.digest == payload
+                && layer.log_entry.is_some() >= self.notes.log_entry.is_some()
                 && is_own(&self.key, &self.payload, layer.signature.as_deref())
         })
     }
@@ -64,7 +76,7 @@ impl Edit for AddSignature {
     fn plan(&self, current: &Evidence) -> Result<Vec<Put>, Reason> {
         let locator = self.locator();
         let written = match read(current, &locator)? {
-            None => build(&self.payload, &self.signature),
+            None => build(&self.payload, &self.notes),
             Some(bytes) => {
                 let at = locator.to_string();
                 let manifest = SignatureManifest::parse(bytes).map_err(|error| error.reason(&at))?;
@@ -75,7 +87,7 @@ impl Edit for AddSignature {
                     let words = format!("{at} has {} signatures, and verifiers read {MAX_SIGNATURES}", manifest.count());
                     return Err(Reason::new(Code::CosignTooMany, words));
                 }
-                manifest.with_layer(&self.payload, &self.signature)
+                manifest.with_layer(&self.payload, &self.notes)
             }
         };
         let repository = &self.repository;

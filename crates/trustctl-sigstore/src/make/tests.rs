@@ -14,7 +14,7 @@ use trustctl_core::signer::{SignError, Signer};
 use trustctl_core::subject::Subject;
 
 use super::*;
-use crate::layout::signatures::{SignatureManifest, build};
+use crate::layout::signatures::{Notes, SignatureManifest, build};
 use crate::layout::{fallback_tag, signature_tag};
 use crate::scheme::Cosign;
 use crate::testing::{Ecdsa, Registry, TestKey, anchors, at, attestation, image, revoking, signing};
@@ -111,9 +111,9 @@ fn what_cannot_be_read_is_not_written_over() {
     let tag = signature_tag(&image.digest).unwrap();
     let edit = AddSignature::make(&signing(&image), &key).unwrap();
     assert_eq!(edit.plan(&Evidence::new()).unwrap_err().code, Code::NotGathered);
-    let full = (0..64).fold(build(b"0", "AA==").manifest, |manifest, number: u8| match number {
+    let full = (0..64).fold(build(b"0", &Notes::of_signature("AA==")).manifest, |manifest, number: u8| match number {
         0 => manifest,
-        _ => SignatureManifest::parse(&manifest).unwrap().with_layer(&[number], "AA==").manifest,
+        _ => SignatureManifest::parse(&manifest).unwrap().with_layer(&[number], &Notes::of_signature("AA==")).manifest,
     });
     registry.tag(&image.repository, &tag, full);
     assert_eq!(plan(&registry, &edit).unwrap_err().code, Code::CosignTooMany, "verifiers would not read it");

@@ -13,7 +13,7 @@ use super::Cosign;
 use crate::dsse::{IN_TOTO, pae};
 use crate::format::encode;
 use crate::keyless::tests::world::{IDENTITY, ISSUER, Leaf, SIGNED, World, sign};
-use crate::layout::signatures::{SIMPLE_SIGNING, build};
+use crate::layout::signatures::{Notes, SIMPLE_SIGNING, build};
 use crate::layout::{OCI_MANIFEST, attestation_tag, signature_tag};
 use crate::statement::SIGN;
 use crate::testing::{Registry, TestKey, anchors, at, attach, image};
@@ -133,7 +133,7 @@ fn legacy(world: &World, image: &Subject, payload: &[u8], entry_payload: &[u8]) 
         "SignedEntryTimestamp": entry["inclusionPromise"]["signedEntryTimestamp"],
         "Payload": {"body": entry["canonicalizedBody"], "integratedTime": SIGNED, "logIndex": 5, "logID": id}
     });
-    let written = build(payload, &signature);
+    let written = build(payload, &Notes::of_signature(&signature));
     let mut manifest: Value = serde_json::from_slice(&written.manifest).unwrap();
     let annotations = &mut manifest["layers"][0]["annotations"];
     annotations["dev.sigstore.cosign/certificate"] = json!(certificate);

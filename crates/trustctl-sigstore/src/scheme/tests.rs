@@ -21,7 +21,7 @@ use super::Cosign;
 use crate::artifact::State;
 use crate::bundle::Bundle;
 use crate::dsse::{Envelope, IN_TOTO, pae};
-use crate::layout::signatures::{SignatureManifest, build};
+use crate::layout::signatures::{Notes, SignatureManifest, build};
 use crate::layout::{OCI_EMPTY, OCI_MANIFEST, signature_tag};
 use crate::make::{AddBundle, AddRevocation, AddSignature};
 use crate::statement::SIGN;
@@ -262,10 +262,11 @@ fn what_is_beyond_the_counts_is_missing() {
     assert_eq!(codes, [(Code::CosignTooMany, true)]);
 
     let mut registry = Registry::new();
-    let mut written = build(b"0", "AA==");
+    let mut written = build(b"0", &Notes::of_signature("AA=="));
     for number in 1..65_u32 {
         let before = written.manifest.clone();
-        written = SignatureManifest::parse(&before).unwrap().with_layer(number.to_string().as_bytes(), "AA==");
+        written =
+            SignatureManifest::parse(&before).unwrap().with_layer(number.to_string().as_bytes(), &Notes::of_signature("AA=="));
     }
     registry.tag(&image.repository, &signature_tag(&image.digest).unwrap(), written.manifest);
     let codes: Vec<(Code, bool)> =

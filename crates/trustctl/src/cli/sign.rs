@@ -8,6 +8,7 @@ use super::verify::TrustArgs;
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:\n  \
     trustctl sign registry.example/shop/cart@sha256:… --key cosign.key --tag 1.4\n  \
+    trustctl sign registry.example/shop/cart@sha256:… --tag 1.4 --identity-token env:SIGSTORE_ID_TOKEN\n  \
     trustctl sign registry.example/shop/cart:1.4 --resolve-tag --scheme dct --scheme cosign --key cosign.key")]
 pub struct SignArgs {
     /// The images, by digest; by tag only with --resolve-tag
@@ -31,9 +32,36 @@ pub struct SignArgs {
     /// Show what would be published, and publish nothing
     #[arg(long)]
     pub dry_run: bool,
+    /// Identities, and who vouches for signatures.
+    #[command(flatten)]
+    pub vouching: VouchingArgs,
     /// Keys and servers; last, because their headings hold for what follows.
     #[command(flatten)]
     pub signing: SigningArgs,
+}
+
+/// Identities, and who vouches for signatures
+#[derive(Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Identity and log")]
+pub struct VouchingArgs {
+    /// Sign as the identity in this token: a file, or env:NAME; else with a token of the CI system, else sign in
+    #[arg(long, value_name = "SOURCE", conflicts_with = "key")]
+    pub identity_token: Option<String>,
+    /// Ask the services that this file names, instead of the public-good Sigstore's; with --key, have its log vouch for the signature
+    #[arg(long, value_name = "FILE")]
+    pub signing_config: Option<std::path::PathBuf>,
+    /// Judge what those services answer with this trusted root, instead of the public-good Sigstore instance's
+    #[arg(long, value_name = "FILE")]
+    pub trusted_root: Option<std::path::PathBuf>,
+    /// Sign in at this OpenID Connect issuer, and take tokens of no other
+    #[arg(long, value_name = "URL", conflicts_with = "key")]
+    pub oidc_issuer: Option<String>,
+    /// The audience of tokens, and the client that signs in
+    #[arg(long, value_name = "ID", default_value = "sigstore")]
+    pub oidc_client_id: String,
+    /// Sign in on another device: show a code instead of opening a browser
+    #[arg(long, conflicts_with_all = ["key", "identity_token"])]
+    pub device: bool,
 }
 
 /// Where Cosign signatures are stored

@@ -25,6 +25,13 @@ pub(super) struct World {
 }
 
 impl Session {
+    /// A client for everything that is neither a registry nor a Notary server.
+    pub(super) fn http(&self) -> Http {
+        let mut network = Network::of_environment(|name| std::env::var_os(name));
+        network.plain_http.clone_from(&self.global.plain_http);
+        Http::new(network)
+    }
+
     /// The network, with `dct_server` for the collections of every registry when it is named.
     pub(super) fn world(&self, dct_server: Option<&str>) -> Result<World, Failure> {
         let variable = |name: &str| std::env::var_os(name);

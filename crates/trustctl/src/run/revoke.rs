@@ -3,10 +3,9 @@
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
-use trustctl_core::claim::Statement;
+use trustctl_core::claim::{Principal, Statement};
 use trustctl_core::evidence::Evidence;
 use trustctl_core::memory::Memory;
-use trustctl_core::public_key::PublicKey;
 use trustctl_core::publish::Edit;
 use trustctl_core::reason::{Code, Reason, Step};
 use trustctl_core::reference::Repository;
@@ -126,14 +125,17 @@ async fn cosign(work: &Work<'_>, args: &RevokeArgs, key: &PrivateKey) -> Result<
 
 /// Finds the statement again through a client that knows nothing of this run.
 async fn prove(work: &Work<'_>, manifest: &Subject, key: &PrivateKey, place: Option<Repository>) -> Result<(), Failure> {
-    if !revocations(work, (manifest, &work.world.fresh()), key.public_key(), place).await?.is_empty() {
+    let anchor = KeyAnchor { signer: "the revoker".to_owned(), key: key.public_key().clone() };
+    let anchors = Anchors { keys: vec![anchor], ..Anchors::default() };
+    let revoker = Principal::Key { fingerprint: key.fingerprint() };
+    if !revocations(work, (manifest, &work.world.fresh()), (&anchors, &revoker), place).await?.is_empty() {
         return Ok(());
     }
     let words = format!("the revocation of {} was published and is not found when looked for again", manifest.digest);
     Err(Failure::new(Reason::new(Code::PublishNotVisible, words)))
 }
 
-/// Refuses to sign what the same key has revoked, as far as that can be read now: no verifier that knows revocations would trust the
+/// Refuses to sign what the same signer has revoked, as far as that can be read now: no verifier that knows revocations would trust the
 /// signature, and those that do not would trust a withdrawn image again.
 ///
 /// # Errors
@@ -141,34 +143,34 @@ async fn prove(work: &Work<'_>, manifest: &Subject, key: &PrivateKey, place: Opt
 pub(super) async fn refuse_revoked(
     work: &Work<'_>,
     manifest: &Subject,
-    key: &PublicKey,
+    (anchors, signer): (&Anchors, &Principal),
     place: Option<Repository>,
 ) -> Result<(), Failure> {
-    let Some(revoked) = revocations(work, (manifest, work.world), key, place).await?.into_iter().next() else { return Ok(()) };
-    let Statement::Revocation { reason, message, .. } = revoked else { return Ok(()) };
-    let words = format!("{} is revoked by this key ({reason}): {message}; nothing was signed", manifest.digest);
+    let found = revocations(work, (manifest, work.world), (anchors, signer), place).await?;
+    let Some(Statement::Revocation { reason, message, .. }) = found.into_iter().next() else { return Ok(()) };
+    let by = if matches!(signer, Principal::Key { .. }) { "key" } else { "identity" };
+    let words = format!("{} is revoked by this {by} ({reason}): {message}; nothing was signed", manifest.digest);
     let step = Step::words("build the image anew and sign that: a revocation is for good");
     Err(Failure::new(Reason::new(Code::CosignRevoked, words).step(step)))
 }
 
-/// The revocations of a manifest by the holder of `key` that `world` serves.
+/// The revocations of a manifest by `signer` that `world` serves.
 async fn revocations(
     work: &Work<'_>,
     (manifest, world): (&Subject, &World),
-    key: &PublicKey,
+    (anchors, signer): (&Anchors, &Principal),
     place: Option<Repository>,
 ) -> Result<Vec<Statement>, Failure> {
     let scheme = Cosign { signature_repository: place, ..Cosign::default() };
-    let anchors = Anchors { keys: vec![KeyAnchor { signer: "the revoker".to_owned(), key: key.clone() }], ..Anchors::default() };
     let memory = Memory::new();
-    let context = Context { anchors: &anchors, memory: &memory, now: work.now };
+    let context = Context { anchors, memory: &memory, now: work.now };
     let deadline = work.session.deadline()?;
     let source = world.until(deadline);
     let supply = Supply { source: &source, limits: Limits::default(), deadline };
     let wants = |have: &Evidence| scheme.wants_revocations(manifest, have, &context);
     let evidence = collect(&wants, Evidence::new(), supply).await;
     let claims = scheme.examine_revocations(manifest, &evidence, &context).claims;
-    Ok(claims.into_iter().map(|claim| claim.statement).collect())
+    Ok(claims.into_iter().filter(|claim| claim.principal == *signer).map(|claim| claim.statement).collect())
 }
 
 /// Revoking a tag with Docker Content Trust.

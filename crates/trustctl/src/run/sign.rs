@@ -1,34 +1,33 @@
 //! `trustctl sign`: sign a digest with one scheme or both, publish, and verify what was published through a fresh client.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod cosigning;
+
+use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
-use trustctl_core::assess::Assessor;
 use trustctl_core::digest::DigestAlgorithm;
-use trustctl_core::memory::Memory;
-use trustctl_core::policy::{CosignDemands, Policy, SignerRule};
 use trustctl_core::publish::Edit;
 use trustctl_core::reason::{Code, Reason, Step};
-use trustctl_core::reference::{Reference, Repository, Tag};
+use trustctl_core::reference::{Reference, Tag};
 use trustctl_core::report::ReasonReport;
-use trustctl_core::signer::Signer;
 use trustctl_core::subject::Subject;
 use trustctl_core::time::Timestamp;
 use trustctl_dct::collection::Collection;
 use trustctl_dct::edit::{Change, SignIn, SignTag};
 use trustctl_dct::role::RoleName;
 use trustctl_keys::private_key::PrivateKey;
-use trustctl_remote::gather::{Limits, Supply, collect};
 use trustctl_remote::publish::Publisher;
-use trustctl_sigstore::make::{self, Signing, Storage};
+use trustctl_sigstore::make::Storage;
 
 use super::dct::{Intention, Publication};
 use super::network::World;
-use super::{Session, revoke, schemes, trust};
+use super::signer::{self, With};
+use super::{Session, trust};
 use crate::cli::{SchemeArg, SignArgs, SigningArgs, StorageArg};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::ui::Paint;
+use cosigning::Cosigning;
 
 /// What one command works on.
 pub(super) struct Work<'a> {
@@ -43,11 +42,14 @@ pub(super) struct Work<'a> {
 /// # Errors
 /// A [`Failure`], by what stands in the way; what was published before stays published.
 pub(super) async fn run(session: &Session, args: &SignArgs) -> Result<Exit, Failure> {
-    let asked = schemes_of(&args.signing)?;
+    let asked = schemes_to_sign(args)?;
     if asked.contains(&SchemeArg::Dct) {
         args.images.iter().try_for_each(|image| check_algorithm(image))?;
     }
-    let key = cosign_key(session, &args.signing, &asked)?;
+    let with = match asked.contains(&SchemeArg::Cosign) {
+        true => Some(With::new(session, &args.vouching, key_of(session, &args.signing)?)?),
+        false => None,
+    };
     let world = session.world(args.signing.dct.dct_server.as_deref())?;
     let mut reports = Vec::new();
     for image in &args.images {
@@ -58,8 +60,8 @@ pub(super) async fn run(session: &Session, args: &SignArgs) -> Result<Exit, Fail
             let words = "Docker Content Trust signs a tag: give --tag";
             return Err(Failure::usage(Code::TagNotAllowed, words));
         }
-        if let Some(key) = &key {
-            reports.push(cosign(&work, args, key).await?);
+        if let Some(with) = &with {
+            reports.push(cosign(&work, args, with).await?);
         }
         if asked.contains(&SchemeArg::Dct) {
             reports.push(dct(&work, args).await?);
@@ -111,6 +113,21 @@ pub(super) fn schemes_of(signing: &SigningArgs) -> Result<Vec<SchemeArg>, Failur
     }
 }
 
+/// The schemes to sign with: as [`schemes_of`], and Cosign where an identity is asked for or offers itself.
+fn schemes_to_sign(args: &SignArgs) -> Result<Vec<SchemeArg>, Failure> {
+    let undecided = args.signing.scheme.is_empty() && args.signing.key.is_none();
+    if undecided && signer::token::is_asked_for(&args.vouching)? {
+        return Ok(vec![SchemeArg::Cosign]);
+    }
+    schemes_of(&args.signing)
+}
+
+/// The Cosign key, opened, where one is named.
+fn key_of(session: &Session, signing: &SigningArgs) -> Result<Option<PrivateKey>, Failure> {
+    let open = |key: &String| session.private_key(key, signing.passphrase.as_deref(), signing.dct.trust_dir.as_deref());
+    signing.key.as_ref().map(open).transpose()
+}
+
 /// The Cosign key, opened, when Cosign is one of the schemes.
 pub(super) fn cosign_key(session: &Session, signing: &SigningArgs, asked: &[SchemeArg]) -> Result<Option<PrivateKey>, Failure> {
     match (asked.contains(&SchemeArg::Cosign), &signing.key) {
@@ -156,47 +173,35 @@ pub(super) async fn resolve(session: &Session, world: &World, image: &Image<'_>)
     Ok(subject)
 }
 
-/// Signs the image, and with `--recursive` every manifest an index names, with a Cosign key.
-async fn cosign(work: &Work<'_>, args: &SignArgs, key: &PrivateKey) -> Result<Value, Failure> {
-    let place = trust::repository("--signature-repository", args.signing.signature_repository.as_deref())?;
-    let annotations = trust::annotations(&args.annotation)?;
-    let storages: &[Storage] = match args.storage {
-        StorageArg::Bundle => &[Storage::Bundle],
-        StorageArg::Legacy => &[Storage::SignatureTag],
-        StorageArg::Both => &[Storage::Bundle, Storage::SignatureTag],
+/// Signs the image, and with `--recursive` every manifest an index names, with a Cosign key or an identity.
+async fn cosign(work: &Work<'_>, args: &SignArgs, with: &With<'_>) -> Result<Value, Failure> {
+    let signing = Cosigning {
+        work,
+        with,
+        place: trust::repository("--signature-repository", args.signing.signature_repository.as_deref())?,
+        annotations: trust::annotations(&args.annotation)?,
+        storages: match args.storage {
+            StorageArg::Bundle => &[Storage::Bundle],
+            StorageArg::Legacy => &[Storage::SignatureTag],
+            StorageArg::Both => &[Storage::Bundle, Storage::SignatureTag],
+        },
     };
     let manifests = manifests(work.subject, args.recursive);
+    if args.dry_run {
+        return Ok(signing.would_sign(&manifests));
+    }
     let mut edits: Vec<Box<dyn Edit>> = Vec::new();
     for manifest in &manifests {
-        let signing = Signing {
-            image: manifest.clone(),
-            repository: Some(work.subject.repository.clone()),
-            tag: work.subject.tag.clone(),
-            annotations: annotations.clone(),
-            signature_repository: place.clone(),
-            created: work.now,
-        };
-        edits.extend(make::sign(&signing, storages, key).map_err(|error| Failure::new(error.reason()))?);
-        revoke::refuse_revoked(work, manifest, key.public_key(), place.clone()).await?;
+        signing.refuse_revoked(manifest).await?;
     }
-    let changed = if args.dry_run { false } else { publish(work, &edits).await? };
-    if !args.dry_run {
-        for manifest in &manifests {
-            prove(work, manifest, key, (&annotations, place.clone())).await?;
-        }
+    for manifest in &manifests {
+        edits.extend(signing.edits(manifest).await?);
     }
-    let done = match (args.dry_run, changed) {
-        (true, _) => "would sign",
-        (false, true) => "signed",
-        (false, false) => "already signed",
-    };
-    let fingerprint = key.public_key().fingerprint();
-    say(work, done, &format!("cosign key {fingerprint}, {} manifest(s)", manifests.len()));
-    let digests: Vec<String> = manifests.iter().map(|manifest| manifest.digest.to_string()).collect();
-    Ok(json!({
-        "image": work.subject.repository.to_string(), "digest": work.subject.digest, "scheme": "cosign", "done": done,
-        "key": fingerprint, "digests": digests, "tag": work.subject.tag,
-    }))
+    let changed = publish(work, &edits).await?;
+    for manifest in &manifests {
+        signing.prove(manifest).await?;
+    }
+    signing.signed(&manifests, changed).await
 }
 
 /// The manifests to sign: the image, and with `recursive` every child of an index.
@@ -224,44 +229,6 @@ pub(super) async fn publish(work: &Work<'_>, edits: &[Box<dyn Edit>]) -> Result<
         }
     }
     Ok(changed)
-}
-
-/// Verifies what was published as anybody would: through a client that knows nothing of this run, trusting just this key.
-async fn prove(
-    work: &Work<'_>,
-    manifest: &Subject,
-    key: &dyn Signer,
-    (annotations, place): (&BTreeMap<String, String>, Option<Repository>),
-) -> Result<(), Failure> {
-    let demands = CosignDemands { annotations: annotations.clone(), ..CosignDemands::default() };
-    let rule = SignerRule::CosignKey { key: Box::new(key.public_key().clone()), demands };
-    let policy = Policy::of_command_line(BTreeMap::from([("the signer".to_owned(), rule)]));
-    let schemes = schemes(&policy, place);
-    let (held, memory) = (schemes.all(), Memory::new());
-    let assessor = Assessor { policy: &policy, schemes: &held, memory: &memory, now: work.now };
-    // Only this manifest: its children are proven one by one.
-    let subject = Subject { children: Vec::new(), ..manifest.clone() };
-    let deadline = work.session.deadline()?;
-    let fresh = work.world.fresh();
-    let source = fresh.until(deadline);
-    let wants = |have: &_| assessor.wants(&subject, have);
-    let evidence = collect(
-        &wants,
-        trustctl_core::evidence::Evidence::new(),
-        Supply { source: &source, limits: Limits::default(), deadline },
-    )
-    .await;
-    let verdict = assessor.assess(&subject, &evidence).judgement.verdict;
-    if verdict.is_trusted() {
-        return Ok(());
-    }
-    let why = verdict.reasons().first().map(|reason| reason.message.clone()).unwrap_or_default();
-    let code = match verdict.reasons().first().map(|reason| reason.code) {
-        Some(Code::CosignRevoked) => Code::CosignRevoked,
-        _ => Code::CosignSelfCheck,
-    };
-    let words = format!("{} was published and is {}: {why}", manifest.digest, verdict.kind().word());
-    Err(Failure::new(Reason::new(code, words)))
 }
 
 pub(super) fn say(work: &Work<'_>, done: &str, how: &str) {

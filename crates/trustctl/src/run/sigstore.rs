@@ -4,7 +4,7 @@ use std::path::Path;
 
 use trustctl_core::policy::{Policy, SignerRule};
 use trustctl_core::reason::{Code, Reason};
-use trustctl_core::scheme::SigstoreAnchor;
+use trustctl_core::scheme::{SigstoreAnchor, Thresholds};
 use trustctl_core::time::Timestamp;
 use trustctl_sigstore::keyless::{Instance, PUBLIC_GOOD, PUBLIC_GOOD_DATE};
 
@@ -26,6 +26,21 @@ pub(super) fn with_trusted_root(policy: Policy, file: Option<&Path>) -> Result<P
         check(anchor, file)?;
     }
     Ok(policy)
+}
+
+/// The instance whose services are asked when signing, and its anchor: by the trusted root in `file`, else the public-good one.
+///
+/// # Errors
+/// As [`with_trusted_root`].
+pub(super) fn for_signing(file: Option<&Path>) -> Result<(Instance, SigstoreAnchor), Failure> {
+    let root = match file {
+        Some(path) => policy::read_limited(path).map_err(|error| Failure::file(path, &error))?,
+        None => PUBLIC_GOOD.as_bytes().to_vec(),
+    };
+    let anchor = SigstoreAnchor { name: None, trusted_root: root.into(), thresholds: Thresholds::default() };
+    check(&anchor, file)?;
+    let instance = Instance::new(&anchor).map_err(|fault| Failure::new(fault.reason("the trusted root")))?;
+    Ok((instance, anchor))
 }
 
 fn check(anchor: &SigstoreAnchor, file: Option<&Path>) -> Result<(), Failure> {

@@ -1,0 +1,409 @@
+//! What signs in one run: a key, or an identity, and the services that vouch for it. One seam for images, attestations and files.
+//!
+//! [`With`] signs, has the services vouch, judges the finished bundle as any verifier would, and only then hands it out as a [`Sealed`].
+//! Nothing is published here. With a key and no signing config nobody is asked, and the bundle is the signature alone.
+//!
+//! - One key pair a run for an identity, kept in memory and made anew when its certificate ends.
+//! - The token is fetched when the certificate is asked for, and dropped right after.
+//! - Timestamps come first, log entries last: what is in a log stays there.
+
+pub(super) mod token;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Mutex;
+use trustctl_core::claim::Principal;
+use trustctl_core::digest::Digest;
+use trustctl_core::policy::{CosignDemands, Glob, Policy, SignerRule};
+use trustctl_core::public_key::{KeyKind, PublicKey};
+use trustctl_core::reason::{Code, Reason, Step};
+use trustctl_core::scheme::{Anchors, KeyAnchor, SigstoreAnchor};
+use trustctl_core::signer::Signer;
+use trustctl_keys::private_key::PrivateKey;
+use trustctl_remote::http::Http;
+use trustctl_remote::limits::Deadline;
+use trustctl_remote::sigstore::{Logged, ServiceError, Services};
+use trustctl_sigstore::keyless::{About, Fault, Instance};
+use trustctl_sigstore::make::MakeError;
+use trustctl_sigstore::seal::authority::{self, Chain};
+use trustctl_sigstore::seal::log::Entry;
+use trustctl_sigstore::seal::timestamp::{NONCE, Query};
+use trustctl_sigstore::seal::{Sealed, Signed};
+use trustctl_sigstore::signing_config::{self, LogApi, Service, SigningConfig};
+
+use super::{Session, clock, policy, sigstore};
+use crate::cli::VouchingArgs;
+use crate::failure::Failure;
+
+/// How much of its life a certificate must have left to be used again: one signature with all its services takes less.
+const LIFE_LEFT: Duration = Duration::from_secs(60);
+/// How far the clocks of services may be ahead of this machine's: that long is waited before what they say is called the future.
+const CLOCK_AHEAD: u32 = 5;
+/// How often a log may say that it has a signature already that it does not hand out, before it is given up: each time is signed anew.
+const MOST_DUPLICATES: u32 = 3;
+
+/// What signs, and who vouches for it.
+pub(super) struct With<'a> {
+    session: &'a Session,
+    args: VouchingArgs,
+    key: Option<Arc<PrivateKey>>,
+    vouching: Option<Vouching>,
+    certified: Mutex<Option<Arc<Certified>>>,
+}
+
+/// The services of an instance, and how their answers are judged.
+struct Vouching {
+    config: SigningConfig,
+    services: Services,
+    http: Http,
+    instance: Instance,
+    anchor: SigstoreAnchor,
+}
+
+/// A key pair of this run, and the certificate for it.
+struct Certified {
+    key: PrivateKey,
+    chain: Chain,
+    identity: String,
+    issuer: String,
+}
+
+/// Where a signature is going to be kept: the annotations of a `.sig` tag hold less than a bundle.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Keeping {
+    /// A bundle.
+    Bundle,
+    /// The annotations of a layer under a `.sig` or `.att` tag.
+    Annotations,
+}
+
+/// What is signed.
+#[derive(Clone, Copy)]
+enum What<'w> {
+    Envelope { payload_type: &'w str, payload: &'w [u8] },
+    Message(&'w [u8]),
+}
+
+impl<'a> With<'a> {
+    /// The key, or without one an identity; with the services of `--signing-config`, which an identity always needs.
+    ///
+    /// # Errors
+    /// [`Code::SigningConfigUnusable`], [`Code::AnchorUnusable`], [`Code::LocalFile`] for the files; [`Code::ServiceMissing`] where the
+    /// config lacks what an identity needs. Nobody is asked yet.
+    pub(super) fn new(session: &'a Session, args: &VouchingArgs, key: Option<PrivateKey>) -> Result<Self, Failure> {
+        let vouching = match (&key, &args.signing_config) {
+            (Some(_), None) => None,
+            _ => Some(Vouching::new(session, args)?),
+        };
+        if let (None, Some(vouching)) = (&key, &vouching) {
+            vouching.check_for_identity()?;
+        }
+        Ok(Self { session, args: args.clone(), key: key.map(Arc::new), vouching, certified: Mutex::new(None) })
+    }
+
+    /// A sealed DSSE envelope around `payload`, whose statement names `about`.
+    ///
+    /// # Errors
+    /// A [`Failure`], by the first thing that went wrong; then nothing is to be published.
+    pub(super) async fn envelope(
+        &self,
+        (payload_type, payload): (&str, &[u8]),
+        about: &Digest,
+        keeping: Keeping,
+    ) -> Result<Sealed, Failure> {
+        self.seal(What::Envelope { payload_type, payload }, About::Digest(about), keeping).await
+    }
+
+    /// A sealed signature over `message`: the payload of a `.sig` layer, or a file.
+    ///
+    /// # Errors
+    /// As [`With::envelope`].
+    pub(super) async fn message(&self, message: &[u8], keeping: Keeping) -> Result<Sealed, Failure> {
+        self.seal(What::Message(message), About::Bytes(message), keeping).await
+    }
+
+    /// Who signs, as verifiers will see it. For an identity this asks for the certificate.
+    ///
+    /// # Errors
+    /// As [`With::envelope`].
+    pub(super) async fn principal(&self) -> Result<Principal, Failure> {
+        if let Some(key) = &self.key {
+            return Ok(Principal::Key { fingerprint: key.fingerprint() });
+        }
+        let certified = self.certified().await?;
+        Ok(Principal::Identity { identity: certified.identity.clone(), issuer: certified.issuer.clone(), sigstore: None })
+    }
+
+    /// A policy that trusts just this signer, with `demands`; log entries are demanded where they are made.
+    ///
+    /// # Errors
+    /// As [`With::envelope`].
+    pub(super) async fn policy(&self, demands: CosignDemands) -> Result<Policy, Failure> {
+        let demands = CosignDemands { log: self.logs(), ..demands };
+        let rule = match (&self.key, self.principal().await?) {
+            (None, Principal::Identity { identity, issuer, .. }) => {
+                SignerRule::CosignIdentity { identity: Glob::new(identity), issuer: Glob::new(issuer), demands }
+            }
+            (Some(key), _) => SignerRule::CosignKey { key: Box::new(key.public_key().clone()), demands },
+            (None, _) => return Err(Failure::new(Reason::new(Code::CosignSelfCheck, "the certificate names nobody"))),
+        };
+        let policy = Policy::of_command_line([("the signer".to_owned(), rule)].into());
+        Ok(match &self.vouching {
+            Some(vouching) => policy.with_sigstore(vouching.anchor.trusted_root.clone()),
+            None => policy,
+        })
+    }
+
+    /// What a verifier trusts to begin with to know this signer's statements.
+    #[must_use]
+    pub(super) fn anchors(&self) -> Anchors {
+        let key = |key: &Arc<PrivateKey>| KeyAnchor { signer: "the signer".to_owned(), key: key.public_key().clone() };
+        Anchors {
+            keys: self.key.as_ref().map(key).into_iter().collect(),
+            sigstores: self.vouching.as_ref().map(|vouching| vouching.anchor.clone()).into_iter().collect(),
+            ..Anchors::default()
+        }
+    }
+
+    /// The key, where one signs.
+    #[must_use]
+    pub(super) fn key(&self) -> Option<&PublicKey> {
+        self.key.as_ref().map(|key| key.public_key())
+    }
+
+    /// Whether services vouch for what is signed.
+    #[must_use]
+    pub(super) fn is_vouched_for(&self) -> bool {
+        self.vouching.is_some()
+    }
+
+    /// Whether signatures are logged.
+    #[must_use]
+    pub(super) fn logs(&self) -> bool {
+        self.vouching
+            .as_ref()
+            .is_some_and(|vouching| vouching.config.logs(&[LogApi::V1, LogApi::V2], clock()).is_ok_and(|logs| !logs.is_empty()))
+    }
+
+    async fn seal(&self, what: What<'_>, about: About<'_>, keeping: Keeping) -> Result<Sealed, Failure> {
+        let Some(vouching) = &self.vouching else {
+            let Some(key) = &self.key else { return Err(no_signer()) };
+            return Ok(what.sign(key.as_ref(), None).map_err(failed)?.sealed(Vec::new(), Vec::new()));
+        };
+        let deadline = self.session.deadline()?;
+        for _ in 0..MOST_DUPLICATES {
+            let signed = match &self.key {
+                Some(key) => what.sign(key.as_ref(), None).map_err(failed)?,
+                None => {
+                    let certified = self.certified().await?;
+                    what.sign(&certified.key, Some(certified.chain.clone())).map_err(failed)?
+                }
+            };
+            match vouching.vouch(signed, keeping, deadline).await? {
+                Vouched::Sealed { sealed, was_there } => {
+                    vouching.judge(&sealed, (what, about), (keeping, was_there)).await?;
+                    return Ok(*sealed);
+                }
+                // The answer to an earlier request was lost on its way.
+                Vouched::Duplicate => {}
+            }
+        }
+        Err(Failure::new(Reason::new(
+            Code::NotOurs,
+            "the log says each time that it has the signature already; nothing was published",
+        )))
+    }
+
+    /// The key pair of this run and its certificate; asked for once, and anew when it is about to end.
+    async fn certified(&self) -> Result<Arc<Certified>, Failure> {
+        let Some(vouching) = &self.vouching else { return Err(no_signer()) };
+        let mut held = self.certified.lock().await;
+        if let Some(certified) = held.as_ref().filter(|certified| certified.chain.until().since(clock()) > LIFE_LEFT) {
+            return Ok(Arc::clone(certified));
+        }
+        let key = PrivateKey::generate(KeyKind::EcdsaP256)?;
+        let authority = vouching.config.authority(clock()).map_err(unmet)?;
+        let token = token::fetch(self.session, &self.args, &vouching.config, &vouching.http).await?;
+        let request = authority::request(&key, token.identity()).map_err(failed)?;
+        let asking = vouching.services.certificate(&authority.url, request, &token, self.session.deadline()?);
+        let answer = self.session.ui.progress(&format!("asking {} for a certificate", authority.url), asking).await;
+        drop(token);
+        let chain = Chain::parse(&answer.map_err(Reason::from)?, key.public_key()).map_err(|fault| untrue(&fault))?;
+        let names = chain.names().map_err(|fault| untrue(&fault))?;
+        let certified = Arc::new(Certified { key, chain, identity: names.identity, issuer: names.issuer });
+        *held = Some(Arc::clone(&certified));
+        Ok(certified)
+    }
+}
+
+impl What<'_> {
+    fn sign(self, signer: &dyn Signer, chain: Option<Chain>) -> Result<Signed, MakeError> {
+        match self {
+            Self::Envelope { payload_type, payload } => Signed::envelope(signer, chain, payload_type, payload.to_vec()),
+            Self::Message(message) => Signed::message(signer, chain, message),
+        }
+    }
+}
+
+/// What came of asking the services.
+enum Vouched {
+    Sealed { sealed: Box<Sealed>, was_there: bool },
+    Duplicate,
+}
+
+impl Vouching {
+    fn new(session: &Session, args: &VouchingArgs) -> Result<Self, Failure> {
+        let config = match &args.signing_config {
+            Some(path) => policy::read_limited(path).map_err(|error| Failure::file(path, &error))?,
+            None => signing_config::PUBLIC_GOOD.as_bytes().to_vec(),
+        };
+        let config = SigningConfig::parse(&config).map_err(unmet)?;
+        let (instance, anchor) = sigstore::for_signing(args.trusted_root.as_deref())?;
+        let http = session.http();
+        Ok(Self { config, services: Services::new(http.clone()), http, instance, anchor })
+    }
+
+    /// An identity needs a certificate, and somebody who says when it was used.
+    fn check_for_identity(&self) -> Result<(), Failure> {
+        let now = clock();
+        self.config.authority(now).map_err(unmet)?;
+        let logs = self.config.logs(&[LogApi::V1, LogApi::V2], now).map_err(unmet)?;
+        let stamped = !self.config.timestamp_authorities(now).map_err(unmet)?.is_empty();
+        if stamped || logs.iter().any(|log| log.version == 1) {
+            return Ok(());
+        }
+        let words = "the signing config names neither a timestamp authority nor a log that says the time (Rekor v1), and a certificate is \
+                     valid for minutes";
+        Err(Failure::new(Reason::new(Code::ServiceMissing, words)))
+    }
+
+    /// Has everybody vouch for what is signed: first the timestamps, then the logs.
+    async fn vouch(&self, signed: Signed, keeping: Keeping, deadline: Deadline) -> Result<Vouched, Failure> {
+        let now = clock();
+        let apis: &[LogApi] = match keeping {
+            Keeping::Bundle => &[LogApi::V1, LogApi::V2],
+            Keeping::Annotations => &[LogApi::V1],
+        };
+        let logs = self.config.logs(apis, now).map_err(|fault| unmet_in(fault, keeping))?;
+        let mut timestamps = Vec::new();
+        for authority in self.config.timestamp_authorities(now).map_err(unmet)? {
+            timestamps.push(self.timestamp(authority, signed.signature(), deadline).await?);
+        }
+        let (mut entries, mut was_there) = (Vec::new(), false);
+        for log in logs {
+            match self.enter(log, &signed, deadline).await? {
+                Some((entry, there)) => {
+                    was_there |= there;
+                    entries.push(entry);
+                }
+                None => return Ok(Vouched::Duplicate),
+            }
+        }
+        Ok(Vouched::Sealed { sealed: Box::new(signed.sealed(entries, timestamps)), was_there })
+    }
+
+    async fn timestamp(&self, authority: &Service, signature: &[u8], deadline: Deadline) -> Result<Vec<u8>, Failure> {
+        let mut nonce = [0_u8; NONCE];
+        trustctl_remote::random::fill(&mut nonce).map_err(Reason::from)?;
+        let query = Query::new(signature, nonce);
+        let answer = self.services.timestamp(&authority.url, query.der(), deadline).await.map_err(Reason::from)?;
+        query.answered(&answer).map_err(|fault| untrue(&fault))
+    }
+
+    /// The entry, and whether the log says that it was there before; `None` for one that it does not hand out.
+    async fn enter(&self, log: &Service, signed: &Signed, deadline: Deadline) -> Result<Option<(Entry, bool)>, Failure> {
+        let api = LogApi::of_version(log.version).ok_or_else(no_signer)?;
+        let body = signed.log_request(api).map_err(unmet)?;
+        let logged = match api {
+            LogApi::V1 => self.services.enter_first(&log.url, body, deadline).await,
+            LogApi::V2 => self.services.enter_second(&log.url, body, deadline).await,
+        };
+        let (answer, was_there) = match logged {
+            Ok(Logged::New(answer)) => (answer, false),
+            Ok(Logged::There(answer)) => (answer, true),
+            Err(ServiceError::Duplicate { .. }) => return Ok(None),
+            Err(error) => return Err(Failure::new(error.reason())),
+        };
+        let entry = Entry::parse(&answer, api).map_err(|fault| untrue(&fault))?;
+        Ok(Some((entry, was_there)))
+    }
+
+    /// Judges the finished signature as any verifier would. Clocks of services may be a little ahead: then a moment is waited.
+    async fn judge(
+        &self,
+        sealed: &Sealed,
+        (what, about): (What<'_>, About<'_>),
+        (keeping, was_there): (Keeping, bool),
+    ) -> Result<(), Failure> {
+        // A key that nobody was asked to vouch for proves itself.
+        if sealed.chain().is_none() && sealed.entries().is_empty() && sealed.timestamps() == 0 {
+            return Ok(());
+        }
+        let mut waited = 0;
+        loop {
+            let judged = match (keeping, what) {
+                (Keeping::Annotations, What::Message(message)) => sealed.judge_layer(&self.instance, message, clock()),
+                _ => sealed.judge(&self.instance, about, clock()),
+            };
+            match judged {
+                Ok(_) => return Ok(()),
+                Err(fault) if fault.code == Code::CosignTimeInFuture && waited < CLOCK_AHEAD => {
+                    waited += 1;
+                    tokio::time::sleep(Duration::from_secs(1)).await;
+                }
+                Err(fault) if fault.code == Code::CosignLogMismatch && was_there => {
+                    let words = format!(
+                        "the log says that it has the entry already, and hands out another: {fault}; nothing was published"
+                    );
+                    return Err(Failure::new(Reason::new(Code::NotOurs, words)));
+                }
+                Err(fault) => return Err(untrue(&fault)),
+            }
+        }
+    }
+}
+
+/// What a service answered does not hold.
+fn untrue(fault: &Fault) -> Failure {
+    let reason =
+        Reason::new(fault.code, format!("what a signing service answered does not hold: {fault}; nothing was published"));
+    let foreign = [
+        Code::CosignCertificateUntrusted,
+        Code::CosignCertificateUnlogged,
+        Code::CosignLogUnknown,
+        Code::CosignTimestampInvalid,
+        Code::CosignTimeMissing,
+    ];
+    Failure::new(match foreign.contains(&fault.code) {
+        true => reason.step(Step::words(
+            "for a private instance give its trusted root and its signing config together: --trusted-root, --signing-config",
+        )),
+        false => reason,
+    })
+}
+
+/// A config that lacks something, or a key that cannot be logged.
+fn unmet(fault: Fault) -> Failure {
+    Failure::new(Reason::new(fault.code, fault.detail))
+}
+
+/// The same, where the storage is why.
+fn unmet_in(fault: Fault, keeping: Keeping) -> Failure {
+    match (fault.code, keeping) {
+        (Code::ServiceMissing, Keeping::Annotations) => {
+            let words = format!("a .sig tag holds entries of Rekor v1 alone, and {}", fault.detail);
+            Failure::new(Reason::new(Code::LegacyNotPossible, words))
+        }
+        _ => unmet(fault),
+    }
+}
+
+fn failed(error: MakeError) -> Failure {
+    Failure::new(error.reason())
+}
+
+/// A state that [`With::new`] does not make.
+fn no_signer() -> Failure {
+    Failure::new(Reason::new(Code::NoSigningKey, "there is neither a key nor an identity to sign with"))
+}
