@@ -65,7 +65,7 @@ enum Source {
     CircleCi,
     File(PathBuf),
     GitHub { url: String, access: Zeroizing<String> },
-    Google { host: String },
+    Google { host: String, named: bool },
     Spiffe { socket: PathBuf },
     Variable(Zeroizing<String>),
 }
@@ -112,10 +112,10 @@ impl Ambient {
             return Ok(Some(Self(Source::Spiffe { socket })));
         }
         if let Some(host) = around.get("GCE_METADATA_HOST") {
-            return Ok(Some(Self(Source::Google { host })));
+            return Ok(Some(Self(Source::Google { host, named: true })));
         }
         if is_google(&around.product_name) {
-            return Ok(Some(Self(Source::Google { host: METADATA.to_owned() })));
+            return Ok(Some(Self(Source::Google { host: METADATA.to_owned(), named: false })));
         }
         match missing_permission(around) {
             Some(error) => Err(error),
@@ -137,6 +137,12 @@ impl Ambient {
         }
     }
 
+    /// Whether somebody set this source up for the job. That a machine stands in somebody's cloud is no wish to sign as that machine.
+    #[must_use]
+    pub fn is_offered(&self) -> bool {
+        !matches!(self.0, Source::Google { named: false, .. })
+    }
+
     /// A token for `audience`, fetched now; read, and not yet [checked](IdentityToken::check).
     ///
     /// # Errors
@@ -147,7 +153,7 @@ impl Ambient {
             Source::CircleCi => circleci(audience, deadline).await?,
             Source::File(path) => read_token(path)?,
             Source::GitHub { url, access } => github(http, (url, access), audience, deadline).await?,
-            Source::Google { host } => google(host, audience, deadline).await?,
+            Source::Google { host, .. } => google(host, audience, deadline).await?,
             Source::Spiffe { socket } => super::spiffe::token(socket, audience, deadline).await?,
             Source::Variable(text) => text.clone(),
         };

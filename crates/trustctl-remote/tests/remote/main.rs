@@ -5,6 +5,7 @@ mod auth;
 mod gather;
 mod http;
 mod memory;
+mod oidc;
 mod publish;
 mod reading;
 mod server;

@@ -31,7 +31,7 @@ pub(in crate::run) fn is_asked_for(args: &VouchingArgs) -> Result<bool, Failure>
     if args.identity_token.is_some() || args.signing_config.is_some() || args.oidc_issuer.is_some() || args.device {
         return Ok(true);
     }
-    Ok(ambient()?.is_some())
+    Ok(ambient()?.is_some_and(|source| source.is_offered()))
 }
 
 /// A token that can be used now. It names whom the certificate will name.
