@@ -1,16 +1,19 @@
 //! Real cosign signs keyless against the lab's Sigstore and verifies what it signed, and trustctl agrees with it.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+use std::io::{BufRead as _, BufReader};
 use std::path::Path;
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use tempfile::TempDir;
 use trustctl_lab::image::Artifact;
 use trustctl_lab::sigstore::{Claims, LogVersion};
 use trustctl_lab::world::{World, WorldOptions};
+use trustctl_tests::image::{Image, Repository};
 use trustctl_tests::peers::{Peer, Program};
 use trustctl_tests::process::{Ran, run};
-use trustctl_tests::program::User;
+use trustctl_tests::program::{User, program};
 
 const LIMIT: Duration = Duration::from_secs(60);
 const DEVELOPER: &str = "dev@example.test";
@@ -149,11 +152,71 @@ fn cosign2_signs_under_a_tag_and_both_cosigns_and_trustctl_agree() {
     }
 }
 
-/// A folder of the lab is nobody else's business: what is in it can be read by path.
-#[test]
-fn the_files_are_where_the_environment_says() {
-    let world = World::start(WorldOptions::default()).unwrap();
-    for (name, path) in world.sigstore_environment() {
-        assert!(Path::new(&path).is_file(), "{name}={path}");
+/// `trustctl lab up`, running; it is stopped when this value is dropped.
+struct Up(Child);
+
+impl Up {
+    /// Starts it, and reads what it prints until it is ready.
+    fn start(home: &Path) -> (Self, String) {
+        let mut command = User::new(home).command(&["lab", "up", "--dir", "lab"]);
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut printed = String::new();
+        for line in BufReader::new(child.stdout.take().unwrap()).lines() {
+            printed.push_str(&line.unwrap());
+            printed.push('\n');
+            if printed.contains("export TRUSTCTL_LAB=") {
+                break;
+            }
+        }
+        (Self(child), printed)
     }
+
+    fn stop(&mut self, signal: &str) -> Option<i32> {
+        assert!(Command::new("kill").args([signal, &self.0.id().to_string()]).status().unwrap().success());
+        self.0.wait().unwrap().code()
+    }
+}
+
+impl Drop for Up {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn a_lab_that_is_up_gives_a_shell_all_that_cosign_and_trustctl_need() {
+    let home = tempfile::tempdir().unwrap();
+    let (mut up, printed) = Up::start(home.path());
+    assert!(printed.starts_with("# NOT FOR PRODUCTION"), "{printed}");
+    assert_eq!(std::fs::read_to_string(home.path().join("lab/environment")).unwrap(), printed);
+    let registry = printed.lines().find_map(|line| line.strip_prefix("# registry   http://")).unwrap();
+    let image = Repository::new(registry, "shop/cart");
+    let image = image.at(&Image::tiny("hello").push(&image, "1.4").unwrap());
+    let identity = Claims::github("acme/shop", "refs/tags/v1.0.0").identity();
+    if let Some(cosign) = Peer::Cosign3.or_skip() {
+        let script = format!(
+            ". lab/environment && root=$TRUSTCTL_LAB/sigstore/trusted_root.json && \
+             {cosign} sign --signing-config $TRUSTCTL_LAB/sigstore/signing_config.json --trusted-root $root --allow-http-registry -y {image} && \
+             {trustctl} verify {image} --trusted-root $root --identity '{identity}' --issuer ${{ACTIONS_ID_TOKEN_REQUEST_URL%/actions/*}}",
+            cosign = cosign.path().display(),
+            trustctl = program().display(),
+        );
+        let mut shell = Command::new("sh");
+        shell.args(["-c", &script]).current_dir(home.path()).env_clear().env("HOME", home.path());
+        run(&mut shell, LIMIT).unwrap().ok().unwrap();
+    }
+    assert_eq!(up.stop("-INT"), Some(130));
+    assert!(home.path().join("lab/sigstore/trusted_root.json").is_file(), "a named folder stays");
+    let (mut up, _) = Up::start(home.path());
+    assert_eq!(up.stop("-TERM"), Some(0));
+}
+
+#[test]
+fn a_lab_does_not_write_among_other_files() {
+    let home = tempfile::tempdir().unwrap();
+    std::fs::write(home.path().join("precious"), "").unwrap();
+    let (report, exit) = User::new(home.path()).json(&["lab", "up", "--dir", "."]).unwrap();
+    assert_eq!((exit, report.pointer("/error/code").unwrap()), (Some(7), &"TC0717".into()), "{report}");
+    assert_eq!(std::fs::read_dir(home.path()).unwrap().count(), 1);
 }

@@ -1,5 +1,7 @@
 //! Why a lab could not be set up or used.
 
+use std::path::PathBuf;
+
 /// Why the lab could not do what it was asked.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -13,6 +15,9 @@ pub enum LabError {
     /// A certificate or another ASN.1 structure could not be written.
     #[error("cannot write ASN.1: {0}")]
     Der(#[from] der::Error),
+    /// A folder was named that holds something that no lab has written.
+    #[error("the folder {} is neither empty nor a former lab's", .0.display())]
+    Folder(PathBuf),
     /// A request that the lab itself sent was not answered.
     #[error("request failed: {0}")]
     Http(#[from] reqwest::Error),

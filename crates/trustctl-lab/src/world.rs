@@ -1,6 +1,8 @@
 //! Registry, Notary server and Sigstore together, with one clock, one authority and one folder, and the variables that make programs use
 //! them.
 
+mod folder;
+
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,7 +10,6 @@ use std::path::{Path, PathBuf};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
-use tempfile::TempDir;
 use trustctl_core::digest::Digest;
 
 use crate::access::{Access, Account};
@@ -19,6 +20,7 @@ use crate::image::Artifact;
 use crate::notary::{KeyAlgorithm, LabNotary, NotaryOptions};
 use crate::registry::{LabRegistry, RegistryOptions, RegistrySettings};
 use crate::sigstore::{Claims, LabSigstore, LogVersion, SigstoreOptions, SigstorePorts};
+use folder::Folder;
 
 /// What every user of a lab has to be told.
 pub const NOTICE: &str =
@@ -41,6 +43,9 @@ pub struct WorldOptions {
     pub notary_port: u16,
     /// The loopback ports of the Sigstore services.
     pub sigstore_ports: SigstorePorts,
+    /// Where its files are: an empty folder, one that does not exist yet, or a former lab's. It stays when the lab stops. `None` for a
+    /// temporary one.
+    pub folder: Option<PathBuf>,
     /// Whether the registry speaks TLS. Clients take plain HTTP on loopback.
     pub registry_tls: bool,
     /// Whether the Notary server speaks TLS. `docker` wants it, `notary` and trustctl take both.
@@ -57,13 +62,14 @@ impl Default for WorldOptions {
             registry_port: 0,
             notary_port: 0,
             sigstore_ports: SigstorePorts::default(),
+            folder: None,
             registry_tls: false,
             notary_tls: true,
         }
     }
 }
 
-/// A running lab. Everything stops, and its folder is removed, when this value is dropped.
+/// A running lab. Everything stops, and a temporary folder is removed, when this value is dropped.
 #[derive(Debug)]
 pub struct World {
     registry: LabRegistry,
@@ -72,15 +78,17 @@ pub struct World {
     authority: Authority,
     clock: Clock,
     account: Account,
-    folder: TempDir,
+    folder: Folder,
 }
 
 impl World {
-    /// Starts all services on 127.0.0.1 and writes the authority's certificate and a Docker configuration into a new temporary folder.
+    /// Starts all services on 127.0.0.1 and writes what their clients need into the folder: the authority's certificate, a Docker
+    /// configuration, and what [`World::sigstore_folder`] holds.
     ///
     /// # Errors
-    /// [`LabError`] of the first service or file that fails.
+    /// [`LabError`] of the first service or file that fails; [`LabError::Folder`] when the folder holds something else.
     pub fn start(options: WorldOptions) -> Result<Self, LabError> {
+        let folder = Folder::open(options.folder.as_deref())?;
         let authority = Authority::create()?;
         let account = first_account(&options.access);
         let registry = LabRegistry::start(RegistryOptions {
@@ -97,8 +105,8 @@ impl World {
             clock: options.clock.clone(),
         })?;
         let sigstore = LabSigstore::start(SigstoreOptions { clock: options.clock.clone(), ports: options.sigstore_ports })?;
-        let folder = tempfile::Builder::new().prefix("trustctl-lab-").tempdir().map_err(io("making a temporary folder"))?;
-        let world = Self { registry, notary, sigstore, authority, clock: options.clock, account, folder };
+        let clock = options.clock;
+        let world = Self { registry, notary, sigstore, authority, clock, account, folder };
         world.write_files().map_err(io("writing the lab's folder"))?;
         world.write_sigstore_files()?;
         Ok(world)
@@ -140,7 +148,7 @@ impl World {
         &self.account
     }
 
-    /// A folder that lives as long as the lab, for keys, policies and state.
+    /// A folder for keys, policies and state; a temporary one lives as long as the lab.
     #[must_use]
     pub fn folder(&self) -> &Path {
         self.folder.path()
@@ -196,6 +204,18 @@ impl World {
         Ok(path)
     }
 
+    /// Writes [`World::describe`] into the file `environment` of the folder, at once, so that a script can wait for it; its path.
+    ///
+    /// # Errors
+    /// [`LabError::Io`].
+    pub fn write_environment(&self) -> Result<PathBuf, LabError> {
+        let path = self.folder().join(folder::ENVIRONMENT);
+        let unfinished = path.with_extension("new");
+        let written = fs::write(&unfinished, self.describe()).and_then(|()| fs::rename(&unfinished, &path));
+        written.map_err(io("writing the lab's folder"))?;
+        Ok(path)
+    }
+
     /// The environment in which cosign 2 takes this Sigstore for the public one; cosign 3 is given `--trusted-root` instead.
     #[must_use]
     pub fn sigstore_environment(&self) -> Vec<(&'static str, String)> {
@@ -207,14 +227,31 @@ impl World {
         ]
     }
 
-    /// What runs where, and the environment as shell commands.
+    /// What runs where, and everything that programs need to use it, as a shell script that sets variables: also those that make a program
+    /// believe it runs in GitHub Actions, so that it gets its tokens from the lab.
     #[must_use]
     pub fn describe(&self) -> String {
         let mut text = format!("# {NOTICE}\n");
-        let _ = writeln!(text, "# registry  {}", self.registry.url());
-        let _ = writeln!(text, "# notary    {}", self.notary.url());
-        let _ = writeln!(text, "# notary -s {} --tlscacert {}/ca.crt", self.notary.url(), self.folder().display());
-        for (name, value) in self.environment() {
+        let (folder, lab) = (self.folder().display(), &self.sigstore);
+        let services = [
+            ("registry", self.registry.url()),
+            ("notary", self.notary.url()),
+            ("issuer", lab.issuer().url()),
+            ("fulcio", lab.fulcio().url()),
+            ("rekor v1", lab.rekor().url()),
+            ("rekor v2", lab.tiles().url()),
+            ("timestamps", lab.timestamp_url()),
+        ];
+        for (name, url) in services {
+            let _ = writeln!(text, "# {name:<10} {url}");
+        }
+        let _ = writeln!(text, "# notary -s {} --tlscacert {folder}/ca.crt", self.notary.url());
+        let configured = "--signing-config \"$TRUSTCTL_LAB/sigstore/signing_config.json\"";
+        let trusted = "--trusted-root \"$TRUSTCTL_LAB/sigstore/trusted_root.json\"";
+        let _ = writeln!(text, "# cosign sign {configured} {trusted} IMAGE@DIGEST");
+        let _ = writeln!(text, "# trustctl verify --identity IDENTITY --issuer {} {trusted} IMAGE", lab.issuer().url());
+        let variables = [self.environment(), self.sigstore_environment(), lab.workload_environment()];
+        for (name, value) in variables.into_iter().flatten().chain([("TRUSTCTL_LAB", folder.to_string())]) {
             let _ = writeln!(text, "export {name}='{value}'");
         }
         text
@@ -237,7 +274,7 @@ impl World {
             ("trusted_root.json", lab.trusted_root().to_owned()),
             ("tsa-chain.pem", lab.timestamp_chain_pem()?),
         ];
-        fs::create_dir(&folder).map_err(io("writing the lab's folder"))?;
+        fs::create_dir_all(&folder).map_err(io("writing the lab's folder"))?;
         for (name, content) in files {
             fs::write(folder.join(name), content).map_err(io("writing the lab's folder"))?;
         }
@@ -248,7 +285,7 @@ impl World {
         let certificate = self.authority.certificate_pem();
         fs::write(self.folder().join("ca.crt"), certificate)?;
         for folder in ["config", "state", "docker"] {
-            fs::create_dir(self.folder().join(folder))?;
+            fs::create_dir_all(self.folder().join(folder))?;
         }
         let docker = self.folder().join("docker");
         let mut logins = serde_json::Map::new();

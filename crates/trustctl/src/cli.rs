@@ -5,6 +5,7 @@
 //! danger is spelled `--danger-…`.
 
 mod key;
+mod lab;
 mod policy;
 mod sign;
 mod verify;
@@ -17,6 +18,7 @@ use clap::{Arg, Args, Parser, Subcommand, ValueEnum};
 use trustctl_core::reason::Code;
 
 pub use key::{KeyCommand, KeyFormat, KeyKindArg};
+pub use lab::{LabCommand, LabUpArgs};
 pub use policy::PolicyCommand;
 pub use sign::{DctArgs, InspectArgs, RevokeArgs, RevokeReason, SchemeArg, SignArgs, SigningArgs, StorageArg, VouchingArgs};
 pub use verify::{TrustArgs, VerifyArgs};
@@ -125,6 +127,9 @@ pub enum Command {
     Explain(ExplainArgs),
     /// Watch an image being refused, signed, accepted, attacked and revoked, on this machine alone
     Demo(DemoArgs),
+    /// Run a throw-away registry, Notary server and Sigstore on this machine, to rehearse with
+    #[command(subcommand)]
+    Lab(LabCommand),
     /// Print completions for a shell
     Completions(CompletionsArgs),
     /// Print the manual page, or write all pages to a folder

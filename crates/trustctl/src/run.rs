@@ -7,6 +7,7 @@ mod explain;
 mod inspect;
 mod key;
 mod keychain;
+mod lab;
 mod network;
 mod policy;
 mod policy_cases;
@@ -121,6 +122,7 @@ async fn carry_out(session: &Session, command: &Command) -> Result<Exit, Failure
         Command::Revoke(args) => revoke::run(session, args).await,
         Command::Inspect(args) => inspect::run(session, args).await,
         Command::Demo(args) => demo::run(session, args).await,
+        Command::Lab(command) => lab::run(session, command).await,
         Command::Key(command) => key::run(session, command),
         Command::Policy(command) => policy::run(session, command),
         Command::Explain(args) => explain::explain(&session.ui, args),

@@ -9,11 +9,11 @@ use serde_json::{Value, json};
 use tokio::process::Command;
 use trustctl_core::digest::Digest;
 use trustctl_core::reason::{Code, Reason};
-use trustctl_lab::error::LabError;
 use trustctl_lab::image::Artifact;
 use trustctl_lab::world::{World, WorldOptions};
 
 use super::Session;
+use super::lab::{failed, stopped};
 use crate::cli::DemoArgs;
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -30,7 +30,7 @@ const PASSPHRASE: &str = "only for the demo";
 /// # Errors
 /// A [`Failure`] naming the step.
 pub(super) async fn run(session: &Session, args: &DemoArgs) -> Result<Exit, Failure> {
-    let world = World::start(WorldOptions::default()).map_err(lab)?;
+    let world = World::start(WorldOptions::default()).map_err(failed)?;
     let mut story = Story::new(session, &world)?;
     story.tell().await?;
     if session.ui.json() {
@@ -48,9 +48,9 @@ pub(super) async fn run(session: &Session, args: &DemoArgs) -> Result<Exit, Fail
 
 /// Leaves a new lab running, with the images of the quickstart and nothing signed, until the user stops it.
 async fn keep(session: &Session) -> Result<(), Failure> {
-    let world = World::start(WorldOptions::default()).map_err(lab)?;
+    let world = World::start(WorldOptions::default()).map_err(failed)?;
     for image in ["shop/cart:1.4", "other/app:1.0"] {
-        world.push(image, &Artifact::multi_platform(image)).map_err(lab)?;
+        world.push(image, &Artifact::multi_platform(image)).map_err(failed)?;
     }
     let data = world.folder().join("data");
     let (image, tell) = (world.name("shop/cart:1.4"), |line: &str| session.ui.tell(line));
@@ -68,22 +68,7 @@ async fn keep(session: &Session) -> Result<(), Failure> {
     tell(&format!("trustctl revoke {image} --resolve-tag --key release --reason mistake --message 'try it' --yes"));
     tell(&format!("trustctl verify {image} --key release          # rejected: exit 1"));
     tell("# Ctrl-C stops the lab and forgets everything.");
-    stopped().await.map_err(|error| Failure::new(Reason::new(Code::ConfigUnusable, error.to_string())))
-}
-
-/// Returns when the user, or whoever ends processes, asks to stop.
-async fn stopped() -> std::io::Result<()> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-    tokio::select! {
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
-    }
-    Ok(())
-}
-
-fn lab(error: LabError) -> Failure {
-    Failure::new(Reason::new(Code::Unavailable, format!("the lab: {error}")))
+    stopped().await
 }
 
 struct Story<'a> {
@@ -146,7 +131,7 @@ impl<'a> Story<'a> {
         self.say("The attacker serves altered bytes under the signed digest.");
         registry.point_tag(NAME, "1.4", second);
         let genuine = registry.snapshot();
-        registry.overwrite_manifest(NAME, &second, altered(registry, &second)?).map_err(lab)?;
+        registry.overwrite_manifest(NAME, &second, altered(registry, &second)?).map_err(failed)?;
         let by_digest = ["verify", &self.image(&format!("@{second}")), "--policy", &policy];
         self.run("altered bytes are noticed", &by_digest, &refused(Exit::Rejected, Code::WrongDigest)).await?;
         registry.restore(&genuine);
@@ -176,7 +161,7 @@ impl<'a> Story<'a> {
     }
 
     fn push(&self, tag: &str, text: &str) -> Result<Digest, Failure> {
-        self.world.push(&format!("{NAME}:{tag}"), &Artifact::multi_platform(text)).map_err(lab)
+        self.world.push(&format!("{NAME}:{tag}"), &Artifact::multi_platform(text)).map_err(failed)
     }
 
     async fn sign(&mut self, digest: &Digest, key: &str) -> Result<Signed, Failure> {

@@ -1,0 +1,99 @@
+//! `trustctl lab up`: a registry, a Notary server and a Sigstore on loopback, until the user stops them.
+
+use serde_json::{Map, Value, json};
+use trustctl_core::reason::{Code, Reason, Step};
+use trustctl_lab::error::LabError;
+use trustctl_lab::sigstore::{Claims, SigstorePorts};
+use trustctl_lab::world::{NOTICE, World, WorldOptions};
+
+use super::Session;
+use crate::cli::{LabCommand, LabUpArgs};
+use crate::exit::Exit;
+use crate::failure::Failure;
+
+/// Who the token in the lab's folder is for.
+const PERSON: &str = "lab-user@example.test";
+/// How long that token is good, in seconds: a day, so that a rehearsal does not run out of it.
+const DAY: i64 = 86_400;
+
+pub(super) async fn run(session: &Session, command: &LabCommand) -> Result<Exit, Failure> {
+    match command {
+        LabCommand::Up(args) => up(session, args).await,
+    }
+}
+
+async fn up(session: &Session, args: &LabUpArgs) -> Result<Exit, Failure> {
+    session.ui.tell(NOTICE);
+    let world = World::start(options(args)).map_err(failed)?;
+    world.write_token(&Claims::email(PERSON).lives(DAY)).map_err(failed)?;
+    // Last: whoever finds it finds everything.
+    world.write_environment().map_err(failed)?;
+    if session.ui.json() {
+        session.ui.say(report(&world).to_string());
+    } else {
+        session.ui.say(world.describe().trim_end());
+    }
+    session.ui.note("the lab runs until Ctrl-C");
+    stopped().await?;
+    Ok(Exit::Done)
+}
+
+fn options(args: &LabUpArgs) -> WorldOptions {
+    let port = |number: u16| args.port.map_or(0, |first| first.saturating_add(number));
+    WorldOptions {
+        registry_port: port(0),
+        notary_port: port(1),
+        sigstore_ports: SigstorePorts { issuer: port(2), fulcio: port(3), rekor: port(4), tiles: port(5), timestamps: port(6) },
+        folder: args.dir.clone(),
+        ..WorldOptions::default()
+    }
+}
+
+fn report(world: &World) -> Value {
+    let lab = world.sigstore();
+    let variables = [world.environment(), world.sigstore_environment(), lab.workload_environment()];
+    let variables: Map<String, Value> =
+        variables.into_iter().flatten().map(|(name, value)| (name.to_owned(), value.into())).collect();
+    json!({
+        "schema": "trustctl/lab/v1",
+        "exit": 0,
+        "notice": NOTICE,
+        "folder": world.folder(),
+        "services": {
+            "registry": world.registry().url(),
+            "notary": world.notary().url(),
+            "issuer": lab.issuer().url(),
+            "fulcio": lab.fulcio().url(),
+            "rekor-v1": lab.rekor().url(),
+            "rekor-v2": lab.tiles().url(),
+            "timestamps": lab.timestamp_url(),
+        },
+        "environment": variables,
+    })
+}
+
+/// Returns when whoever ends processes asks to stop; the user's Ctrl-C ends every command before it gets here.
+pub(super) async fn stopped() -> Result<(), Failure> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let signals = signal(SignalKind::interrupt()).and_then(|interrupt| Ok((interrupt, signal(SignalKind::terminate())?)));
+    let failed = |error: std::io::Error| Failure::new(Reason::new(Code::ConfigUnusable, error.to_string()));
+    let (mut interrupt, mut terminate) = signals.map_err(failed)?;
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+    Ok(())
+}
+
+/// Why a lab does not run.
+pub(super) fn failed(error: LabError) -> Failure {
+    let words = format!("the lab: {error}");
+    match error {
+        LabError::Folder(_) => {
+            let step = Step::words("name an empty folder, or one that does not exist yet");
+            Failure::new(Reason::new(Code::LocalFile, words).step(step))
+        }
+        LabError::Io { .. } => Failure::new(Reason::new(Code::LocalFile, words)),
+        _ => Failure::new(Reason::new(Code::Unavailable, words)),
+    }
+}
