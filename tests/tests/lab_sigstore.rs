@@ -10,6 +10,7 @@ use tempfile::TempDir;
 use trustctl_lab::image::Artifact;
 use trustctl_lab::sigstore::{Claims, LogVersion};
 use trustctl_lab::world::{World, WorldOptions};
+use trustctl_tests::http::Request;
 use trustctl_tests::image::{Image, Repository};
 use trustctl_tests::peers::{Peer, Program};
 use trustctl_tests::process::{Ran, run};
@@ -128,6 +129,73 @@ fn cosign3_gets_its_token_from_the_workflow_endpoint() {
     let words = ["sign", "--signing-config", &config, "--trusted-root", &root, "--allow-http-registry", "-y", &stage.image];
     stage.run(&words, &stage.world.sigstore().workload_environment()).ok().unwrap();
     stage.verify(&claims.identity(), &[]).ok().unwrap();
+}
+
+#[test]
+fn cosign3_attests_with_both_logs() {
+    let Some(stage) = Stage::new(Peer::Cosign3) else { return };
+    std::fs::write(stage.home.path().join("predicate.json"), "{}").unwrap();
+    let (root, token, issuer) = (stage.file("trusted_root.json"), stage.token(&Claims::email(DEVELOPER)), stage.issuer());
+    let logs = [("signing_config.json", LogVersion::V1), ("signing_config_rekor_v2.json", LogVersion::V2)];
+    for (config, log) in logs {
+        let config = stage.file(config);
+        let attest = ["attest", "--signing-config", &config, "--trusted-root", &root, "--identity-token", &token];
+        let about = ["--type", "custom", "--predicate", "predicate.json", "--allow-http-registry", "-y", &stage.image];
+        stage.run(&[&attest[..], &about].concat(), &[]).ok().unwrap();
+        let verify = |identity: &str| {
+            let words = ["verify-attestation", "--type", "custom", "--trusted-root", &root, "--use-signed-timestamps"];
+            let whom = ["--certificate-identity", identity, "--certificate-oidc-issuer", &issuer];
+            stage.run(&[&words[..], &whom, &["--allow-http-registry", &stage.image]].concat(), &[])
+        };
+        refused(&verify("other@example.test"), "certificate identity");
+        verify(DEVELOPER).ok().unwrap();
+        assert_eq!(stage.world.sigstore().entries(log).len(), 1);
+    }
+    for (log, kind) in [(LogVersion::V1, "dsse"), (LogVersion::V2, "hashedrekord")] {
+        let entries = stage.world.sigstore().entries(log);
+        assert!(entries.iter().all(|entry| entry.get("kind") == Some(&kind.into())), "{entries:?}");
+    }
+}
+
+#[test]
+fn cosign3_logs_in_by_device_after_waiting() {
+    let Some(stage) = Stage::new(Peer::Cosign3) else { return };
+    let lab = stage.world.sigstore();
+    lab.set_login(Claims::email(DEVELOPER));
+    lab.set_device_polls(1);
+    let (config, root) = (stage.file("signing_config.json"), stage.file("trusted_root.json"));
+    let words = ["sign", "--fulcio-auth-flow", "device", "--signing-config", &config, "--trusted-root", &root];
+    stage.run(&[&words[..], &["--allow-http-registry", "-y", &stage.image]].concat(), &[]).ok().unwrap();
+    stage.verify(DEVELOPER, &[]).ok().unwrap();
+    let polls = lab.issuer().requests().all().into_iter().filter(|request| request.path == "/token").count();
+    assert_eq!(polls, 2, "once told to wait, once served");
+}
+
+#[test]
+fn openssl_asks_for_timestamps_and_verifies_them() {
+    let Some(openssl) = Peer::Openssl.or_skip() else { return };
+    let (world, home) = (World::start(WorldOptions::default()).unwrap(), tempfile::tempdir().unwrap());
+    let openssl = |words: &str| run(openssl.command(home.path()).args(words.split(' ')), LIMIT).unwrap();
+    let path = |name: &str| home.path().join(name);
+    std::fs::write(path("data"), "what is stamped").unwrap();
+    std::fs::write(path("other"), "something else").unwrap();
+    let chain = world.sigstore().timestamp_chain_pem().unwrap();
+    let (leaf, root) = chain.split_at(chain.rfind("-----BEGIN").unwrap());
+    std::fs::write(path("leaf.pem"), leaf).unwrap();
+    std::fs::write(path("root.pem"), root).unwrap();
+    for (hash, certificates) in [("sha256", " -cert"), ("sha384", " -cert"), ("sha512", "")] {
+        openssl(&format!("ts -query -data data -{hash}{certificates} -out query")).ok().unwrap();
+        let query = std::fs::read(path("query")).unwrap();
+        let address = world.sigstore().timestamps().url().replace("http://", "");
+        let request = Request::new("POST", "/api/v1/timestamp").body("application/timestamp-query", &query);
+        let answer = request.send(&address).unwrap();
+        assert_eq!(answer.status, 201);
+        std::fs::write(path("answer"), &answer.body).unwrap();
+        let verify = "ts -verify -in answer -CAfile root.pem -untrusted leaf.pem";
+        assert!(!openssl(&format!("{verify} -data other")).success(), "{hash}: it can refuse");
+        openssl(&format!("{verify} -queryfile query")).ok().unwrap();
+        openssl(&format!("{verify} -data data")).ok().unwrap();
+    }
 }
 
 #[test]

@@ -97,3 +97,19 @@ pub(super) fn failed(error: LabError) -> Failure {
         _ => Failure::new(Reason::new(Code::Unavailable, words)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_port_stands_for_seven_in_a_row_and_none_for_free_ones() {
+        let ports = |port| {
+            let options = options(&LabUpArgs { dir: None, port });
+            let SigstorePorts { fulcio, issuer, rekor, tiles, timestamps } = options.sigstore_ports;
+            [options.registry_port, options.notary_port, issuer, fulcio, rekor, tiles, timestamps]
+        };
+        assert_eq!(ports(Some(5000)), [5000, 5001, 5002, 5003, 5004, 5005, 5006]);
+        assert_eq!(ports(None), [0; 7]);
+    }
+}

@@ -57,6 +57,10 @@ impl TilesSite {
         let Some(request) = proposed.get("hashedRekordRequestV002") else {
             return Err(Refusal::bad("invalid type, must be hashedrekord"));
         };
+        only(&proposed, "", &["hashedRekordRequestV002"])?;
+        only(request, "", &["digest", "signature"])?;
+        only(request, "/signature", &["content", "verifier"])?;
+        only(request, "/signature/verifier", &["keyDetails", "publicKey", "x509Certificate"])?;
         let body = canonical(request)?;
         let mut log = self.log();
         let full = || Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "this lab's log is full");
@@ -110,6 +114,13 @@ fn canonical(request: &Value) -> Result<Bytes, Refusal> {
         "signature": {"content": STANDARD.encode(signature), "verifier": verifier},
     }});
     Ok(json!({"apiVersion": "0.0.2", "kind": "hashedrekord", "spec": spec}).to_string().into())
+}
+
+/// The real gateway refuses members that it does not know.
+fn only(value: &Value, pointer: &str, known: &[&str]) -> Result<(), Refusal> {
+    let members = value.pointer(pointer).and_then(Value::as_object);
+    let unknown = members.into_iter().flat_map(Map::keys).find(|name| !known.contains(&name.as_str()));
+    unknown.map_or(Ok(()), |name| Err(Refusal::bad(format!("unknown field \"{name}\""))))
 }
 
 /// The verifier as the log keeps it, and its key.

@@ -99,6 +99,10 @@ async fn a_signature_that_does_not_verify_is_not_logged() {
 async fn the_second_version_takes_one_kind_once() {
     let signer = Signer::new();
     let proposed = signer.proposed_second(&leaf(&signer).await);
+    let mut unknown = proposed.clone();
+    unknown["hashedRekordRequestV002"]["signature"]["verifier"]["keyHint"] = "AAAA".into();
+    let answer = signer.propose_second(&unknown).await;
+    assert_eq!(answer.status, 400, "{}", answer.text());
     assert_eq!(signer.propose_second(&proposed).await.status, 201);
     let again = signer.propose_second(&proposed).await;
     assert_eq!((again.status, again.json()["code"].as_u64()), (409, Some(6)));
@@ -149,6 +153,15 @@ async fn what_a_bad_log_says_is_noticed() {
         assert_eq!(fault.code, code, "{part:?}: {fault}");
         let bundle = signer.sign(log).await;
         assert!(signer.judge(&bundle).is_ok(), "the next entry is good, in a tree of two");
+    }
+}
+
+#[tokio::test]
+async fn an_entry_from_a_log_whose_clock_is_wrong_is_noticed() {
+    for (skew, code) in [(-3600, Code::CosignCertificateExpired), (3600, Code::CosignTimeInFuture)] {
+        let signer = Signer::new();
+        signer.lab.rekor().set_skew(skew);
+        signer.refused(&signer.sign(LogVersion::V1).await, code);
     }
 }
 
