@@ -117,9 +117,9 @@ impl FulcioSite {
     /// The new certificate and its chain, each as PEM: when the token is good and its holder has the key.
     fn certify(&self, request: &Request<Bytes>) -> Result<Vec<String>, Refusal> {
         let body: Value = serde_json::from_slice(request.body()).map_err(Refusal::bad)?;
-        let token = token(request, &body).ok_or_else(|| Refusal::unauthenticated("no identity token was sent"))?;
-        let claims = self.issuer.verify(&token, self.time.now()).map_err(Refusal::unauthenticated)?;
-        let identity = Identity::of(&claims, &self.issuer.url()).map_err(Refusal::unauthenticated)?;
+        let token = token(request, &body).ok_or_else(bad_token)?;
+        let claims = self.issuer.verify(&token, self.time.now()).map_err(|_| bad_token())?;
+        let identity = Identity::of(&claims, &self.issuer.url()).map_err(|_| bad_token())?;
         let proven = Proven::of(&body, &identity.challenge).map_err(Refusal::bad)?;
         let wrong = request.extensions().get::<Part>() == Some(&Part::CertificateTimestamp);
         let leaf = self.issue(&proven.key, &identity, wrong)?;
@@ -146,6 +146,11 @@ impl FulcioSite {
         to_be_signed.extensions.get_or_insert_default().push(promise);
         sign(to_be_signed, &issuer.key)
     }
+}
+
+/// Fulcio says no more of any bad token, and answers 400, not 401: what is wrong with it is for the client to find out.
+fn bad_token() -> Refusal {
+    Refusal::bad("the identity token could not be processed")
 }
 
 /// The token in the body or, as sigstore-python sends it, in the header.

@@ -13,7 +13,7 @@ use trustctl_lab::image::Artifact;
 use trustctl_lab::world::{World, WorldOptions};
 
 use super::Session;
-use super::lab::{failed, stopped};
+use super::lab::{Stop, failed};
 use crate::cli::DemoArgs;
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -48,6 +48,7 @@ pub(super) async fn run(session: &Session, args: &DemoArgs) -> Result<Exit, Fail
 
 /// Leaves a new lab running, with the images of the quickstart and nothing signed, until the user stops it.
 async fn keep(session: &Session) -> Result<(), Failure> {
+    let mut stop = Stop::listen()?;
     let world = World::start(WorldOptions::default()).map_err(failed)?;
     for image in ["shop/cart:1.4", "other/app:1.0"] {
         world.push(image, &Artifact::multi_platform(image)).map_err(failed)?;
@@ -68,7 +69,8 @@ async fn keep(session: &Session) -> Result<(), Failure> {
     tell(&format!("trustctl revoke {image} --resolve-tag --key release --reason mistake --message 'try it' --yes"));
     tell(&format!("trustctl verify {image} --key release          # rejected: exit 1"));
     tell("# Ctrl-C stops the lab and forgets everything.");
-    stopped().await
+    stop.asked().await;
+    Ok(())
 }
 
 struct Story<'a> {

@@ -1,6 +1,7 @@
 //! `trustctl lab up`: a registry, a Notary server and a Sigstore on loopback, until the user stops them.
 
 use serde_json::{Map, Value, json};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use trustctl_core::reason::{Code, Reason, Step};
 use trustctl_lab::error::LabError;
 use trustctl_lab::sigstore::{Claims, SigstorePorts};
@@ -23,6 +24,7 @@ pub(super) async fn run(session: &Session, command: &LabCommand) -> Result<Exit,
 }
 
 async fn up(session: &Session, args: &LabUpArgs) -> Result<Exit, Failure> {
+    let mut stop = Stop::listen()?;
     session.ui.tell(NOTICE);
     let world = World::start(options(args)).map_err(failed)?;
     world.write_token(&Claims::email(PERSON).lives(DAY)).map_err(failed)?;
@@ -34,7 +36,7 @@ async fn up(session: &Session, args: &LabUpArgs) -> Result<Exit, Failure> {
         session.ui.say(world.describe().trim_end());
     }
     session.ui.note("the lab runs until Ctrl-C");
-    stopped().await?;
+    stop.asked().await;
     Ok(Exit::Done)
 }
 
@@ -72,17 +74,20 @@ fn report(world: &World) -> Value {
     })
 }
 
-/// Returns when whoever ends processes asks to stop; the user's Ctrl-C ends every command before it gets here.
-pub(super) async fn stopped() -> Result<(), Failure> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let signals = signal(SignalKind::interrupt()).and_then(|interrupt| Ok((interrupt, signal(SignalKind::terminate())?)));
-    let failed = |error: std::io::Error| Failure::new(Reason::new(Code::ConfigUnusable, error.to_string()));
-    let (mut interrupt, mut terminate) = signals.map_err(failed)?;
-    tokio::select! {
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
+/// Whoever asks a lab to end: the one who ends processes. The user's Ctrl-C ends every command before it gets here.
+pub(super) struct Stop(Signal);
+
+impl Stop {
+    /// Listens from now on, so that no signal ends the program without its lab.
+    pub(super) fn listen() -> Result<Self, Failure> {
+        let listening = signal(SignalKind::terminate());
+        listening.map(Self).map_err(|error| Failure::new(Reason::new(Code::ConfigUnusable, error.to_string())))
     }
-    Ok(())
+
+    /// Returns when somebody has asked.
+    pub(super) async fn asked(&mut self) {
+        self.0.recv().await;
+    }
 }
 
 /// Why a lab does not run.

@@ -24,6 +24,8 @@ pub(crate) struct Identity {
 pub(crate) enum Nameless {
     #[error("the token has no subject")]
     NoSubject,
+    #[error("\"{0}\" is not an e-mail address")]
+    NoAddress(String),
     #[error("the token's e-mail address is not verified")]
     NotVerified,
     #[error("\"{0}\" cannot be written into a certificate")]
@@ -40,6 +42,9 @@ impl Identity {
         if let Some(email) = text(claims, "email") {
             if claims.get("email_verified") != Some(&Value::Bool(true)) {
                 return Err(Nameless::NotVerified);
+            }
+            if !is_address(&email) {
+                return Err(Nameless::NoAddress(email));
             }
             return Ok(Self { name: GeneralName::Rfc822Name(ascii(&email)?), challenge: email, texts });
         }
@@ -88,6 +93,12 @@ fn workflow_texts(claims: &Map<String, Value>) -> Vec<(u8, String)> {
         (24, claim("sub")),
     ];
     all.into_iter().filter_map(|(number, text)| Some((number, text?))).collect()
+}
+
+/// Something, an at sign, and something with a dot within.
+fn is_address(text: &str) -> bool {
+    let parts = text.split_once('@').and_then(|(name, host)| Some((name, host.rsplit_once('.')?)));
+    parts.is_some_and(|(name, (host, top))| !name.is_empty() && !host.is_empty() && !top.is_empty())
 }
 
 fn text(claims: &Map<String, Value>, name: &str) -> Option<String> {

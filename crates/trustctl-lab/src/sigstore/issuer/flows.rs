@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use hyper::Uri;
 use trustctl_core::time::Timestamp;
 
 use crate::access::random_name;
@@ -91,9 +92,13 @@ pub(crate) fn challenge(challenge: Option<String>, method: Option<&str>) -> Resu
 
 /// Whether a redirection leads to a program on this machine, or nowhere: a lab sends nobody anywhere else.
 pub(crate) fn is_redirect(uri: &str) -> bool {
-    let host = uri.strip_prefix("http://").map(|rest| rest.split(['/', '?']).next().unwrap_or_default());
-    let name = host.map(|host| host.rsplit_once(':').map_or(host, |(name, _)| name));
-    matches!(name, Some("127.0.0.1" | "localhost" | "[::1]")) || uri == OUT_OF_BAND
+    let parsed: Option<Uri> = uri.parse().ok();
+    let is_local = |uri: Uri| {
+        // A name in front of the host is not what it looks like.
+        let plain = uri.authority().is_some_and(|authority| !authority.as_str().contains('@'));
+        uri.scheme_str() == Some("http") && plain && matches!(uri.host(), Some("127.0.0.1" | "localhost" | "[::1]"))
+    };
+    uri == OUT_OF_BAND || parsed.is_some_and(is_local)
 }
 
 /// For clients that ask the user to type the code.

@@ -55,17 +55,20 @@ async fn tokens_that_are_not_good_get_no_certificate() {
         ("another audience", signer.lab.token(&good.clone().audience("other")).unwrap()),
         ("another issuer", signer.lab.token(&good.clone().with("iss", "http://127.0.0.1:1")).unwrap()),
         ("not verified", signer.lab.token(&good.clone().with("email_verified", false)).unwrap()),
+        ("no address", signer.lab.token(&Claims::email("dev@localhost")).unwrap()),
         ("no subject", signer.lab.token(&Claims::subject("x").without("sub")).unwrap()),
         ("a stranger's key", other.lab.token(&good.clone().with("iss", signer.lab.issuer().url())).unwrap()),
         ("not a token", "a.b.c".to_owned()),
     ];
     for (what, token) in tokens {
         let answer = signer.ask_certificate(&token, DEVELOPER).await;
-        assert_eq!((answer.status, answer.json()["code"].as_u64()), (401, Some(16)), "{what}: {}", answer.text());
+        assert_eq!((answer.status, answer.json()["code"].as_u64()), (400, Some(3)), "{what}: {}", answer.text());
+        assert!(answer.text().contains("identity token"), "{what}: {}", answer.text());
     }
     let token = signer.lab.token(&good).unwrap();
     let answer = signer.ask_certificate(&token, "somebody else").await;
     assert_eq!((answer.status, answer.json()["code"].as_u64()), (400, Some(3)), "{}", answer.text());
+    assert!(answer.text().contains("possession"), "{}", answer.text());
     assert_eq!(signer.ask_certificate(&token, DEVELOPER).await.status, 200);
 }
 

@@ -95,7 +95,8 @@ async fn a_browser_login_needs_the_verifier_and_brings_the_nonce() {
 #[tokio::test]
 async fn nobody_is_sent_away_from_this_machine() {
     let signer = Signer::new();
-    for target in ["https://example.test/", "http://example.test/", "http://127.0.0.1.example.test/", ""] {
+    let elsewhere = ["https://example.test/", "http://example.test/", "http://127.0.0.1.example.test/"];
+    for target in elsewhere.into_iter().chain(["http://127.0.0.1:9@example.test/", "http://localhost@example.test/", ""]) {
         let path = format!("/auth?response_type=code&client_id=sigstore&redirect_uri={target}");
         assert_eq!(Ask::get(url(&signer, &path)).send().await.status, 400, "{target}");
     }
