@@ -311,7 +311,7 @@ fn the_demo_tells_its_story_to_the_end() {
         .flat_map(|step| step["reasons"].as_array().unwrap())
         .filter_map(Value::as_str)
         .collect();
-    for code in ["TC0301", "TC0204", "TC0104", "TC0309", "TC0202"] {
+    for code in ["TC0301", "TC0204", "TC0104", "TC0309", "TC0202", "TC0321", "TC0312"] {
         assert!(refusals.contains(&code), "{code} is not among {refusals:?}");
     }
     assert!(Path::new(home.path()).read_dir().unwrap().next().is_none(), "the demo leaves nothing in the home");

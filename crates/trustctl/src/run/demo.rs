@@ -3,6 +3,8 @@
 //! Each step runs this program again as a process of its own, and is checked by the verdict, the reason code and the exit code that it
 //! reports as JSON; what is printed is the text of the same command.
 
+mod keyless;
+
 use std::path::PathBuf;
 
 use serde_json::{Value, json};
@@ -159,7 +161,7 @@ impl<'a> Story<'a> {
             &refused(Exit::Unsigned, Code::DctTagNotSigned),
         )
         .await?;
-        Ok(())
+        self.tell_keyless().await
     }
 
     fn push(&self, tag: &str, text: &str) -> Result<Digest, Failure> {
