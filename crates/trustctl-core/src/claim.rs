@@ -171,6 +171,9 @@ impl fmt::Display for Principal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Identity { identity, issuer, sigstore: None } => write!(f, "{identity} (issuer {issuer})"),
+            Self::Identity { identity, issuer, sigstore: Some(sigstore) } if issuer.is_empty() => {
+                write!(f, "{identity} (by {sigstore})")
+            }
             Self::Identity { identity, issuer, sigstore: Some(sigstore) } => {
                 write!(f, "{identity} (issuer {issuer}, by {sigstore})")
             }

@@ -21,6 +21,7 @@ pub mod assess;
 pub mod claim;
 pub mod digest;
 pub mod evidence;
+pub mod hashes;
 pub mod json;
 pub mod judge;
 pub mod memory;

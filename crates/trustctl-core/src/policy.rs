@@ -5,6 +5,7 @@
 
 mod explain;
 mod form;
+mod names;
 mod parse;
 pub mod reference;
 mod scope;
@@ -20,11 +21,12 @@ use crate::digest::Digest;
 use crate::public_key::PublicKey;
 use crate::reason::{Code, Reason};
 use crate::reference::Repository;
-use crate::scheme::{Anchors, DctAnchor, KeyAnchor, SigstoreAnchor, Thresholds};
+use crate::scheme::{Anchors, AuthorityAnchor, DctAnchor, KeyAnchor, SigstoreAnchor, Thresholds};
 use crate::time::Timestamp;
 
 pub use explain::explain;
-pub use parse::{PolicyError, PolicyText};
+pub use names::{NamePattern, NamePatternError};
+pub use parse::{PolicyError, PolicyText, predicate_type};
 pub use scope::{Glob, Pattern, PatternError};
 
 /// A policy that was read, with every key it names.
@@ -45,6 +47,8 @@ pub struct Policy {
     pub allow: Vec<Allow>,
     /// The Sigstore instances that signers name, and the one that counts where a signer names none, if there is one at hand.
     pub sigstores: Vec<SigstoreAnchor>,
+    /// The certificate authorities of signers that bring their own.
+    pub authorities: Vec<AuthorityAnchor>,
 }
 
 /// What happens to images that no rule covers.
@@ -60,12 +64,12 @@ pub enum DefaultAction {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum SignerRule {
-    /// A Cosign identity (keyless).
+    /// A name in a certificate: of a Sigstore instance (keyless), or of an authority of one's own.
     CosignIdentity {
-        /// The subject alternative name, as an anchored glob.
-        identity: Glob,
-        /// The OIDC issuer, as an anchored glob.
-        issuer: Glob,
+        /// The subject alternative name.
+        identity: NamePattern,
+        /// The OIDC issuer.
+        issuer: NamePattern,
         /// What else its signatures must have.
         demands: CosignDemands,
     },
@@ -96,7 +100,8 @@ pub struct CosignDemands {
     pub log: bool,
     /// Annotations that must be signed with these values.
     pub annotations: BTreeMap<String, String>,
-    /// The private Sigstore instance the identity belongs to; the public-good one when none is named.
+    /// Who vouches for the identity: the private Sigstore instance of this name, or the signer's own authority by the name of its
+    /// [`AuthorityAnchor`]; the public-good instance when nobody is named.
     pub sigstore: Option<String>,
     /// What the certificate must say beside identity and issuer, by the names of [`crate::claim::CERTIFICATE_CLAIMS`].
     pub claims: BTreeMap<String, Glob>,
@@ -241,6 +246,7 @@ impl Policy {
             deny: Vec::new(),
             allow: Vec::new(),
             sigstores: Vec::new(),
+            authorities: Vec::new(),
         }
     }
 
@@ -321,7 +327,7 @@ impl Policy {
         let named =
             |anchor: &&SigstoreAnchor| self.named_by(rule).any(|(_, signer)| parse::is_judged_by(signer, anchor.name.as_deref()));
         let sigstores = self.sigstores.iter().filter(named).cloned().collect();
-        let mut anchors = Anchors { sigstores, ..Anchors::default() };
+        let mut anchors = Anchors { sigstores, authorities: self.authorities_of(rule), ..Anchors::default() };
         for (name, signer) in self.named_by(rule) {
             match signer {
                 SignerRule::CosignKey { key, .. } => {
@@ -337,6 +343,20 @@ impl Policy {
             }
         }
         anchors
+    }
+
+    /// The authorities of the rule's signers, each with the logs and timestamp authorities that count for it.
+    fn authorities_of(&self, rule: &Rule) -> Vec<AuthorityAnchor> {
+        let of_rule = |anchor: &&AuthorityAnchor| {
+            self.named_by(rule).any(|(_, signer)| {
+                matches!(signer, SignerRule::CosignIdentity { demands, .. } if demands.sigstore.as_ref() == Some(&anchor.name))
+            })
+        };
+        let with_instance = |anchor: &AuthorityAnchor| AuthorityAnchor {
+            sigstore: self.sigstores.iter().find(|sigstore| sigstore.name == anchor.instance).cloned(),
+            ..anchor.clone()
+        };
+        self.authorities.iter().filter(of_rule).map(with_instance).collect()
     }
 
     /// The signers that `rule` names anywhere, each once.

@@ -11,6 +11,7 @@ use der::{Decode as _, Encode as _};
 use spki::SubjectPublicKeyInfoRef;
 
 use crate::digest::Digest;
+use crate::hashes::Hashes;
 
 /// Longest SPKI that is read, in bytes: an 8192-bit RSA key needs about 1,060.
 const MAX_SPKI: usize = 4096;
@@ -205,6 +206,28 @@ impl PublicKey {
         match algorithm {
             None => self.parsed.verify_sig(message, signature),
             Some(algorithm) => UnparsedPublicKey::new(algorithm, &self.raw).verify(message, signature),
+        }
+        .map_err(|_| BadSignature)
+    }
+
+    /// As [`PublicKey::verify`], of a message whose hashes are known. By Ed25519 nothing verifies: it signs whole messages only.
+    ///
+    /// # Errors
+    /// [`BadSignature`], also when the scheme does not fit the key or its hash is not known.
+    pub fn verify_hashed(&self, scheme: SignatureScheme, message: &Hashes, signature: &[u8]) -> Result<(), BadSignature> {
+        let (SignatureScheme::EcdsaDer(hash)
+        | SignatureScheme::EcdsaFixed(hash)
+        | SignatureScheme::RsaPkcs1(hash)
+        | SignatureScheme::RsaPss(hash)) = scheme
+        else {
+            return Err(BadSignature);
+        };
+        let digest = message.imported(hash).ok_or(BadSignature)?;
+        let (algorithm, converted) = self.algorithm(scheme, signature)?;
+        let signature = converted.as_deref().unwrap_or(signature);
+        match algorithm {
+            None => self.parsed.verify_digest_sig(digest, signature),
+            Some(algorithm) => UnparsedPublicKey::new(algorithm, &self.raw).verify_digest(digest, signature),
         }
         .map_err(|_| BadSignature)
     }

@@ -6,6 +6,7 @@ use crate::claim::{Claim, Principal, SchemeName, Source};
 use crate::digest::Digest;
 use crate::evidence::{Evidence, Want};
 use crate::memory::{Memory, Slot};
+use crate::policy::NamePattern;
 use crate::public_key::PublicKey;
 use crate::reason::Reason;
 use crate::subject::Subject;
@@ -61,6 +62,8 @@ pub struct Anchors {
     pub dct: Vec<DctAnchor>,
     /// Sigstore instances that vouch for identities and log entries.
     pub sigstores: Vec<SigstoreAnchor>,
+    /// Certificate authorities of one's own.
+    pub authorities: Vec<AuthorityAnchor>,
 }
 
 /// A Cosign key that a signer of the policy holds.
@@ -103,6 +106,23 @@ impl Default for Thresholds {
     fn default() -> Self {
         Self { logs: 0, times: 1, certificate_logs: 1, inclusion_proof: false }
     }
+}
+
+/// A certificate authority of one's own, which vouches for one signer of the policy.
+#[derive(Clone, Debug)]
+pub struct AuthorityAnchor {
+    /// How it is named in claims, where a Sigstore instance has its name: `ca:` and the signer's name.
+    pub name: String,
+    /// DER of the root certificates.
+    pub roots: Vec<Vec<u8>>,
+    /// DER of certificates between a root and those that sign, which a signature then need not bring along.
+    pub intermediates: Vec<Vec<u8>>,
+    /// Which name of a certificate counts; one that has no such name is not vouched for.
+    pub names: NamePattern,
+    /// The name of the Sigstore instance whose logs and timestamp authorities count.
+    pub instance: Option<String>,
+    /// That instance, where it is at hand. Its certificate authorities do not count.
+    pub sigstore: Option<SigstoreAnchor>,
 }
 
 /// What a DCT signer of the policy pins.

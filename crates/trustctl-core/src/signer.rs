@@ -12,6 +12,15 @@ pub trait Signer: Send + Sync {
     /// # Errors
     /// [`SignError::Unsupported`] when the key cannot sign by `scheme`; [`SignError::Failed`] when the holder of the key fails.
     fn sign(&self, scheme: SignatureScheme, message: &[u8]) -> Result<Vec<u8>, SignError>;
+
+    /// The signature by `scheme` over the message whose hash by the scheme's algorithm is `hash`: for messages that are too large to be
+    /// held.
+    ///
+    /// # Errors
+    /// As [`Signer::sign`]; [`SignError::Unsupported`] as well where the holder of the key or the scheme signs whole messages only.
+    fn sign_hash(&self, _scheme: SignatureScheme, _hash: &[u8]) -> Result<Vec<u8>, SignError> {
+        Err(SignError::Unsupported { key: self.public_key().kind().name() })
+    }
 }
 
 /// Why nothing was signed.

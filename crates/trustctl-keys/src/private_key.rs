@@ -132,12 +132,49 @@ impl Signer for PrivateKey {
             _ => Err(unsupported),
         }
     }
+
+    fn sign_hash(&self, scheme: SignatureScheme, hash: &[u8]) -> Result<Vec<u8>, SignError> {
+        let unsupported = SignError::Unsupported { key: self.kind().name() };
+        match (&self.secret, scheme) {
+            (Secret::Ec { scalar, pair }, SignatureScheme::EcdsaDer(algorithm)) => {
+                self.sign_ecdsa_hash((scalar, pair), algorithm, hash)
+            }
+            (Secret::Rsa { pair, .. }, SignatureScheme::RsaPkcs1(algorithm) | SignatureScheme::RsaPss(algorithm)) => {
+                let encoding = rsa_encoding(scheme).ok_or(unsupported)?;
+                let mut bytes = vec![0_u8; pair.public_modulus_len()];
+                pair.sign_digest(encoding, &imported(algorithm, hash)?, &mut bytes).map_err(failed)?;
+                Ok(bytes)
+            }
+            _ => Err(unsupported),
+        }
+    }
 }
 
 impl PrivateKey {
+    fn sign_ecdsa_hash(
+        &self,
+        (scalar, pair): (&[u8], &EcdsaKeyPair),
+        algorithm: Hash,
+        hash: &[u8],
+    ) -> Result<Vec<u8>, SignError> {
+        if (self.kind(), algorithm) == (KeyKind::EcdsaP384, Hash::Sha256) {
+            return sign_p384_sha256(pair, imported(algorithm, hash)?.as_ref());
+        }
+        let curve = ecdsa_algorithm(self.kind(), algorithm).ok_or(SignError::Unsupported { key: self.kind().name() })?;
+        let digest = imported(algorithm, hash)?;
+        let signature = if pair.algorithm() == curve {
+            pair.sign_digest(&digest)
+        } else {
+            EcdsaKeyPair::from_private_key_and_public_key(curve, scalar, self.public.raw())
+                .map_err(|error| SignError::Failed(error.to_string()))?
+                .sign_digest(&digest)
+        };
+        signature.map(|signature| signature.as_ref().to_vec()).map_err(failed)
+    }
+
     fn sign_ecdsa(&self, (scalar, pair): (&[u8], &EcdsaKeyPair), hash: Hash, message: &[u8]) -> Result<Vec<u8>, SignError> {
         if (self.kind(), hash) == (KeyKind::EcdsaP384, Hash::Sha256) {
-            return sign_p384_sha256(pair, message);
+            return sign_p384_sha256(pair, digest::digest(&digest::SHA256, message).as_ref());
         }
         let algorithm = ecdsa_algorithm(self.kind(), hash).ok_or(SignError::Unsupported { key: self.kind().name() })?;
         let signature = if pair.algorithm() == algorithm {
@@ -155,11 +192,21 @@ impl PrivateKey {
 ///
 /// ECDSA signs an integer: a hash of 32 bytes and the same hash behind 16 zero bytes are one integer, and neither is cut, since the
 /// curve's order has 48 bytes (FIPS 186-5, section 6.4.1, step 2). So the library is given the hash in the length that it knows.
-fn sign_p384_sha256(pair: &EcdsaKeyPair, message: &[u8]) -> Result<Vec<u8>, SignError> {
-    let hash = digest::digest(&digest::SHA256, message);
-    let integer = [&[0; 16], hash.as_ref()].concat();
+fn sign_p384_sha256(pair: &EcdsaKeyPair, hash: &[u8]) -> Result<Vec<u8>, SignError> {
+    let integer = [&[0; 16], hash].concat();
     let integer = digest::Digest::import_less_safe(&integer, &digest::SHA384).map_err(failed)?;
     pair.sign_digest(&integer).map(|signature| signature.as_ref().to_vec()).map_err(failed)
+}
+
+/// A hash as the library takes it; one of another length is refused.
+fn imported(algorithm: Hash, hash: &[u8]) -> Result<digest::Digest, SignError> {
+    let algorithm = match algorithm {
+        Hash::Sha256 => &digest::SHA256,
+        Hash::Sha384 => &digest::SHA384,
+        Hash::Sha512 => &digest::SHA512,
+        _ => return Err(SignError::Failed("the hash is of no known algorithm".to_owned())),
+    };
+    digest::Digest::import_less_safe(hash, algorithm).map_err(failed)
 }
 
 /// What the formats and the library call a curve.
@@ -337,6 +384,27 @@ mod tests {
             }
         }
         assert!(matches!(PrivateKey::generate(KeyKind::Rsa), Err(KeyError::Unsupported { .. })));
+    }
+
+    #[test]
+    fn a_hash_is_signed_as_its_message_is() {
+        use trustctl_core::hashes::Hashes;
+        for kind in [KeyKind::EcdsaP256, KeyKind::EcdsaP384, KeyKind::EcdsaP521] {
+            let key = PrivateKey::generate(kind).unwrap();
+            for hash in [Hash::Sha256, Hash::Sha384, Hash::Sha512] {
+                let (scheme, hashes) = (SignatureScheme::EcdsaDer(hash), Hashes::of(b"message", &[hash]));
+                let Ok(signature) = key.sign_hash(scheme, hashes.get(hash).unwrap()) else {
+                    assert!(!schemes(kind).contains(&scheme), "{kind:?} {hash:?}");
+                    continue;
+                };
+                key.public_key().verify(scheme, b"message", &signature).unwrap();
+                key.public_key().verify_hashed(scheme, &hashes, &signature).unwrap();
+                assert!(key.public_key().verify_hashed(scheme, &Hashes::of(b"massage", &[hash]), &signature).is_err());
+                assert!(key.sign_hash(scheme, b"short").is_err());
+            }
+        }
+        let key = PrivateKey::generate(KeyKind::Ed25519).unwrap();
+        assert!(key.sign_hash(SignatureScheme::Ed25519, &[0; 64]).is_err());
     }
 
     #[test]

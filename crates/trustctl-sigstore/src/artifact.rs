@@ -115,7 +115,7 @@ impl Artifact {
             Some(Ok(_)) | None => return self.broken(&FormatError::NotOne { what: "signature in the layer", count: 0 }),
         };
         let known = grounds.ring.signer(payload, &signature, "");
-        let signed = match (known, self.has_certificate && grounds.have_sigstore()) {
+        let signed = match (known, self.has_certificate && (grounds.have_sigstore() || grounds.have_authorities())) {
             (Some(known), _) => self.signed_by_key(known, layer, (&signature, payload), grounds),
             (None, false) => return self.unproven(&grounds.ring),
             (None, true) => {
@@ -187,7 +187,7 @@ impl Artifact {
         self.timestamps = bundle.timestamps;
         match bundle.content {
             BundleContent::Envelope(envelope) => self.judge_envelope(&envelope, Some(bytes), digest, grounds),
-            BundleContent::Message => self.broken(&FormatError::Unsupported {
+            BundleContent::Message(_) => self.broken(&FormatError::Unsupported {
                 what: "content of a bundle beside an image",
                 found: "messageSignature".to_owned(),
             }),
@@ -204,7 +204,9 @@ impl Artifact {
             Ok(envelope) => envelope,
             Err(error) => return self.broken(&error),
         };
-        if !grounds.have_sigstore() || layer.log_entry.is_none() || layer.timestamp.is_some() {
+        let judgeable =
+            layer.log_entry.is_some() && grounds.have_sigstore() || self.has_certificate && grounds.have_authorities();
+        if !judgeable || layer.timestamp.is_some() {
             return self.judge_envelope(&envelope, None, digest, grounds);
         }
         match legacy::bundle_of_envelope(layer, &envelope) {

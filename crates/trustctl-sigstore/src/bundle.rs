@@ -5,9 +5,10 @@
 
 use serde::{Deserialize, Serialize};
 use trustctl_core::claim::{Claimed, LogEntry};
+use trustctl_core::public_key::Hash;
 
 use crate::dsse::{Envelope, EnvelopeForm};
-use crate::format::{Bounded, Count, FormatError, Text, decode, json, read};
+use crate::format::{Bounded, Count, FormatError, Text, decode, encode, json, read};
 use crate::limits::{MAX_LOG_ENTRIES, MAX_TIMESTAMPS};
 use crate::log::BundleEntry;
 
@@ -20,6 +21,8 @@ const MEDIA_TYPES: [(&str, Version); 4] = [
     (MEDIA_TYPE, Version::V03),
 ];
 const WHAT: &str = "the bundle";
+/// How the hashes of message digests are called: `sigstore_common.proto`, `HashAlgorithm`.
+const HASHES: [(&str, Hash); 3] = [("SHA2_256", Hash::Sha256), ("SHA2_384", Hash::Sha384), ("SHA2_512", Hash::Sha512)];
 
 /// The versions that are read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -53,8 +56,26 @@ pub struct Bundle {
 pub enum Content {
     /// A DSSE envelope.
     Envelope(Envelope),
-    /// The digest of a file; says nothing about images.
-    Message,
+    /// A signature over a file; says nothing about images.
+    Message(MessageSignature),
+}
+
+/// A signature over a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MessageSignature {
+    /// The digest that comes along, for finding the file. Nobody has signed it as such.
+    pub digest: Option<MessageDigest>,
+    /// The signature over the file's bytes.
+    pub signature: Vec<u8>,
+}
+
+/// The digest that a message signature names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MessageDigest {
+    /// The algorithm; `None` for one that this program does not know.
+    pub algorithm: Option<Hash>,
+    /// The hash.
+    pub bytes: Vec<u8>,
 }
 
 /// With what a bundle says it was signed.
@@ -79,8 +100,40 @@ struct Form<'a> {
     verification_material: MaterialForm<'a>,
     #[serde(borrow, default)]
     dsse_envelope: Option<EnvelopeForm<'a>>,
-    #[serde(default)]
-    message_signature: Option<serde::de::IgnoredAny>,
+    #[serde(borrow, default)]
+    message_signature: Option<MessageForm<'a>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct MessageForm<'a> {
+    #[serde(borrow, default)]
+    message_digest: Option<DigestForm<'a>>,
+    #[serde(borrow)]
+    signature: Text<'a>,
+}
+
+#[derive(Deserialize)]
+struct DigestForm<'a> {
+    #[serde(borrow, default)]
+    algorithm: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    digest: Option<Text<'a>>,
+}
+
+impl TryFrom<MessageForm<'_>> for MessageSignature {
+    type Error = FormatError;
+
+    fn try_from(form: MessageForm<'_>) -> Result<Self, FormatError> {
+        let digest = form.message_digest.map(|digest| {
+            let algorithm = digest.algorithm.as_ref().map_or("", |name| name.as_str());
+            Ok(MessageDigest {
+                algorithm: HASHES.iter().find(|(name, _)| *name == algorithm).map(|(_, hash)| *hash),
+                bytes: decode(digest.digest.as_ref().map_or("", |text| text.as_str()), "the message digest")?,
+            })
+        });
+        Ok(Self { digest: digest.transpose()?, signature: decode(form.signature.as_str(), "the signature")? })
+    }
 }
 
 #[derive(Deserialize)]
@@ -151,7 +204,7 @@ impl Bundle {
             .ok_or_else(|| FormatError::Unsupported { what: "bundle version", found: media_type.to_owned() })?;
         let content = match (form.dsse_envelope, form.message_signature) {
             (Some(envelope), None) => Content::Envelope(envelope.try_into()?),
-            (None, Some(_)) => Content::Message,
+            (None, Some(message)) => Content::Message(message.try_into()?),
             (None, None) => return Err(FormatError::NotOne { what: "content of the bundle", count: 0 }),
             (Some(_), Some(_)) => return Err(FormatError::NotOne { what: "content of the bundle", count: 2 }),
         };
@@ -173,6 +226,21 @@ impl Bundle {
             media_type: MEDIA_TYPE,
             verification_material: WrittenMaterial { public_key: WrittenKey { hint } },
             dsse_envelope: envelope.written(),
+        })
+        .into_bytes()
+    }
+
+    /// The bundle that `cosign sign-blob` writes for a file whose hash by `hash` is `digest`, signed by a key.
+    #[must_use]
+    pub fn build_message(hash: Hash, digest: &[u8], signature: &[u8], hint: &str) -> Vec<u8> {
+        let algorithm = HASHES.iter().find(|(_, known)| *known == hash).map_or("", |(name, _)| *name);
+        json(&WrittenMessage {
+            media_type: MEDIA_TYPE,
+            verification_material: WrittenMaterial { public_key: WrittenKey { hint } },
+            message_signature: WrittenSignature {
+                message_digest: WrittenDigest { algorithm, digest: encode(digest) },
+                signature: encode(signature),
+            },
         })
         .into_bytes()
     }
@@ -209,6 +277,27 @@ struct Written<'a, E: Serialize> {
     media_type: &'static str,
     verification_material: WrittenMaterial<'a>,
     dsse_envelope: E,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct WrittenMessage<'a> {
+    media_type: &'static str,
+    verification_material: WrittenMaterial<'a>,
+    message_signature: WrittenSignature<'a>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct WrittenSignature<'a> {
+    message_digest: WrittenDigest<'a>,
+    signature: String,
+}
+
+#[derive(Serialize)]
+struct WrittenDigest<'a> {
+    algorithm: &'a str,
+    digest: String,
 }
 
 #[derive(Serialize)]

@@ -6,9 +6,10 @@ use std::collections::BTreeMap;
 use trustctl_core::claim::{LogFindings, Principal};
 use trustctl_core::public_key::PublicKey;
 use trustctl_core::reason::{Code, Reason};
-use trustctl_core::scheme::{Context, SigstoreAnchor};
+use trustctl_core::scheme::{AuthorityAnchor, Context, SigstoreAnchor};
 use trustctl_core::time::Timestamp;
 
+use crate::keyless::authority::Authority;
 use crate::keyless::{About, By, Fault, Instance, Proof, Question};
 use crate::keys::{Keyring, Known};
 
@@ -18,6 +19,8 @@ pub(crate) struct Grounds<'a> {
     pub(crate) ring: Keyring<'a>,
     /// The Sigstore instances, each read when it is first needed.
     sigstores: Vec<(&'a SigstoreAnchor, OnceCell<Result<Instance, Fault>>)>,
+    /// Authorities of one's own, each read when it is first needed.
+    authorities: Vec<(&'a AuthorityAnchor, OnceCell<Result<Authority, Fault>>)>,
     now: Timestamp,
 }
 
@@ -41,6 +44,7 @@ impl<'a> Grounds<'a> {
         Self {
             ring: Keyring::of_anchors(&context.anchors.keys),
             sigstores: context.anchors.sigstores.iter().map(|anchor| (anchor, OnceCell::new())).collect(),
+            authorities: context.anchors.authorities.iter().map(|anchor| (anchor, OnceCell::new())).collect(),
             now: context.now,
         }
     }
@@ -50,12 +54,18 @@ impl<'a> Grounds<'a> {
         !self.sigstores.is_empty()
     }
 
-    /// Who signed, by the first instance that vouches for the certificate; `None` when no instance is at hand.
+    /// Whether authorities of one's own are at hand, which vouch for certificates without any log entry too.
+    pub(crate) fn have_authorities(&self) -> bool {
+        !self.authorities.is_empty()
+    }
+
+    /// Who signed, by the first instance or authority that vouches for the certificate; `None` when none is at hand.
     pub(crate) fn by_certificate(&self, carrier: Carrier<'_>) -> Option<Result<Signed, Fault>> {
         let mut telling: Option<Fault> = None;
-        for (instance, verified) in self.ask(carrier, By::Certificate) {
+        let instances = self.ask(carrier, By::Certificate).map(|(anchor, verified)| (anchor.name.clone(), verified));
+        for (name, verified) in instances.chain(self.ask_authorities(carrier)) {
             match verified {
-                Ok(proof) => return Some(Ok(by_certificate(instance, proof))),
+                Ok(proof) => return Some(Ok(by_certificate(name, proof))),
                 Err(fault) if telling.as_ref().is_none_or(is_foreign) => telling = Some(fault),
                 Err(_) => {}
             }
@@ -98,6 +108,15 @@ impl<'a> Grounds<'a> {
         self.ask(carrier, By::Key(key)).map(|(anchor, verified)| (anchor.name.clone(), verified))
     }
 
+    fn ask_authorities<'s>(&'s self, carrier: Carrier<'s>) -> impl Iterator<Item = (Option<String>, Result<Proof, Fault>)> + 's {
+        self.authorities.iter().map(move |(anchor, authority)| {
+            let authority = authority.get_or_init(|| Authority::new(anchor)).as_ref();
+            let verified = authority.map_err(Clone::clone);
+            let verified = verified.and_then(|authority| authority.verify(carrier.bundle, carrier.about, self.now));
+            (Some(anchor.name.clone()), verified)
+        })
+    }
+
     fn ask<'s>(
         &'s self,
         carrier: Carrier<'s>,
@@ -111,12 +130,12 @@ impl<'a> Grounds<'a> {
     }
 }
 
-fn by_certificate(anchor: &SigstoreAnchor, proof: Proof) -> Signed {
+fn by_certificate(sigstore: Option<String>, proof: Proof) -> Signed {
     let at = proof.times.first().copied();
     let (identity, issuer, certificate) =
         proof.certificate.map(|named| (named.identity, named.issuer, named.claims)).unwrap_or_default();
     Signed {
-        principal: Principal::Identity { identity, issuer, sigstore: anchor.name.clone() },
+        principal: Principal::Identity { identity, issuer, sigstore },
         log: LogFindings { proven: proof.entries, problems: Vec::new() },
         certificate,
         at,

@@ -1,16 +1,17 @@
 //! Keyless signatures: what a Sigstore instance vouches for. The one module that knows the Sigstore library.
 //!
-//! [`Instance::verify`] judges one bundle in the order of Sigstore's client specification. The library (`sigstore-verify`) builds the
-//! certificate chain at every proven time, checks the signed certificate timestamp, the RFC 3161 timestamps, the log's promise, the
-//! signature, the artifact, and that every log entry is about this signature, key and artifact (CVE-2022-36056, CVE-2026-22703). What it
-//! leaves open is checked here, around it:
+//! [`Instance::verify`] judges one bundle by Sigstore's client specification. The library (`sigstore-verify`) checks the RFC 3161
+//! timestamps, the log's promise, the signature, the artifact, and that every log entry is about this signature, key and artifact
+//! (CVE-2022-36056, CVE-2026-22703). The rest is checked here, around it:
 //!
 //! - `root`: the trusted root's form and size, and that an authority counts only while every certificate of its chain is valid;
 //! - `logs`: inclusion proofs and checkpoints, each by the very log that the entry names, and demanded of the bundle instead of
 //!   inferred from its media type; duplicates; logs counted by operator;
 //! - `times`: no time later than `now`, and times counted by operator;
+//! - `chain`: the certificate chain at every proven time, built once where one path serves them all;
 //! - [`certificate`]: exactly one name, the issuer, and every extension that says who signed;
-//! - `scts`: certificate transparency logs counted by operator, where more than one is demanded;
+//! - `scts`: signed certificate timestamps, counted by operator;
+//! - [`authority`]: certificates of an authority of one's own;
 //! - [`legacy`]: signatures under a `.sig` tag, as bundles.
 //!
 //! Time is an argument. The library compares with the clock in two places, both to refuse what lies in the future: timestamp authorities
@@ -19,7 +20,9 @@
 //!
 //! Not checked: revocation of certificates (Sigstore's live for minutes), and that the log is consistent with what it showed others.
 
+pub mod authority;
 pub mod certificate;
+mod chain;
 mod fault;
 pub mod legacy;
 mod logs;
@@ -33,15 +36,19 @@ use sigstore_types::{
 use sigstore_verify::{PublicKeyVerificationPolicy, VerificationPolicy, Verifier};
 use trustctl_core::claim::ProvenEntry;
 use trustctl_core::digest::Digest;
+use trustctl_core::hashes::Hashes;
 use trustctl_core::public_key::PublicKey;
 use trustctl_core::reason::Code;
 use trustctl_core::scheme::{SigstoreAnchor, Thresholds};
 use trustctl_core::time::Timestamp;
 
+use crate::blob::digest_of;
 use crate::bundle::{Bundle, Content, Material};
 use certificate::Certificate;
+use chain::{Brought, Chains, Usage};
 use logs::Logs;
 use root::Root;
+use scts::CertificateLogs;
 
 pub use fault::Fault;
 pub use root::{PUBLIC_GOOD, PUBLIC_GOOD_DATE};
@@ -52,7 +59,9 @@ pub struct Instance {
     thresholds: Thresholds,
     root: Root,
     verifier: Verifier,
+    chains: Chains,
     logs: Logs,
+    certificate_logs: CertificateLogs,
 }
 
 /// One bundle to be judged.
@@ -73,6 +82,13 @@ pub enum About<'a> {
     Bytes(&'a [u8]),
     /// This digest.
     Digest(&'a Digest),
+    /// A file by its hashes, and its bytes where they are held.
+    File {
+        /// The hashes.
+        hashes: &'a Hashes,
+        /// The bytes.
+        bytes: Option<&'a [u8]>,
+    },
 }
 
 /// With what a bundle should be signed.
@@ -105,7 +121,14 @@ impl Instance {
         let root = Root::from_json(&anchor.trusted_root)?;
         let verifier = Verifier::new(&root.library).map_err(|error| Fault::root(&error))?;
         let logs = Logs::new(&root)?;
-        Ok(Self { name: anchor.name.clone(), thresholds: anchor.thresholds, root, verifier, logs })
+        let mut chains = Chains::new(Usage::CodeSigning);
+        for authority in &root.library.certificate_authorities {
+            for certificate in &authority.cert_chain.certificates {
+                chains.trust(certificate.raw_bytes.as_bytes(), authority.valid_for)?;
+            }
+        }
+        let certificate_logs = CertificateLogs::new(&root);
+        Ok(Self { name: anchor.name.clone(), thresholds: anchor.thresholds, root, verifier, chains, logs, certificate_logs })
     }
 
     /// Its name in the policy.
@@ -125,44 +148,68 @@ impl Instance {
 
     fn verify_read(&self, bundle: &LibraryBundle, question: Question<'_>, now: Timestamp) -> Result<Proof, Fault> {
         let by_certificate = matches!(question.by, By::Certificate);
-        let demand = logs::Demand { inclusion_proof: self.thresholds.inclusion_proof, by_certificate };
-        let mut entries = self.logs.check(bundle, demand, now)?;
-        let result = self.ask_library(bundle, question)?;
-        let mut times = times::proven(result.verified_timestamps(), now)?;
-        if !by_certificate {
-            times.extend(entries.iter().filter_map(|entry| entry.integrated));
-        }
-        times.sort_unstable();
-        for entry in &mut entries {
-            entry.sigstore.clone_from(&self.name);
-        }
-        logs::enough(&entries, self.thresholds.logs)?;
-        times::enough(bundle, &entries, &self.root, if by_certificate { self.thresholds.times } else { 0 })?;
+        let least = if by_certificate { self.thresholds.times } else { 0 };
+        let (entries, proven) = self.witnesses(bundle, question, least, now)?;
+        let times = proven.iter().map(|time| times::of(*time)).collect::<Result<Vec<_>, _>>()?;
         let certificate = match bundle.signing_certificate() {
             Some(der) if by_certificate => {
-                scts::enough(bundle, &self.root, self.thresholds.certificate_logs)?;
-                Some(Certificate::from_der(der.as_bytes())?)
+                let leaf = certificate::read(der.as_bytes())?;
+                let between = between(bundle);
+                let brought = Brought { der: der.as_bytes(), leaf: &leaf, between: &between };
+                let issuer = self.chains.verify(brought, &proven)?;
+                self.certificate_logs.check(&leaf, &issuer, self.thresholds.certificate_logs)?;
+                Some(Certificate::of(&leaf)?)
             }
             _ => None,
         };
         Ok(Proof { certificate, entries, times })
     }
 
-    /// The checks that are the library's. Inclusion proofs were checked before: asking for them here would check promises twice.
-    fn ask_library(&self, bundle: &LibraryBundle, question: Question<'_>) -> Result<sigstore_verify::VerificationResult, Fault> {
+    /// Whether something is demanded beside the signature, whatever comes with it.
+    fn demands_witnesses(&self) -> bool {
+        self.thresholds.logs > 0 || self.thresholds.times > 1
+    }
+
+    /// The log entries and times that are proven for a signature which verifies, the earliest time first; by at least as many operators as
+    /// are demanded. Whether the certificate is one that counts is not asked here.
+    fn witnesses(
+        &self,
+        bundle: &LibraryBundle,
+        question: Question<'_>,
+        least: usize,
+        now: Timestamp,
+    ) -> Result<(Vec<ProvenEntry>, Vec<jiff::Timestamp>), Fault> {
+        let by_certificate = matches!(question.by, By::Certificate);
+        let demand = logs::Demand { inclusion_proof: self.thresholds.inclusion_proof, by_certificate };
+        let mut entries = self.logs.check(bundle, demand, now)?;
+        let mut proven = self.ask_library(bundle, question)?;
+        if !by_certificate {
+            proven.extend(entries.iter().filter_map(|entry| jiff::Timestamp::from_second(entry.integrated?.unix_seconds()).ok()));
+        }
+        times::not_after(&proven, now)?;
+        proven.sort_unstable();
+        for entry in &mut entries {
+            entry.sigstore.clone_from(&self.name);
+        }
+        logs::enough(&entries, self.thresholds.logs)?;
+        times::enough(bundle, &entries, &self.root, least)?;
+        Ok((entries, proven))
+    }
+
+    /// The checks that are the library's, and the times that it proves. Inclusion proofs were checked before: asking for them here would
+    /// check promises twice. The certificate is judged afterwards, once for all times.
+    fn ask_library(&self, bundle: &LibraryBundle, question: Question<'_>) -> Result<Vec<jiff::Timestamp>, Fault> {
         let artifact = match question.about {
-            About::Bytes(bytes) => Artifact::from_blob(bytes),
-            About::Digest(digest) => {
-                let hash = Sha256Hash::try_from(digest.as_bytes());
-                Artifact::from(hash.map_err(|_| Fault::new(Code::CosignDigestMismatch, "only SHA-256 digests are signed"))?)
+            About::Bytes(bytes) | About::File { bytes: Some(bytes), .. } => Artifact::from_blob(bytes),
+            about => {
+                let unsigned = || Fault::new(Code::CosignDigestMismatch, "only SHA-256 digests are signed");
+                let digest = digest_of(about).ok_or_else(unsigned)?;
+                Artifact::from(Sha256Hash::try_from(digest.as_bytes()).map_err(|_| unsigned())?)
             }
         };
         let answer = match question.by {
             By::Certificate => {
-                let mut policy = VerificationPolicy::any_identity().skip_tlog_unsafe();
-                if self.thresholds.certificate_logs == 0 || scts::several(bundle) {
-                    policy = policy.skip_sct();
-                }
+                let policy = VerificationPolicy::any_identity().skip_tlog_unsafe().skip_certificate_chain();
                 self.verifier.verify(artifact, bundle, &policy)
             }
             By::Key(key) => {
@@ -170,17 +217,31 @@ impl Instance {
                 self.verifier.verify(artifact, bundle, &PublicKeyVerificationPolicy::new(key).skip_tlog_unsafe())
             }
         };
-        answer.map_err(|error| Fault::of_library(&error))
+        answer.map(|result| result.verified_timestamps().to_vec()).map_err(|error| Fault::of_library(&error))
     }
 }
 
-/// Reads a bundle twice, with this crate's limits and with the library, and refuses what the two read differently.
+/// The certificates that came along with the one that signed.
+fn between(bundle: &LibraryBundle) -> Vec<&[u8]> {
+    match &bundle.verification_material.content {
+        VerificationMaterialContent::X509CertificateChain { certificates } => {
+            certificates.iter().skip(1).map(|certificate| certificate.raw_bytes.as_bytes()).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
 fn read(bytes: &[u8]) -> Result<LibraryBundle, Fault> {
+    read_both(bytes).map(|(_, theirs)| theirs)
+}
+
+/// Reads a bundle twice, with this crate's limits and with the library, and refuses what the two read differently.
+fn read_both(bytes: &[u8]) -> Result<(Bundle, LibraryBundle), Fault> {
     let ours = Bundle::parse(bytes).map_err(|error| Fault::new(Code::CosignMalformed, error.to_string()))?;
     let text = std::str::from_utf8(bytes).map_err(|_| Fault::malformed("the bundle is not UTF-8"))?;
     let theirs = LibraryBundle::from_json(text).map_err(|error| Fault::malformed(error.to_string()))?;
     let same_content = match (&ours.content, &theirs.content) {
-        (Content::Message, SignatureContent::MessageSignature(_)) => true,
+        (Content::Message(one), SignatureContent::MessageSignature(two)) => one.signature == two.signature.as_bytes(),
         (Content::Envelope(one), SignatureContent::DsseEnvelope(two)) => {
             one.payload == two.payload.as_bytes()
                 && one.payload_type == two.payload_type
@@ -199,7 +260,7 @@ fn read(bytes: &[u8]) -> Result<LibraryBundle, Fault> {
     let same_counts =
         ours.log_entries.len() == theirs.verification_material.tlog_entries.len() && ours.timestamps == stamps.len();
     if same_content && same_material && same_counts {
-        return Ok(theirs);
+        return Ok((ours, theirs));
     }
     Err(Fault::malformed("the bundle can be read in two ways"))
 }

@@ -15,6 +15,7 @@
 //! read Ed25519ph (RFC 8032, section 5.1): the cryptographic library offers no such operation, and no released cosign accepts
 //! such an image signature.
 
+use trustctl_core::hashes::Hashes;
 use trustctl_core::public_key::{Hash, KeyKind, PublicKey, SignatureScheme};
 use trustctl_core::scheme::KeyAnchor;
 
@@ -37,6 +38,12 @@ pub fn schemes(kind: KeyKind) -> &'static [SignatureScheme] {
 #[must_use]
 pub fn has_signed(key: &PublicKey, message: &[u8], signature: &[u8]) -> bool {
     schemes(key.kind()).iter().any(|scheme| key.verify(*scheme, message, signature).is_ok())
+}
+
+/// Whether `key` made `signature` over the message with these hashes.
+#[must_use]
+pub fn has_signed_hashed(key: &PublicKey, message: &Hashes, signature: &[u8]) -> bool {
+    schemes(key.kind()).iter().any(|scheme| key.verify_hashed(*scheme, message, signature).is_ok())
 }
 
 /// The distinct keys that count, with their names.

@@ -9,6 +9,7 @@
 //! - [`layout`]: how signatures lie in a registry; [`simple_signing`], [`bundle`], [`dsse`], [`statement`], [`log`]: what they
 //!   consist of;
 //! - [`keyless`]: what a Sigstore instance vouches for: certificates, log entries, times;
+//! - what is proven of files: [`blob`];
 //! - [`revocation`]: withdrawing an image; [`make`]: signing, revoking and removing, as plans;
 //! - [`signing_config`], [`seal`]: which services vouch for a signature, what they are asked, and the finished bundle;
 //! - [`keys`]: which algorithms a key may have signed with; [`limits`]: against hostile input; [`mod@format`]: errors of all readers.
@@ -40,6 +41,7 @@
 //! ```
 
 pub mod artifact;
+pub mod blob;
 pub mod bundle;
 pub mod dsse;
 pub mod format;

@@ -199,7 +199,7 @@ fn kept(bundle: &[u8], principal: &Principal) -> Option<String> {
     match (Bundle::parse(bundle).ok()?.content, principal) {
         (BundleContent::Envelope(envelope), Principal::Key { .. }) => Some(envelope.to_json()),
         (BundleContent::Envelope(_), _) => String::from_utf8(bundle.to_vec()).ok(),
-        (BundleContent::Message, _) => None,
+        (BundleContent::Message(_), _) => None,
     }
 }
 

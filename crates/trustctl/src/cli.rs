@@ -4,6 +4,7 @@
 //! Rules: OBJECT VERB except the everyday verbs; a flag means the same everywhere; imperative mood; secrets never as arguments;
 //! danger is spelled `--danger-…`.
 
+mod blob;
 mod key;
 mod lab;
 mod policy;
@@ -17,6 +18,7 @@ use clap::builder::{PossibleValue, StringValueParser, TypedValueParser};
 use clap::{Arg, Args, Parser, Subcommand, ValueEnum};
 use trustctl_core::reason::Code;
 
+pub use blob::{BlobCommand, BlobSignArgs, BlobVerifyArgs, Log};
 pub use key::{KeyCommand, KeyFormat, KeyKindArg};
 pub use lab::{LabCommand, LabUpArgs};
 pub use policy::PolicyCommand;
@@ -117,6 +119,9 @@ pub enum Command {
     Revoke(RevokeArgs),
     /// Show every piece of evidence about an image, marked proven, claimed or broken
     Inspect(InspectArgs),
+    /// Sign and verify files
+    #[command(subcommand)]
+    Blob(BlobCommand),
     /// Generate, list, show, import, export and delete signing keys
     #[command(subcommand)]
     Key(KeyCommand),

@@ -27,7 +27,9 @@ pub(super) struct PolicyForm {
 pub(super) struct SignerForm {
     pub(super) scheme: Spanned<String>,
     pub(super) identity: Option<Spanned<String>>,
+    pub(super) identity_regex: Option<Spanned<String>>,
     pub(super) issuer: Option<Spanned<String>>,
+    pub(super) issuer_regex: Option<Spanned<String>>,
     pub(super) key: Option<Spanned<String>>,
     pub(super) log: Option<Spanned<String>>,
     pub(super) annotations: Option<Spanned<BTreeMap<String, String>>>,
@@ -35,6 +37,7 @@ pub(super) struct SignerForm {
     pub(super) claims: Option<Spanned<BTreeMap<String, Spanned<String>>>>,
     pub(super) roots: Option<Spanned<Vec<String>>>,
     pub(super) ca: Option<Spanned<String>>,
+    pub(super) ca_intermediates: Option<Spanned<String>>,
     pub(super) tofu: Option<Spanned<bool>>,
     pub(super) role: Option<Spanned<String>>,
 }

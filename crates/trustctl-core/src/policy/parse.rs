@@ -11,8 +11,8 @@ use toml::Spanned;
 
 use super::form::{AllowForm, AttestationForm, PolicyForm, RepositoryForm, RequireForm, RuleForm, SignerForm};
 use super::{
-    Allow, AttestationRule, CosignDemands, DefaultAction, Deny, Glob, Pattern, Platforms, Policy, Requirement, Rule,
-    SignedRepository, SignedTag, SignerRule,
+    Allow, AttestationRule, DefaultAction, Deny, Pattern, Platforms, Policy, Requirement, Rule, SignedRepository, SignedTag,
+    SignerRule,
 };
 pub(super) use sigstore::is_judged_by;
 
@@ -78,14 +78,15 @@ impl Policy {
             Some(("allow", _)) => DefaultAction::Allow,
             Some((_, span)) => return Err(reader.error(span, "default is \"deny\" or \"allow\"")),
         };
-        let mut signers = BTreeMap::new();
+        let (mut signers, mut authorities) = (BTreeMap::new(), Vec::new());
         for (name, signer) in &form.signers {
             if let Some(instance) = &signer.get_ref().sigstore
                 && !form.sigstores.contains_key(instance.get_ref())
             {
                 return Err(reader.error(instance.span(), format!("there is no [sigstores.{}]", instance.get_ref())));
             }
-            signers.insert(name.clone(), reader.signer(signer)?);
+            signers.insert(name.clone(), reader.signer(name, signer)?);
+            authorities.extend(reader.authority(name, signer)?);
         }
         let sigstores = form.sigstores.iter().map(|(name, instance)| reader.sigstore(name, instance));
         let sigstores = sigstores.collect::<Result<_, PolicyError>>()?;
@@ -101,7 +102,7 @@ impl Policy {
         });
         let deny = deny.collect::<Result<_, PolicyError>>()?;
         let allow = form.allow.iter().map(|allow| reader.allow(allow)).collect::<Result<_, _>>()?;
-        Ok(Self { name: source.name.to_owned(), default, signers, rules, deny, allow, sigstores })
+        Ok(Self { name: source.name.to_owned(), default, signers, rules, deny, allow, sigstores, authorities })
     }
 }
 
@@ -127,7 +128,7 @@ impl Reader<'_> {
         })
     }
 
-    fn signer(&self, form: &Spanned<SignerForm>) -> Result<SignerRule, PolicyError> {
+    fn signer(&self, name: &str, form: &Spanned<SignerForm>) -> Result<SignerRule, PolicyError> {
         let signer = form.get_ref();
         let foreign = |fields: &[(&str, Option<Range<usize>>)]| match fields.iter().find_map(|(n, s)| Some((n, s.clone()?))) {
             Some((name, span)) => {
@@ -139,16 +140,18 @@ impl Reader<'_> {
             "cosign" => {
                 foreign(&[
                     ("roots", signer.roots.as_ref().map(Spanned::span)),
-                    ("ca", signer.ca.as_ref().map(Spanned::span)),
                     ("tofu", signer.tofu.as_ref().map(Spanned::span)),
                     ("role", signer.role.as_ref().map(Spanned::span)),
                 ])?;
-                self.cosign(form)
+                self.cosign(name, form)
             }
             "dct" => {
                 foreign(&[
                     ("identity", signer.identity.as_ref().map(Spanned::span)),
+                    ("identity-regex", signer.identity_regex.as_ref().map(Spanned::span)),
                     ("issuer", signer.issuer.as_ref().map(Spanned::span)),
+                    ("issuer-regex", signer.issuer_regex.as_ref().map(Spanned::span)),
+                    ("ca-intermediates", signer.ca_intermediates.as_ref().map(Spanned::span)),
                     ("key", signer.key.as_ref().map(Spanned::span)),
                     ("log", signer.log.as_ref().map(Spanned::span)),
                     ("annotations", signer.annotations.as_ref().map(Spanned::span)),
@@ -158,39 +161,6 @@ impl Reader<'_> {
                 self.dct(form)
             }
             _ => Err(self.error(signer.scheme.span(), "scheme is \"cosign\" or \"dct\"")),
-        }
-    }
-
-    fn cosign(&self, form: &Spanned<SignerForm>) -> Result<SignerRule, PolicyError> {
-        let signer = form.get_ref();
-        let log = |default: bool| match signer.log.as_ref().map(|word| (word.get_ref().as_str(), word.span())) {
-            None => Ok(default),
-            Some(("required", _)) => Ok(true),
-            Some(("optional", _)) => Ok(false),
-            Some((_, span)) => Err(self.error(span, "log is \"required\" or \"optional\"")),
-        };
-        let claims = self.claims(signer)?;
-        let demands = |log: bool| CosignDemands {
-            log,
-            claims,
-            annotations: signer.annotations.as_ref().map(|table| table.get_ref().clone()).unwrap_or_default(),
-            sigstore: signer.sigstore.as_ref().map(|name| name.get_ref().clone()),
-        };
-        match (&signer.key, &signer.identity, &signer.issuer) {
-            (Some(key), None, None) => Ok(SignerRule::CosignKey { key: Box::new(self.key(key)?), demands: demands(log(false)?) }),
-            (None, Some(identity), Some(issuer)) => {
-                for text in [identity, issuer] {
-                    if text.get_ref().trim_matches('*').is_empty() {
-                        return Err(self.error(text.span(), "a pattern that matches everybody names nobody"));
-                    }
-                }
-                Ok(SignerRule::CosignIdentity {
-                    identity: Glob::new(identity.get_ref()),
-                    issuer: Glob::new(issuer.get_ref()),
-                    demands: demands(log(true)?),
-                })
-            }
-            _ => Err(self.error(form.span(), "a cosign signer has either key, or identity and issuer")),
         }
     }
 
@@ -210,21 +180,7 @@ impl Reader<'_> {
         if let (Some(span), Some(bad)) = (signer.roots.as_ref().map(Spanned::span), roots.iter().find(|id| !is_key_id(id))) {
             return Err(self.error(span, format!("\"{bad}\" is not a root key id: 64 lower-case hexadecimal digits")));
         }
-        let authorities = match &signer.ca {
-            None => Vec::new(),
-            Some(ca) => {
-                let blocks = pem::parse_many(self.load(ca)?).unwrap_or_default();
-                let certificates =
-                    blocks.iter().filter(|block| block.tag() == "CERTIFICATE").map(|block| block.contents().to_vec());
-                certificates.collect()
-            }
-        };
-        if let (Some(ca), true) = (&signer.ca, authorities.is_empty()) {
-            return Err(PolicyError {
-                code: Code::AnchorUnusable,
-                ..self.error(ca.span(), format!("\"{}\" holds no PEM certificate", ca.get_ref()))
-            });
-        }
+        let authorities = signer.ca.as_ref().map(|ca| self.certificates(ca)).transpose()?.unwrap_or_default();
         let tofu = signer.tofu.as_ref().is_some_and(|tofu| *tofu.get_ref());
         if roots.is_empty() && authorities.is_empty() && !tofu {
             return Err(
@@ -239,6 +195,20 @@ impl Reader<'_> {
             return Err(self.error(role.span(), "a role is targets, or a delegation like targets/releases"));
         }
         Ok(SignerRule::Dct { roots, authorities, tofu, role })
+    }
+
+    /// DER of the certificates in a PEM file, at least one.
+    fn certificates(&self, path: &Spanned<String>) -> Result<Vec<Vec<u8>>, PolicyError> {
+        let blocks = pem::parse_many(self.load(path)?).unwrap_or_default();
+        let certificates = blocks.iter().filter(|block| block.tag() == "CERTIFICATE").map(|block| block.contents().to_vec());
+        let certificates: Vec<Vec<u8>> = certificates.collect();
+        if certificates.is_empty() {
+            return Err(PolicyError {
+                code: Code::AnchorUnusable,
+                ..self.error(path.span(), format!("\"{}\" holds no PEM certificate", path.get_ref()))
+            });
+        }
+        Ok(certificates)
     }
 
     fn rule(&self, form: &Spanned<RuleForm>, names: &BTreeSet<&str>) -> Result<Rule, PolicyError> {
@@ -394,8 +364,9 @@ fn is_key_id(id: &str) -> bool {
     id.len() == 64 && id.bytes().all(|byte| byte.is_ascii_hexdigit() && !byte.is_ascii_uppercase())
 }
 
-/// The URI for a predicate type: itself, or Cosign's short name for it.
-fn predicate_type(text: &str) -> Option<String> {
+/// The URI for a predicate type: itself, or Cosign's short name for it; `None` for a text that is neither.
+#[must_use]
+pub fn predicate_type(text: &str) -> Option<String> {
     let uri = match text {
         "slsaprovenance" | "slsaprovenance02" => "https://slsa.dev/provenance/v0.2",
         "slsaprovenance1" => "https://slsa.dev/provenance/v1",

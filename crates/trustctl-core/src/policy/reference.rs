@@ -50,7 +50,7 @@ pub const TABLES: &[TableReference] = &[
     },
     TableReference {
         header: "[signers.NAME]",
-        meaning: "A signer: a Cosign key (`key`), a Cosign identity (`identity` and `issuer`), or a role of Docker Content Trust (`roots`, `ca` or `tofu`).",
+        meaning: "A signer: a Cosign key (`key`), a Cosign identity (`identity` and `issuer`), a name in certificates of an authority of your own (`ca` and `identity`), or a role of Docker Content Trust (`roots`, `ca` or `tofu`).",
         fields: &[
             field("scheme", "\"cosign\" or \"dct\"", "", "how the signer signs"),
             field("key", "a path relative to the policy, or PEM text", "none", "the public key (SPKI PEM)"),
@@ -61,19 +61,31 @@ pub const TABLES: &[TableReference] = &[
                 "the subject of the certificate; the whole value must match",
             ),
             field(
+                "identity-regex",
+                "a regular expression",
+                "none",
+                "in place of `identity`; always matches the whole value, with or without ^ and $",
+            ),
+            field(
                 "issuer",
                 "text with * for any characters",
                 "none",
                 "the OIDC issuer of the certificate; the whole value must match",
             ),
+            field("issuer-regex", "a regular expression", "none", "in place of `issuer`; always matches the whole value"),
             field(
                 "log",
                 "\"required\" or \"optional\"",
-                "\"required\" for identities, \"optional\" for keys",
+                "\"required\" for identities, \"optional\" for keys and with `ca`",
                 "whether a transparency log entry is demanded",
             ),
             field("annotations", "table of texts", "none", "signed values that must be there"),
-            field("sigstore", "a name of [sigstores]", "the public instance", "which Sigstore instance vouches for the identity"),
+            field(
+                "sigstore",
+                "a name of [sigstores]",
+                "the public instance",
+                "which Sigstore instance vouches for the identity; with `ca`, whose logs and timestamp authorities count",
+            ),
             field(
                 "claims",
                 "table of texts with * for any characters",
@@ -86,7 +98,18 @@ pub const TABLES: &[TableReference] = &[
                 "none",
                 "pinned TUF root key ids, the \"Root Key\" of `docker trust inspect`",
             ),
-            field("ca", "a path relative to the policy", "none", "PEM certificates that the root key's certificate may chain to"),
+            field(
+                "ca",
+                "a path relative to the policy",
+                "none",
+                "PEM certificates of root authorities: for Cosign those that issue the signer's certificates, for Docker Content Trust those that the root key's certificate may chain to",
+            ),
+            field(
+                "ca-intermediates",
+                "a path relative to the policy",
+                "none",
+                "PEM certificates between `ca` and the signer's certificates, which signatures then need not bring along",
+            ),
             field("tofu", "true or false", "false", "believe the first root that is seen, remember it, and say so"),
             field(
                 "role",

@@ -212,3 +212,70 @@ fn certificate_claims_are_known_ones_of_identities() {
     let key = FULL.replace("log = \"required\"", "claims = { issuer = \"x\" }");
     assert!(read(&key).unwrap_err().message.contains("a key has none"));
 }
+
+/// A policy with one signer by certificate, written with `fields`.
+fn signer(fields: &str) -> Result<Policy, PolicyError> {
+    let load = |path: &str| match path {
+        "ca.pem" => Ok(pem::encode(&pem::Pem::new("CERTIFICATE", b"root".to_vec())).into_bytes()),
+        "between.pem" => Ok(pem::encode(&pem::Pem::new("CERTIFICATE", b"between".to_vec())).into_bytes()),
+        "empty.pem" => Ok(Vec::new()),
+        "root.json" => Ok(b"{}".to_vec()),
+        _ => Err("no such file".to_owned()),
+    };
+    let text = format!(
+        "version = 1\n[signers.ci]\nscheme = \"cosign\"\n{fields}\n[[rules]]\nname = \"r\"\nimages = [\"r.example/**\"]\nrequire = {{ any = [\"ci\"] }}\n[sigstores.corp]\ntrusted-root = \"root.json\"\n"
+    );
+    Policy::parse(&PolicyText { name: "policy.toml", text: &text, load: &load })
+}
+
+#[test]
+fn identities_by_regular_expression_are_read_strictly() {
+    let policy = signer("identity-regex = '[a-z]+@example\\.com'\nissuer-regex = 'https://(a|b)\\.example'").unwrap();
+    let Some(SignerRule::CosignIdentity { identity, issuer, demands }) = policy.signers.get("ci") else {
+        unreachable!("it is one")
+    };
+    assert!(
+        identity.matches("dev@example.com") && !identity.matches("dev@example.com.evil") && !identity.matches("dev@exampleXcom")
+    );
+    assert!(issuer.matches("https://b.example") && !issuer.matches("https://b.example/evil"));
+    assert!(demands.log);
+    let line = explain(&policy, &"r.example/a".parse().unwrap(), None, Timestamp::UNIX_EPOCH).unwrap().join("\n");
+    assert!(line.contains("^(?:[a-z]+@example\\.com)$"), "{line}");
+    for (fields, words) in [
+        ("identity = 'a@x'\nidentity-regex = 'a@x'\nissuer = 'https://a'", "both \"identity\" and \"identity-regex\""),
+        ("identity-regex = '.*'\nissuer = 'https://a'", "matches everybody"),
+        ("identity-regex = 'a)|(?:b'\nissuer = 'https://a'", "cannot be used"),
+        ("identity-regex = 'a@x'", "either key, or identity and issuer"),
+        ("key = 'k'\nidentity-regex = 'a@x'", "either key, or identity and issuer"),
+    ] {
+        let error = signer(fields).unwrap_err();
+        assert!(error.message.contains(words), "{fields}: {error}");
+    }
+}
+
+#[test]
+fn an_authority_of_ones_own_is_read_and_handed_to_its_signer() {
+    let policy =
+        signer("ca = \"ca.pem\"\nca-intermediates = \"between.pem\"\nidentity = 'dev@example.com'\nsigstore = 'corp'").unwrap();
+    let Some(SignerRule::CosignIdentity { issuer, demands, .. }) = policy.signers.get("ci") else { unreachable!("it is one") };
+    assert!(issuer.matches("") && !demands.log);
+    assert_eq!(demands.sigstore.as_deref(), Some("ca:ci"));
+    let anchors = policy.anchors(policy.rules.first().unwrap());
+    let [own] = anchors.authorities.as_slice() else { unreachable!("there is one") };
+    assert_eq!((own.name.as_str(), own.roots.len(), own.intermediates.len()), ("ca:ci", 1, 1));
+    assert!(own.names.matches("dev@example.com") && !own.names.matches("other@example.com"));
+    assert!(own.sigstore.as_ref().is_some_and(|instance| instance.name.as_deref() == Some("corp")));
+    assert!(anchors.sigstores.is_empty(), "the instance vouches for times, not for certificates");
+    for (fields, words) in [
+        ("ca = \"ca.pem\"", "either key, or identity and issuer"),
+        ("ca = \"ca.pem\"\nkey = 'k'", "either key, or identity and issuer"),
+        ("ca = \"ca.pem\"\nidentity = '*'", "matches everybody"),
+        ("ca = \"empty.pem\"\nidentity = 'a@x'", "no PEM certificate"),
+        ("ca-intermediates = \"between.pem\"\nidentity = 'a@x'\nissuer = 'https://a'", "goes with ca"),
+    ] {
+        let error = signer(fields).unwrap_err();
+        assert!(error.message.contains(words), "{fields}: {error}");
+    }
+    let text = "version = 1\n[sigstores.\"ca:ci\"]\ntrusted-root = \"root.json\"\n";
+    assert!(read(text).unwrap_err().message.contains("must not start with"));
+}

@@ -70,6 +70,7 @@ impl Code {
             | Self::CosignBadSignature
             | Self::CosignDigestMismatch
             | Self::CosignMalformed
+            | Self::CosignPredicateType
             | Self::CosignRepositoryMismatch
             | Self::CosignRepositoryUnnamed
             | Self::CosignRevoked

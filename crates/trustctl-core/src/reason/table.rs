@@ -323,6 +323,11 @@ codes! {
         "Beside identity and issuer a certificate tells the repository, the ref, the environment and more of the build; the policy demands a value that is another here, or missing.";
         "compare expected and found with care; the right workflow may have run on the wrong branch or in the wrong environment"
 
+    CosignPredicateType = 360 "cosign.predicate-type-mismatch" rank 57
+        "the bundle does not attest what is asked for";
+        "Who asks for an attestation of a type gets an answer about that type alone. A signature, or a statement of another type, is no answer, however validly it is signed.";
+        "look at the predicate type that is expected and found; ask the publisher for the attestation"
+
     // 04xx network and limits
     Unavailable = 401 "net.unavailable" rank 75
         "a server could not be reached or answered with an error";

@@ -39,7 +39,19 @@ impl Certificate {
     /// [`Fault`] with [`Code::CosignMalformed`] when it does not have exactly one name, or an extension that is known occurs twice or is
     /// not of its form.
     pub fn from_der(der: &[u8]) -> Result<Self, Fault> {
-        let certificate = X509::from_der(der).map_err(|error| Fault::malformed(format!("the certificate: {error}")))?;
+        Self::of(&read(der)?)
+    }
+
+    pub(super) fn of(certificate: &X509) -> Result<Self, Fault> {
+        let [identity] = names(certificate)?.try_into().map_err(|all: Vec<String>| {
+            // With two, it would depend on the reader which one counts.
+            Fault::malformed(format!("the certificate has {} names, not one", all.len()))
+        })?;
+        Self::with_name(certificate, identity)
+    }
+
+    /// What the certificate says beside its names, one of which is `identity`.
+    pub(super) fn with_name(certificate: &X509, identity: String) -> Result<Self, Fault> {
         let mut claims = BTreeMap::new();
         for extension in certificate.tbs_certificate.extensions.iter().flatten() {
             let Some((number, name)) = known(extension) else { continue };
@@ -48,8 +60,31 @@ impl Certificate {
             }
         }
         let issuer = claims.get("issuer").or_else(|| claims.get("issuer-v1")).cloned().unwrap_or_default();
-        Ok(Self { identity: name_of(&certificate)?, issuer, claims })
+        Ok(Self { identity, issuer, claims })
     }
+}
+
+/// DER of the certificates in PEM text, at least one and at most 64.
+///
+/// # Errors
+/// [`Fault`] with [`Code::AnchorUnusable`] when there is none, more than are read, or something else beside them.
+pub fn of_pem(text: &[u8]) -> Result<Vec<Vec<u8>>, Fault> {
+    const MOST: usize = 64;
+    let unusable = |words: &str| Fault::new(Code::AnchorUnusable, words);
+    let blocks = pem::parse_many(text).map_err(|error| Fault::new(Code::AnchorUnusable, error.to_string()))?;
+    match blocks.len() {
+        0 => return Err(unusable("it holds no PEM certificate")),
+        count if count > MOST => return Err(unusable("it holds more than 64 certificates")),
+        _ => {}
+    }
+    if blocks.iter().any(|block| block.tag() != "CERTIFICATE") {
+        return Err(unusable("it holds something else than certificates"));
+    }
+    Ok(blocks.into_iter().map(pem::Pem::into_contents).collect())
+}
+
+pub(super) fn read(der: &[u8]) -> Result<X509, Fault> {
+    X509::from_der(der).map_err(|error| Fault::malformed(format!("the certificate: {error}")))
 }
 
 /// The number and name of an extension that says who signed.
@@ -67,14 +102,22 @@ fn value(number: u32, extension: &Extension) -> Result<String, Fault> {
     std::str::from_utf8(bytes).map(str::to_owned).map_err(|_| malformed())
 }
 
-/// The one subject alternative name. With two, it would depend on the reader which one counts.
-fn name_of(certificate: &X509) -> Result<String, Fault> {
+/// The subject alternative names, each readable.
+pub(super) fn names(certificate: &X509) -> Result<Vec<String>, Fault> {
     let names = certificate.tbs_certificate.get::<SubjectAltName>();
     let names = names.map_err(|error| Fault::malformed(format!("the names in the certificate: {error}")))?;
     let names = names.map(|(_, SubjectAltName(names))| names).unwrap_or_default();
-    let [name] = names.as_slice() else {
-        return Err(Fault::malformed(format!("the certificate has {} names, not one", names.len())));
-    };
+    names.iter().map(name).collect()
+}
+
+/// The subject alternative names that can be read; the others are passed over.
+pub(super) fn readable_names(certificate: &X509) -> Vec<String> {
+    let names = certificate.tbs_certificate.get::<SubjectAltName>().ok().flatten();
+    let names = names.map(|(_, SubjectAltName(names))| names).unwrap_or_default();
+    names.iter().filter_map(|one| name(one).ok()).collect()
+}
+
+fn name(name: &GeneralName) -> Result<String, Fault> {
     let text = match name {
         GeneralName::DnsName(text) => text.to_string(),
         GeneralName::OtherName(other) => user_name(other)?,
@@ -82,7 +125,7 @@ fn name_of(certificate: &X509) -> Result<String, Fault> {
         GeneralName::UniformResourceIdentifier(text) => text.to_string(),
         _ => return Err(Fault::new(Code::CosignMalformed, "the certificate has a name of a kind that is not read")),
     };
-    if text.is_empty() { Err(Fault::malformed("the name in the certificate is empty")) } else { Ok(text) }
+    if text.is_empty() { Err(Fault::malformed("a name in the certificate is empty")) } else { Ok(text) }
 }
 
 fn user_name(other: &OtherName) -> Result<String, Fault> {

@@ -23,10 +23,19 @@ const MAX_CHAIN: usize = 8;
 pub fn bundle(layer: &SignatureLayer, signature: &[u8]) -> Result<Vec<u8>, Fault> {
     let timestamps = layer.timestamp.as_deref().map(stamps).transpose()?;
     written(
-        layer,
+        Parts::of(layer),
         timestamps,
         Content::<()> { message_signature: Some(Message { signature: encode(signature) }), dsse_envelope: None },
     )
+}
+
+/// The bundle that says the same as a signature with its certificate and log entry, as cosign 2 keeps them for files.
+///
+/// # Errors
+/// [`Fault`] as for [`bundle`].
+pub(crate) fn bundle_of_parts(certificate: Option<&str>, entry: Option<&str>, signature: &[u8]) -> Result<Vec<u8>, Fault> {
+    let parts = Parts { certificate, chain: None, log_entry: entry };
+    written(parts, None, Content::<()> { message_signature: Some(Message { signature: encode(signature) }), dsse_envelope: None })
 }
 
 /// The bundle that says the same as the annotations of `layer`, a layer under an `.att` tag, around its envelope; without the timestamp,
@@ -35,12 +44,27 @@ pub fn bundle(layer: &SignatureLayer, signature: &[u8]) -> Result<Vec<u8>, Fault
 /// # Errors
 /// [`Fault`] as for [`bundle`].
 pub fn bundle_of_envelope(layer: &SignatureLayer, envelope: &Envelope) -> Result<Vec<u8>, Fault> {
-    written(layer, None, Content { message_signature: None, dsse_envelope: Some(envelope.written()) })
+    written(Parts::of(layer), None, Content { message_signature: None, dsse_envelope: Some(envelope.written()) })
 }
 
-fn written(layer: &SignatureLayer, timestamps: Option<Stamps>, content: Content<impl Serialize>) -> Result<Vec<u8>, Fault> {
-    let chain = layer.certificate.as_deref().map(|leaf| certificates(leaf, layer.chain.as_deref())).transpose()?;
-    let entry = layer.log_entry.as_deref().map(entry).transpose()?;
+/// What comes along with a signature.
+#[derive(Clone, Copy)]
+struct Parts<'a> {
+    certificate: Option<&'a str>,
+    chain: Option<&'a str>,
+    log_entry: Option<&'a str>,
+}
+
+impl<'a> Parts<'a> {
+    fn of(layer: &'a SignatureLayer) -> Self {
+        let SignatureLayer { certificate, chain, log_entry, .. } = layer;
+        Self { certificate: certificate.as_deref(), chain: chain.as_deref(), log_entry: log_entry.as_deref() }
+    }
+}
+
+fn written(parts: Parts<'_>, timestamps: Option<Stamps>, content: Content<impl Serialize>) -> Result<Vec<u8>, Fault> {
+    let chain = parts.certificate.map(|leaf| certificates(leaf, parts.chain)).transpose()?;
+    let entry = parts.log_entry.map(entry).transpose()?;
     let version = if entry.is_some() { "0.1" } else { "0.2" };
     let material = Material {
         public_key: chain.is_none().then_some(Key { hint: "" }),

@@ -1,6 +1,7 @@
 //! Each link of the chain, broken once: what must pass beside what must fail, and by which code.
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a failure here fails the test")]
 
+mod own_authority;
 pub(crate) mod world;
 
 use rcgen::{ExtendedKeyUsagePurpose, SanType};
@@ -10,8 +11,10 @@ use trustctl_core::scheme::Thresholds;
 
 use world::{IDENTITY, ISSUER, Leaf, SIGNED, World, fulcio, utf8};
 
+use super::Fault;
+
 /// The code of the fault; a proof is none.
-fn code(judged: Result<super::Proof, super::Fault>) -> Option<Code> {
+fn code(judged: Result<super::Proof, Fault>) -> Option<Code> {
     judged.err().map(|fault| fault.code)
 }
 

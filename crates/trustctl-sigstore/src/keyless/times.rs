@@ -10,17 +10,20 @@ use trustctl_core::time::Timestamp;
 use super::fault::Fault;
 use super::root::Root;
 
-/// The times that the library proved, none of them after `now`.
-pub(super) fn proven(times: &[jiff::Timestamp], now: Timestamp) -> Result<Vec<Timestamp>, Fault> {
-    let times = times.iter().map(|time| {
-        let time = Timestamp::from_unix_seconds(time.as_second()).map_err(|error| Fault::malformed(error.to_string()))?;
-        if time.unix_seconds() > now.unix_seconds() {
-            let words = format!("the proven time {time} is after {now}, as of which is judged");
-            return Err(Fault::new(Code::CosignTimeInFuture, words));
+/// Refuses a proven time after `now`.
+pub(super) fn not_after(proven: &[jiff::Timestamp], now: Timestamp) -> Result<(), Fault> {
+    match proven.iter().find(|time| time.as_second() > now.unix_seconds()) {
+        Some(late) => {
+            let words = format!("the proven time {} is after {now}, as of which is judged", of(*late)?);
+            Err(Fault::new(Code::CosignTimeInFuture, words))
         }
-        Ok(time)
-    });
-    times.collect()
+        None => Ok(()),
+    }
+}
+
+/// A time as this program writes it, in whole seconds.
+pub(super) fn of(time: jiff::Timestamp) -> Result<Timestamp, Fault> {
+    Timestamp::from_unix_seconds(time.as_second()).map_err(|error| Fault::malformed(error.to_string()))
 }
 
 /// Demands times by `least` distinct operators, and refuses a timestamp that is there twice. The library has verified every timestamp

@@ -43,7 +43,7 @@ pub struct VerifyArgs {
 #[command(next_help_heading = "Whom to trust")]
 pub struct TrustArgs {
     /// Judge by this policy file; else by TRUSTCTL_POLICY, else by the policy of the user or the machine
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["key", "identity", "dct_root", "danger_trust_on_first_use"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["key", "identity_given", "dct_root", "danger_trust_on_first_use"])]
     pub policy: Option<PathBuf>,
     /// Trust signatures by this public key: a PEM file, a stored key's name or env:NAME (repeatable; any one suffices)
     #[arg(long, value_name = "KEY")]
@@ -52,11 +52,17 @@ pub struct TrustArgs {
     #[arg(long, short, value_name = "NAME=VALUE", requires = "key")]
     pub annotation: Vec<String>,
     /// Trust signatures by this identity, * for any characters
-    #[arg(long, value_name = "IDENTITY", requires = "issuer")]
+    #[arg(long, value_name = "IDENTITY", requires = "issuer_given", group = "identity_given")]
     pub identity: Option<String>,
-    /// The OIDC issuer that vouches for the identity
-    #[arg(long, value_name = "URL", requires = "identity")]
+    /// Trust signatures by the identities that this regular expression matches whole
+    #[arg(long, value_name = "REGEX", requires = "issuer_given", group = "identity_given")]
+    pub identity_regex: Option<String>,
+    /// The OIDC issuer that vouches for the identity, * for any characters
+    #[arg(long, value_name = "URL", requires = "identity_given", group = "issuer_given")]
     pub issuer: Option<String>,
+    /// The OIDC issuers that this regular expression matches whole
+    #[arg(long, value_name = "REGEX", requires = "identity_given", group = "issuer_given")]
+    pub issuer_regex: Option<String>,
     /// Judge certificates and log entries with this trusted root, instead of the public-good Sigstore instance's
     #[arg(long, value_name = "FILE")]
     pub trusted_root: Option<PathBuf>,

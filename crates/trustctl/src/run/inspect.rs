@@ -67,7 +67,11 @@ fn no_such_image(reference: &Reference, reason: Reason) -> Failure {
 /// The anchors that the flags or the policy in force give; none is fine here: then only certificates and log entries of the
 /// public-good Sigstore instance are proven, and a collection's root is shown as not pinned.
 fn anchors(session: &Session, trust: &TrustArgs) -> Result<Anchors, Failure> {
-    let named = trust.policy.is_some() || !trust.key.is_empty() || !trust.dct_root.is_empty() || trust.identity.is_some();
+    let named = trust.policy.is_some()
+        || !trust.key.is_empty()
+        || !trust.dct_root.is_empty()
+        || trust.identity.is_some()
+        || trust.identity_regex.is_some();
     let policy: Option<Policy> = match (named, session.environment.default_policy()) {
         (false, None) => None,
         _ => Some(session.policy_of(trust)?),
@@ -77,6 +81,7 @@ fn anchors(session: &Session, trust: &TrustArgs) -> Result<Anchors, Failure> {
         let of_rule = policy.as_ref().map(|policy| policy.anchors(rule)).unwrap_or_default();
         anchors.keys.extend(of_rule.keys);
         anchors.dct.extend(of_rule.dct);
+        anchors.authorities.extend(of_rule.authorities);
     }
     // Whoever vouches is shown; whether that is enough is not said here.
     let policy = match policy {

@@ -6,6 +6,7 @@ use trustctl_core::policy::{Policy, SignerRule};
 use trustctl_core::reason::{Code, Reason};
 use trustctl_core::scheme::{SigstoreAnchor, Thresholds};
 use trustctl_core::time::Timestamp;
+use trustctl_sigstore::keyless::authority::Authority;
 use trustctl_sigstore::keyless::{Instance, PUBLIC_GOOD, PUBLIC_GOOD_DATE};
 
 use super::{Session, policy};
@@ -24,6 +25,10 @@ pub(super) fn with_trusted_root(policy: Policy, file: Option<&Path>) -> Result<P
     let policy = policy.with_sigstore(root.into());
     for anchor in policy.sigstores.iter().filter(|anchor| anchor.name.is_some() || file.is_some()) {
         check(anchor, file)?;
+    }
+    for own in &policy.authorities {
+        let unusable = |fault| Failure::new(Reason::new(Code::AnchorUnusable, format!("{}: {fault}", own.name)));
+        Authority::new(own).map_err(unusable)?;
     }
     Ok(policy)
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use trustctl_core::policy::{CosignDemands, Glob, Policy, SignerRule};
+use trustctl_core::policy::{CosignDemands, NamePattern, Policy, SignerRule};
 use trustctl_core::public_key::PublicKey;
 use trustctl_core::reason::{Code, Reason, Step};
 use trustctl_core::reference::Repository;
@@ -45,6 +45,7 @@ impl Session {
         let typed = [
             (!trust.key.is_empty(), "--key"),
             (trust.identity.is_some(), "--identity"),
+            (trust.identity_regex.is_some(), "--identity-regex"),
             (!trust.dct_root.is_empty(), "--dct-root"),
         ];
         let (_, flag) = typed.into_iter().find(|(given, _)| *given)?;
@@ -60,16 +61,11 @@ impl Session {
             let demands = CosignDemands { annotations: annotations.clone(), ..CosignDemands::default() };
             signers.insert(format!("key {name}"), SignerRule::CosignKey { key, demands });
         }
-        if let (Some(identity), Some(issuer)) = (&trust.identity, &trust.issuer) {
-            for (flag, text) in [("--identity", identity), ("--issuer", issuer)] {
-                if text.trim_matches('*').is_empty() {
-                    let words = format!("{flag} {text}: a pattern that matches everybody names nobody");
-                    return Err(Failure::usage(Code::AnchorUnusable, words));
-                }
-            }
+        let identity = names(("--identity", &trust.identity), ("--identity-regex", &trust.identity_regex))?;
+        let issuer = names(("--issuer", &trust.issuer), ("--issuer-regex", &trust.issuer_regex))?;
+        if let (Some(identity), Some(issuer)) = (identity, issuer) {
             let demands = CosignDemands { log: true, annotations, ..CosignDemands::default() };
-            let rule = SignerRule::CosignIdentity { identity: Glob::new(identity), issuer: Glob::new(issuer), demands };
-            signers.insert(format!("identity {identity}"), rule);
+            signers.insert(format!("identity {identity}"), SignerRule::CosignIdentity { identity, issuer, demands });
         }
         for root in &trust.dct_root {
             check_root(root)?;
@@ -108,6 +104,22 @@ impl Session {
             None => Ok(self.private_key(name, None, None)?.public_key().clone()),
         }
     }
+}
+
+/// The names that the one of two flags stands for which is given: a text with stars, or a regular expression.
+///
+/// # Errors
+/// A usage [`Failure`] for what is no pattern.
+pub(super) fn names(
+    (glob_flag, glob): (&str, &Option<String>),
+    (regex_flag, regex): (&str, &Option<String>),
+) -> Result<Option<NamePattern>, Failure> {
+    let (flag, text, read) = match (glob, regex) {
+        (Some(text), _) => (glob_flag, text, NamePattern::glob(text)),
+        (None, Some(text)) => (regex_flag, text, NamePattern::regex(text)),
+        (None, None) => return Ok(None),
+    };
+    read.map(Some).map_err(|error| Failure::usage(Code::AnchorUnusable, format!("{flag} {text}: {error}")))
 }
 
 /// Refuses a `--dct-root` that cannot be the id of a key.

@@ -105,3 +105,18 @@ fn attestations_of_an_identity_need_what_its_signatures_need() {
     let unlogged = attests(Claim { log: LogFindings::default(), ..release() });
     assert_eq!(judged(vec![unlogged]), (VerdictKind::Rejected, vec![Code::CosignLogMissing]));
 }
+
+/// GHSA-59jp-pj84-45mr: what is only part of a name is somebody else's.
+#[test]
+fn a_regular_expression_is_held_to_the_whole_identity_and_issuer() {
+    let load = |_: &str| Ok(Vec::new());
+    let text = "version = 1\n[signers.ci]\nscheme = \"cosign\"\nidentity-regex = 'https://forge\\.example/acme/.+@refs/tags/v[0-9]+'\nissuer-regex = 'https://token\\.example'\n[[rules]]\nname = \"r\"\nimages = [\"r.example/**\"]\nrequire = { any = [\"ci\"] }\n";
+    let policy = Policy::parse(&PolicyText { name: "p.toml", text, load: &load }).unwrap();
+    assert_eq!(judged(&policy, release()).0, VerdictKind::Trusted);
+    let wrong = (VerdictKind::Rejected, vec![Code::CosignWrongIdentity]);
+    let issuer = "https://token.example";
+    let unanchored = "https://evil.example/https://forge.example/acme/shop@refs/tags/v1";
+    assert_eq!(judged(&policy, by(unanchored, issuer, None)), wrong);
+    assert_eq!(judged(&policy, by("https://forge.example/acme/shop@refs/tags/v1-evil", issuer, None)), wrong);
+    assert_eq!(judged(&policy, by("https://forge.example/acme/shop@refs/tags/v1", "https://token.example.evil", None)), wrong);
+}

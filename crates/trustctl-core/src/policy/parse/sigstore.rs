@@ -5,16 +5,109 @@ use std::collections::BTreeMap;
 use toml::Spanned;
 
 use super::super::form::{SignerForm, SigstoreForm};
-use super::super::{Glob, SignerRule};
+use super::super::{CosignDemands, Glob, NamePattern, SignerRule};
 use super::{PolicyError, Reader, nearest};
 use crate::claim::CERTIFICATE_CLAIMS;
-use crate::scheme::{SigstoreAnchor, Thresholds};
+use crate::scheme::{AuthorityAnchor, SigstoreAnchor, Thresholds};
 
 /// Most operators that can be demanded: more than any instance has.
 const MAX_OPERATORS: i64 = 32;
 
+/// Most certificates of an authority of one's own, of each kind.
+const MAX_CERTIFICATES: usize = 64;
+/// What the name of a signer's own authority starts with. No instance may be called so.
+const OWN: &str = "ca:";
+
 impl Reader<'_> {
+    /// A signer by key, or by a name in a certificate.
+    pub(super) fn cosign(&self, name: &str, form: &Spanned<SignerForm>) -> Result<SignerRule, PolicyError> {
+        let signer = form.get_ref();
+        let log = |default: bool| match signer.log.as_ref().map(|word| (word.get_ref().as_str(), word.span())) {
+            None => Ok(default),
+            Some(("required", _)) => Ok(true),
+            Some(("optional", _)) => Ok(false),
+            Some((_, span)) => Err(self.error(span, "log is \"required\" or \"optional\"")),
+        };
+        let claims = self.claims(signer)?;
+        let own = signer.ca.as_ref().map(|_| format!("{OWN}{name}"));
+        let demands = |log: bool| CosignDemands {
+            log,
+            claims,
+            annotations: signer.annotations.as_ref().map(|table| table.get_ref().clone()).unwrap_or_default(),
+            sigstore: own.clone().or_else(|| signer.sigstore.as_ref().map(|name| name.get_ref().clone())),
+        };
+        let identity = self.names(("identity", signer.identity.as_ref()), ("identity-regex", signer.identity_regex.as_ref()))?;
+        let issuer = self.names(("issuer", signer.issuer.as_ref()), ("issuer-regex", signer.issuer_regex.as_ref()))?;
+        match (&signer.key, identity, issuer) {
+            (Some(key), None, None) if own.is_none() && signer.ca_intermediates.is_none() => {
+                Ok(SignerRule::CosignKey { key: Box::new(self.key(key)?), demands: demands(log(false)?) })
+            }
+            (None, Some(identity), Some(issuer)) => {
+                Ok(SignerRule::CosignIdentity { identity, issuer, demands: demands(log(own.is_none())?) })
+            }
+            (None, Some(identity), None) if own.is_some() => {
+                Ok(SignerRule::CosignIdentity { identity, issuer: NamePattern::any(), demands: demands(log(false)?) })
+            }
+            _ => {
+                let message =
+                    "a cosign signer has either key, or identity and issuer (identity-regex, issuer-regex), or ca and identity";
+                Err(self.error(form.span(), message))
+            }
+        }
+    }
+
+    /// The one of two fields that is there: a text with stars, or a regular expression.
+    fn names(
+        &self,
+        (glob_field, glob): (&str, Option<&Spanned<String>>),
+        (regex_field, regex): (&str, Option<&Spanned<String>>),
+    ) -> Result<Option<NamePattern>, PolicyError> {
+        let (text, read) = match (glob, regex) {
+            (None, None) => return Ok(None),
+            (Some(text), None) => (text, NamePattern::glob(text.get_ref())),
+            (None, Some(text)) => (text, NamePattern::regex(text.get_ref())),
+            (Some(_), Some(text)) => {
+                let message = format!("there are both \"{glob_field}\" and \"{regex_field}\": give one of them");
+                return Err(self.error(text.span(), message));
+            }
+        };
+        read.map(Some).map_err(|error| self.error(text.span(), error))
+    }
+
+    /// The authority that a signer by certificate brings along, if it does.
+    pub(super) fn authority(&self, name: &str, form: &Spanned<SignerForm>) -> Result<Option<AuthorityAnchor>, PolicyError> {
+        let signer = form.get_ref();
+        if signer.scheme.get_ref() != "cosign" {
+            return Ok(None);
+        }
+        let Some(ca) = &signer.ca else {
+            return match &signer.ca_intermediates {
+                Some(path) => Err(self.error(path.span(), "ca-intermediates goes with ca")),
+                None => Ok(None),
+            };
+        };
+        let read = |path: &Spanned<String>| {
+            let certificates = self.certificates(path)?;
+            if certificates.len() > MAX_CERTIFICATES {
+                return Err(self.error(path.span(), format!("there are more than {MAX_CERTIFICATES} certificates")));
+            }
+            Ok(certificates)
+        };
+        let names = self.names(("identity", signer.identity.as_ref()), ("identity-regex", signer.identity_regex.as_ref()))?;
+        Ok(Some(AuthorityAnchor {
+            name: format!("{OWN}{name}"),
+            roots: read(ca)?,
+            intermediates: signer.ca_intermediates.as_ref().map(read).transpose()?.unwrap_or_default(),
+            names: names.unwrap_or_else(NamePattern::any),
+            instance: signer.sigstore.as_ref().map(|name| name.get_ref().clone()),
+            sigstore: None,
+        }))
+    }
+
     pub(super) fn sigstore(&self, name: &str, form: &SigstoreForm) -> Result<SigstoreAnchor, PolicyError> {
+        if name.starts_with(OWN) {
+            return Err(self.error(form.trusted_root.span(), "the name of an instance must not start with \"ca:\""));
+        }
         let usual = Thresholds::default();
         let inclusion_proof = match form.inclusion_proof.as_ref().map(|word| (word.get_ref().as_str(), word.span())) {
             None | Some(("optional", _)) => false,
@@ -40,7 +133,7 @@ impl Reader<'_> {
     /// What the certificate must say beside identity and issuer.
     pub(super) fn claims(&self, signer: &SignerForm) -> Result<BTreeMap<String, Glob>, PolicyError> {
         let Some(table) = &signer.claims else { return Ok(BTreeMap::new()) };
-        if signer.identity.is_none() {
+        if signer.identity.is_none() && signer.identity_regex.is_none() {
             return Err(self.error(table.span(), "claims go with identity and issuer: a key has none"));
         }
         let claims = table.get_ref().iter().map(|(name, value)| {

@@ -1,0 +1,300 @@
+//! `trustctl blob`: sign a file with a key, and judge a file by its bundle.
+
+use std::fs::File;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+use trustctl_core::digest::Digest;
+use trustctl_core::hashes::{Hasher, Hashes};
+use trustctl_core::policy::{NamePattern, predicate_type};
+use trustctl_core::public_key::{Hash, PublicKey};
+use trustctl_core::reason::{Code, Reason, Step};
+use trustctl_core::report::ReasonReport;
+use trustctl_core::scheme::{AuthorityAnchor, SigstoreAnchor, Thresholds};
+use trustctl_core::signer::Signer as _;
+use trustctl_sigstore::blob::{self, Demand, Signed, Who};
+use trustctl_sigstore::keyless::authority::Authority;
+use trustctl_sigstore::keyless::{About, Fault, Instance, PUBLIC_GOOD};
+use trustctl_sigstore::limits::MAX_BLOB;
+
+use super::{Session, policy, trust};
+use crate::cli::{BlobCommand, BlobSignArgs, BlobVerifyArgs, Log};
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::render;
+use crate::ui::Paint;
+
+/// Largest file whose bytes are held while it is judged. Only Ed25519 needs them; everything else is hashed in pieces.
+const HELD: u64 = 16 * 1024 * 1024;
+/// Bytes that are read and hashed at once.
+const PIECE: usize = 256 * 1024;
+
+/// Carries out a `blob` command.
+///
+/// # Errors
+/// A [`Failure`], by what stands in the way. That a file is not trusted is none.
+pub(super) fn run(session: &Session, command: &BlobCommand) -> Result<Exit, Failure> {
+    match command {
+        BlobCommand::Sign(args) => sign(session, args),
+        BlobCommand::Verify(args) => verify(session, args),
+    }
+}
+
+fn sign(session: &Session, args: &BlobSignArgs) -> Result<Exit, Failure> {
+    let Some(name) = &args.key else {
+        return Err(Failure::usage(Code::NoSigningKey, "nothing says what to sign with: give --key"));
+    };
+    let key = session.private_key(name, args.passphrase.as_deref(), None)?;
+    let path = args.bundle.clone().unwrap_or_else(|| beside(&args.file));
+    let content = Content::read(&args.file, &blob::hashes(key.kind()))?;
+    let bundle = blob::sign(&content.hashes, &key).map_err(|error| Failure::new(error.reason()))?;
+    let demand = Demand { by: Who::Key(key.public_key(), None), log: false, predicate_type: None };
+    let checked = blob::verify(&bundle, content.about(), demand, session.now(None)?);
+    checked.map_err(|fault| Failure::new(Reason::new(Code::CosignSelfCheck, fault.to_string())))?;
+    trustctl_remote::file::replace(&path, &bundle).map_err(|error| Failure::file(&path, &error))?;
+    let (file, fingerprint) = (args.file.display().to_string(), key.fingerprint());
+    if session.ui.json() {
+        let warnings: Vec<ReasonReport> = session.dangers().iter().map(ReasonReport::new).collect();
+        let report = json!({
+            "schema": "trustctl/blob-sign/v1", "exit": 0, "file": file, "digest": content.hashes.sha256(),
+            "bundle": path.display().to_string(), "key": fingerprint, "warnings": warnings,
+        });
+        session.ui.say(report.to_string());
+    } else {
+        session.ui.say(format!("{}: {file}", session.ui.paint(Paint::Green, "signed")));
+        session.ui.note(format!("  with:   key {fingerprint}\n  bundle: {}", path.display()));
+    }
+    Ok(Exit::Done)
+}
+
+/// Where a file's bundle is when nothing is said.
+fn beside(file: &Path) -> PathBuf {
+    let mut name = file.as_os_str().to_owned();
+    name.push(".sigstore.json");
+    PathBuf::from(name)
+}
+
+/// What is known of a file.
+struct Content {
+    hashes: Hashes,
+    bytes: Option<Vec<u8>>,
+}
+
+impl Content {
+    /// Reads a file once, in pieces; its bytes are kept when it is small.
+    fn read(path: &Path, wanted: &[Hash]) -> Result<Self, Failure> {
+        let failed = |error: std::io::Error| Failure::file(path, &error);
+        let mut file = File::open(path).map_err(failed)?;
+        let size = file.metadata().map_err(failed)?.len();
+        let (mut hasher, mut held) = (Hasher::new(wanted), (size <= HELD).then(Vec::new));
+        let mut piece = vec![0; PIECE];
+        loop {
+            let read = file.read(&mut piece).map_err(failed)?;
+            let Some(read) = piece.get(..read).filter(|read| !read.is_empty()) else { break };
+            hasher.update(read);
+            // A file that grows while it is read is not held any longer.
+            held = held.filter(|held| u64::try_from(held.len() + read.len()).is_ok_and(|length| length <= HELD));
+            if let Some(held) = &mut held {
+                held.extend_from_slice(read);
+            }
+        }
+        Ok(Self { hashes: hasher.finish(), bytes: held })
+    }
+
+    fn about(&self) -> About<'_> {
+        About::File { hashes: &self.hashes, bytes: self.bytes.as_deref() }
+    }
+}
+
+/// Whom to trust, loaded.
+enum Trusted {
+    Authority(Box<Authority>, NamePattern),
+    Identity { identity: NamePattern, issuer: NamePattern, instance: Box<Instance> },
+    Key(PublicKey, Box<Instance>),
+}
+
+fn verify(session: &Session, args: &BlobVerifyArgs) -> Result<Exit, Failure> {
+    let trusted = trusted(session, args)?;
+    let wanted = match &trusted {
+        Trusted::Key(key, _) => blob::hashes(key.kind()),
+        _ => blob::HASHES.to_vec(),
+    };
+    let content = match args.file.strip_prefix("sha256:") {
+        Some(_) => {
+            let digest: Digest = args.file.parse().map_err(|error| Failure::bad_value("FILE", &args.file, error))?;
+            Content { hashes: Hashes::of_digest(&digest), bytes: None }
+        }
+        None => Content::read(Path::new(&args.file), &wanted)?,
+    };
+    let kind = args.predicate_type.as_deref().map(|text| {
+        let expected = "a predicate type is a URI, or a short name of the policy reference";
+        predicate_type(text).ok_or_else(|| Failure::bad_value("--type", text, expected))
+    });
+    let kind = kind.transpose()?;
+    let path = args.bundle.clone().unwrap_or_else(|| beside(Path::new(&args.file)));
+    let by = match &trusted {
+        Trusted::Authority(authority, issuer) => Who::Authority(authority, issuer),
+        Trusted::Identity { identity, issuer, instance } => Who::Identity { identity, issuer, instance },
+        Trusted::Key(key, instance) => Who::Key(key, Some(instance)),
+    };
+    let log = args.log.unwrap_or(if matches!(by, Who::Identity { .. }) { Log::Required } else { Log::Optional });
+    let demand = Demand { by, log: log == Log::Required, predicate_type: kind.as_deref() };
+    let now = session.now(args.at.as_deref())?;
+    let judged = match read_bundle(&path)? {
+        None => Err(Reason::new(Code::CosignUnsigned, format!("there is no bundle {}", path.display()))),
+        Some(bytes) => {
+            let judged = blob::as_bundle(&bytes).and_then(|bundle| blob::verify(&bundle, content.about(), demand, now));
+            judged.map_err(|fault| reason(&fault, &path))
+        }
+    };
+    Ok(Answer { session, args, path: &path, digest: content.hashes.sha256(), kind: kind.as_deref() }.tell(judged))
+}
+
+/// The reason for a fault; a signature by a key that is not the trusted one is called that.
+fn reason(fault: &Fault, path: &Path) -> Reason {
+    fault.reason(&path.display().to_string())
+}
+
+/// The bytes of a bundle; `None` when there is none.
+fn read_bundle(path: &Path) -> Result<Option<Vec<u8>>, Failure> {
+    let file = match File::open(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        opened => opened.map_err(|error| Failure::file(path, &error))?,
+    };
+    let mut bytes = Vec::new();
+    file.take(MAX_BLOB + 1).read_to_end(&mut bytes).map_err(|error| Failure::file(path, &error))?;
+    if u64::try_from(bytes.len()).is_ok_and(|length| length > MAX_BLOB) {
+        return Err(Failure::new(Reason::new(Code::TooLarge, format!("{} is larger than 8 MiB", path.display()))));
+    }
+    Ok(Some(bytes))
+}
+
+fn trusted(session: &Session, args: &BlobVerifyArgs) -> Result<Trusted, Failure> {
+    let identity = trust::names(("--identity", &args.identity), ("--identity-regex", &args.identity_regex))?;
+    let issuer = trust::names(("--issuer", &args.issuer), ("--issuer-regex", &args.issuer_regex))?;
+    if let Some(name) = &args.key {
+        let key = session.public_key(name)?;
+        session.refuse_example(&key.fingerprint())?;
+        return Ok(Trusted::Key(key, Box::new(instance(args)?)));
+    }
+    match (identity, issuer, &args.ca) {
+        (Some(identity), issuer, Some(ca)) => {
+            let anchor = AuthorityAnchor {
+                name: format!("ca:{}", ca.display()),
+                roots: certificates(ca)?,
+                intermediates: args.ca_intermediates.as_deref().map(certificates).transpose()?.unwrap_or_default(),
+                names: identity,
+                instance: None,
+                sigstore: Some(anchor(args)?),
+            };
+            let authority = Authority::new(&anchor).map_err(|fault| unusable(&ca.display(), &fault))?;
+            Ok(Trusted::Authority(Box::new(authority), issuer.unwrap_or_else(NamePattern::any)))
+        }
+        (Some(identity), Some(issuer), None) => Ok(Trusted::Identity { identity, issuer, instance: Box::new(instance(args)?) }),
+        (Some(_), None, None) => Err(Failure::usage(Code::UsageAnchor, "an identity is what an issuer says: give --issuer too")),
+        (None, ..) => {
+            let step = Step::words("give --key, --identity with --issuer, or --ca with --identity");
+            Err(Failure::usage(Code::UsageAnchor, "nothing says whom to trust").step(step))
+        }
+    }
+}
+
+fn anchor(args: &BlobVerifyArgs) -> Result<SigstoreAnchor, Failure> {
+    let trusted_root = match &args.trusted_root {
+        Some(path) => policy::read_limited(path).map_err(|error| Failure::file(path, &error))?,
+        None => PUBLIC_GOOD.as_bytes().to_vec(),
+    };
+    Ok(SigstoreAnchor { name: None, trusted_root: trusted_root.into(), thresholds: Thresholds::default() })
+}
+
+fn instance(args: &BlobVerifyArgs) -> Result<Instance, Failure> {
+    let whose =
+        args.trusted_root.as_ref().map_or_else(|| "the public-good instance".to_owned(), |path| path.display().to_string());
+    Instance::new(&anchor(args)?).map_err(|fault| unusable(&whose, &fault))
+}
+
+fn unusable(what: &dyn std::fmt::Display, fault: &Fault) -> Failure {
+    Failure::new(Reason::new(Code::AnchorUnusable, format!("{what}: {fault}")))
+}
+
+/// DER of the certificates in a PEM file.
+fn certificates(path: &Path) -> Result<Vec<Vec<u8>>, Failure> {
+    let bytes = policy::read_limited(path).map_err(|error| Failure::file(path, &error))?;
+    let certificates = trustctl_sigstore::keyless::certificate::of_pem(&bytes);
+    certificates.map_err(|fault| unusable(&path.display(), &fault))
+}
+
+/// One file that was judged.
+struct Answer<'a> {
+    session: &'a Session,
+    args: &'a BlobVerifyArgs,
+    path: &'a Path,
+    digest: Option<Digest>,
+    kind: Option<&'a str>,
+}
+
+impl Answer<'_> {
+    /// Prints what came out; the exit code.
+    fn tell(&self, judged: Result<Signed, Reason>) -> Exit {
+        let exit = judged.as_ref().map_or_else(|reason| Exit::of_code(reason.code), |_| Exit::Done);
+        let warnings = self.warnings(judged.as_ref().ok());
+        let word = match exit {
+            Exit::Done => "trusted",
+            Exit::Rejected => "rejected",
+            Exit::Unsigned => "unsigned",
+            _ => "undecided",
+        };
+        if self.session.ui.json() {
+            self.session.ui.say(self.report(&judged, (exit, word), &warnings).to_string());
+            return exit;
+        }
+        warnings.iter().for_each(|warning| render::warning(&self.session.ui, warning));
+        let paint = if exit == Exit::Done { Paint::Green } else { Paint::Red };
+        self.session.ui.say(format!("{}: {}", self.session.ui.paint(paint, word), self.args.file));
+        match judged {
+            Ok(signed) => self.session.ui.note(format!("  by:   {}", describe(&signed))),
+            Err(reason) => render::failure(&self.session.ui, &Failure::new(reason)),
+        }
+        exit
+    }
+
+    fn warnings(&self, signed: Option<&Signed>) -> Vec<Reason> {
+        let mut warnings = self.session.dangers();
+        if let Some(at) = &self.args.at {
+            warnings.push(Reason::new(Code::OtherTime, format!("judged as of {at}, which is not now")));
+        }
+        warnings.extend(signed.and_then(|signed| signed.unproven.as_ref()).map(|fault| reason(fault, self.path)));
+        warnings
+    }
+
+    fn report(&self, judged: &Result<Signed, Reason>, (exit, word): (Exit, &str), warnings: &[Reason]) -> Value {
+        let warnings: Vec<ReasonReport> = warnings.iter().map(ReasonReport::new).collect();
+        let reasons: Vec<ReasonReport> = judged.as_ref().err().into_iter().map(ReasonReport::new).collect();
+        let mut report = json!({
+            "schema": "trustctl/blob-verify/v1", "exit": exit.code(), "file": self.args.file, "digest": self.digest,
+            "bundle": self.path.display().to_string(), "verdict": word, "predicateType": self.kind, "reasons": reasons,
+            "warnings": warnings,
+        });
+        if let (Ok(signed), Some(members)) = (judged, report.as_object_mut()) {
+            let claims = signed.proof.certificate.as_ref().map(|certificate| &certificate.claims);
+            let signed = json!({
+                "principal": signed.principal, "signedAt": signed.proof.times.first(), "times": signed.proof.times,
+                "provenLogEntries": signed.proof.entries, "certificate": claims,
+            });
+            members.insert("signed".to_owned(), signed);
+        }
+        report
+    }
+}
+
+fn describe(signed: &Signed) -> String {
+    let mut text = signed.principal.to_string();
+    if let Some(time) = signed.proof.times.first() {
+        text.push_str(&format!(", signed by {time}"));
+    }
+    if let Some(entry) = signed.proof.entries.first() {
+        text.push_str(&format!(", log entry {}", entry.index));
+    }
+    trustctl_core::reason::clean(&text)
+}
