@@ -4,12 +4,15 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
 
 use trustctl_core::digest::Digest;
 use trustctl_core::public_key::PublicKey;
 use trustctl_core::reason::Code;
 use trustctl_core::scheme::{SigstoreAnchor, Thresholds};
 use trustctl_sigstore::keyless::{About, By, Fault, Instance, Question};
+use trustctl_tests::process::run;
 
 /// After every signature of the suite, and before any of its authorities begins to end.
 const NOW: &str = "2026-11-23T00:00:00Z";
@@ -80,6 +83,47 @@ impl Case {
             _ => Ok(()),
         }
     }
+
+    /// Whether the client that the suite drives accepts the case.
+    fn ask_client(&self, digest: bool) -> bool {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_conformance"));
+        command.env_clear().arg("verify-bundle").arg("--bundle").arg(self.folder.join("bundle.sigstore.json"));
+        if self.by_key {
+            command.arg("--key").arg(self.folder.join("key.pub"));
+        } else {
+            command.args(["--certificate-identity", &self.identity, "--certificate-oidc-issuer", &self.issuer]);
+        }
+        // The suite names the root of the public-good instance by not naming one.
+        if self.root.starts_with(&self.folder) {
+            command.arg("--trusted-root").arg(&self.root);
+        }
+        if digest {
+            command.arg(Digest::sha256_of(&fs::read(&self.artifact).unwrap()).to_string());
+        } else {
+            command.arg(&self.artifact);
+        }
+        let ran = run(&mut command, LIMIT).unwrap();
+        assert!(matches!(ran.code, Some(0 | 1)), "{}: {}", self.name, ran.output());
+        ran.success()
+    }
+}
+
+/// Most time that one process of the client may take.
+const LIMIT: Duration = Duration::from_secs(30);
+
+/// The client as a process, by the suite's protocol: every artifact as a file and as a digest.
+#[test]
+fn the_client_of_the_suite_answers_every_case() {
+    let Some(folder) = folder() else { return };
+    let mut wrong = Vec::new();
+    let cases = Case::all(&folder);
+    for case in &cases {
+        let answers = [false, true].map(|digest| case.ask_client(digest));
+        if answers != [case.passes; 2] {
+            wrong.push(format!("{}: by file and by digest {answers:?}", case.name));
+        }
+    }
+    assert!(wrong.is_empty(), "{} of {}: {wrong:#?}", wrong.len(), cases.len());
 }
 
 #[test]

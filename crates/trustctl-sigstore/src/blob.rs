@@ -76,6 +76,9 @@ pub struct Signed {
 pub fn verify(bundle: &[u8], about: About<'_>, demand: Demand<'_>, now: Timestamp) -> Result<Signed, Fault> {
     let parsed = Bundle::parse(bundle).map_err(|error| Fault::malformed(error.to_string()))?;
     check_kind(&parsed.content, demand.predicate_type)?;
+    if matches!((&parsed.material, demand.by), (Material::Key { .. }, Who::Authority(..) | Who::Identity { .. })) {
+        return Err(Fault::new(Code::CosignWrongIdentity, "it is signed with a key, and not with a certificate"));
+    }
     let signed = match demand.by {
         Who::Key(key, instance) => by_key(bundle, &parsed, about, (key, instance), now)?,
         Who::Identity { identity, issuer, instance } => {

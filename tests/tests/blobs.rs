@@ -1,0 +1,207 @@
+//! Files: ours and cosign's bundles in both directions, with keys and keyless against the lab; the command's exit codes and JSON.
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a failure here fails the test")]
+
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use serde_json::Value;
+use tempfile::TempDir;
+use trustctl_lab::sigstore::Claims;
+use trustctl_lab::world::{World, WorldOptions};
+use trustctl_tests::peers::{Peer, Program};
+use trustctl_tests::process::{Ran, run};
+use trustctl_tests::program::{User, program};
+
+const LIMIT: Duration = Duration::from_secs(120);
+const PASSPHRASE: &str = "throw-away";
+const DEVELOPER: &str = "dev@example.test";
+/// No service at all: cosign 3 then signs with the key alone.
+const OFFLINE: &str =
+    r#"{"mediaType":"application/vnd.dev.sigstore.signingconfig.v0.2+json","rekorTlogConfig":{},"tsaConfig":{}}"#;
+/// An address at which nobody listens, so that no program can ask Sigstore's own services.
+const NOWHERE: &str = "http://127.0.0.1:1";
+
+/// A home with two files and two key pairs.
+struct Stage {
+    home: TempDir,
+    user: User,
+}
+
+impl Stage {
+    fn new() -> Self {
+        let home = tempfile::tempdir().unwrap();
+        let user = User::new(home.path()).with("COSIGN_PASSWORD", PASSPHRASE);
+        let stage = Self { home, user };
+        for (name, text) in
+            [("release", "a release"), ("another", "another"), ("offline.json", OFFLINE), ("predicate.json", "{}")]
+        {
+            std::fs::write(stage.path(name), text).unwrap();
+        }
+        for key in ["mine", "other"] {
+            let ran = stage.user.run(&["key", "generate", key, "--to", "."]).unwrap();
+            assert!(ran.success(), "{}", ran.output());
+        }
+        stage
+    }
+
+    fn path(&self, name: &str) -> std::path::PathBuf {
+        self.home.path().join(name)
+    }
+
+    /// What trustctl says about a file; the exit code and the first reason's code.
+    fn verify(&self, words: &[&str]) -> (Option<i32>, String) {
+        let (report, exit) = self.user.json(&[&["blob", "verify"], words].concat()).unwrap();
+        let code = report.pointer("/reasons/0/code").or_else(|| report.pointer("/error/code"));
+        (exit, code.and_then(Value::as_str).unwrap_or_default().to_owned())
+    }
+
+    fn cosign(&self, cosign: &Program, words: &[&str]) -> Ran {
+        let mut command = cosign.command(self.home.path());
+        command.args(words).env("COSIGN_PASSWORD", PASSPHRASE).env("TUF_ROOT", self.path("tuf"));
+        command.env("HTTPS_PROXY", NOWHERE);
+        run(&mut command, LIMIT).unwrap()
+    }
+}
+
+fn ok(exit: (Option<i32>, String)) {
+    assert_eq!(exit, (Some(0), String::new()));
+}
+
+#[test]
+fn a_file_is_signed_and_judged_and_every_ending_has_its_exit_code() {
+    let stage = Stage::new();
+    let (report, exit) = stage.user.json(&["blob", "sign", "release", "--key", "mine.key"]).unwrap();
+    assert_eq!((exit, report["schema"].as_str()), (Some(0), Some("trustctl/blob-sign/v1")), "{report}");
+    assert_eq!(report["bundle"], "release.sigstore.json");
+    ok(stage.verify(&["release", "--key", "mine.pub"]));
+    let digest = report["digest"].as_str().unwrap();
+    ok(stage.verify(&[digest, "--bundle", "release.sigstore.json", "--key", "mine.pub"]));
+    let judged =
+        |words: &[&str], exit: i32, code: &str| assert_eq!(stage.verify(words), (Some(exit), code.to_owned()), "{words:?}");
+    judged(&["another", "--bundle", "release.sigstore.json", "--key", "mine.pub"], 1, "TC0303");
+    judged(&["release", "--key", "other.pub"], 1, "TC0302");
+    judged(&["release", "--key", "mine.pub", "--type", "vuln"], 1, "TC0360");
+    judged(&["release", "--key", "mine.pub", "--log", "required"], 1, "TC0320");
+    judged(&["another", "--key", "mine.pub"], 3, "TC0301");
+    judged(&["nothing", "--key", "mine.pub"], 7, "TC0717");
+    judged(&["release"], 2, "TC0716");
+    judged(&["release", "--identity", "a@x"], 2, "TC0716");
+    judged(&["release", "--identity-regex", ".*", "--issuer", "https://a"], 2, "TC0712");
+    judged(&["release", "--identity", "a@x", "--issuer", "https://a"], 1, "TC0312");
+    judged(&["sha256:abc", "--key", "mine.pub", "--bundle", "release.sigstore.json"], 2, "TC0802");
+    std::fs::write(stage.path("broken.json"), "{").unwrap();
+    judged(&["release", "--key", "mine.pub", "--bundle", "broken.json"], 1, "TC0308");
+}
+
+/// A bundle is there as a whole or not at all, and no link leads it elsewhere.
+#[test]
+fn a_bundle_is_written_as_a_whole_or_not_at_all() {
+    let stage = Stage::new();
+    std::fs::write(stage.path("precious"), "precious").unwrap();
+    std::os::unix::fs::symlink(stage.path("precious"), stage.path("release.sigstore.json")).unwrap();
+    let (report, exit) = stage.user.json(&["blob", "sign", "release", "--key", "mine.key"]).unwrap();
+    assert_eq!((exit, report["error"]["code"].as_str()), (Some(7), Some("TC0717")), "{report}");
+    assert_eq!(std::fs::read_to_string(stage.path("precious")).unwrap(), "precious");
+    let (report, exit) = stage.user.json(&["blob", "sign", "nothing", "--key", "mine.key", "--bundle", "new.json"]).unwrap();
+    assert_eq!((exit, report["error"]["code"].as_str()), (Some(7), Some("TC0717")), "{report}");
+    assert!(!stage.path("new.json").exists());
+}
+
+/// A file of 1 GiB in a process that may have 320 MiB of memory: opening the key takes 64 of them.
+#[test]
+fn a_large_file_is_hashed_in_pieces() {
+    let stage = Stage::new();
+    std::fs::File::create(stage.path("large")).unwrap().set_len(1 << 30).unwrap();
+    let limited = |words: &str| {
+        let mut shell = Command::new("sh");
+        let script = format!("ulimit -v 327680 && exec '{}' {words} --no-input", program().display());
+        shell.arg("-c").arg(script).current_dir(stage.home.path()).env_clear();
+        shell.env("HOME", stage.home.path()).env("COSIGN_PASSWORD", PASSPHRASE);
+        run(&mut shell, LIMIT).unwrap()
+    };
+    for words in ["blob sign large --key mine.key", "blob verify large --key mine.pub"] {
+        let ran = limited(words);
+        assert!(ran.success(), "{words}: {}", ran.output());
+    }
+}
+
+#[test]
+fn cosign_3_verifies_our_files_and_we_its() {
+    let Some(cosign) = Peer::Cosign3.or_skip() else { return };
+    let stage = Stage::new();
+    assert!(stage.user.run(&["blob", "sign", "release", "--key", "mine.key", "--bundle", "ours.json"]).unwrap().success());
+    // Any trusted root will do where there is no log entry: naming one keeps cosign from asking for Sigstore's own.
+    std::fs::write(stage.path("root.json"), trustctl_sigstore::keyless::PUBLIC_GOOD).unwrap();
+    let check = |key: &str, bundle: &str, file: &str| {
+        let words =
+            ["verify-blob", "--key", key, "--bundle", bundle, "--insecure-ignore-tlog", "--trusted-root", "root.json", file];
+        stage.cosign(&cosign, &words)
+    };
+    assert!(!check("other.pub", "ours.json", "release").success(), "another key");
+    assert!(!check("mine.pub", "ours.json", "another").success(), "another file");
+    check("mine.pub", "ours.json", "release").ok().unwrap();
+
+    let sign = ["sign-blob", "--key", "mine.key", "--signing-config", "offline.json", "--bundle", "theirs.json", "-y", "release"];
+    stage.cosign(&cosign, &sign).ok().unwrap();
+    assert_eq!(stage.verify(&["release", "--bundle", "theirs.json", "--key", "other.pub"]).1, "TC0302");
+    ok(stage.verify(&["release", "--bundle", "theirs.json", "--key", "mine.pub"]));
+    let (ours, theirs): (Value, Value) = (json(&stage.path("ours.json")), json(&stage.path("theirs.json")));
+    assert_eq!(without_signature(ours), without_signature(theirs), "they differ in the signature alone");
+
+    let attest = ["attest-blob", "--key", "mine.key", "--signing-config", "offline.json", "--predicate", "predicate.json"];
+    let attest = [&attest[..], &["--type", "custom", "--bundle", "attested.json", "-y", "release"]].concat();
+    stage.cosign(&cosign, &attest).ok().unwrap();
+    let judged = |more: &[&str]| stage.verify(&[&["release", "--bundle", "attested.json", "--key", "mine.pub"], more].concat());
+    assert_eq!(judged(&[]).1, "TC0307", "an attestation is no signature");
+    assert_eq!(judged(&["--type", "vuln"]).1, "TC0360");
+    ok(judged(&["--type", "custom"]));
+}
+
+fn json(path: &Path) -> Value {
+    serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
+}
+
+fn without_signature(mut bundle: Value) -> Value {
+    bundle["messageSignature"]["signature"] = Value::Null;
+    bundle
+}
+
+/// Both forms that cosign 2 writes.
+#[test]
+fn files_signed_by_cosign_2_are_judged() {
+    let Some(cosign) = Peer::Cosign2.or_skip() else { return };
+    let stage = Stage::new();
+    for (bundle, form) in [("old.json", &[][..]), ("new.json", &["--new-bundle-format"][..])] {
+        let words = ["sign-blob", "--key", "mine.key", "--tlog-upload=false", "--bundle", bundle, "-y"];
+        stage.cosign(&cosign, &[&words[..], form, &["release"]].concat()).ok().unwrap();
+        assert_eq!(stage.verify(&["another", "--bundle", bundle, "--key", "mine.pub"]).0, Some(1), "{bundle}");
+        assert_eq!(stage.verify(&["release", "--bundle", bundle, "--key", "other.pub"]).0, Some(1), "{bundle}");
+        ok(stage.verify(&["release", "--bundle", bundle, "--key", "mine.pub"]));
+    }
+}
+
+/// Cosign 3 signs a file keyless, with Rekor v1 and v2; who signed must be who is asked for, by the instance that is named.
+#[test]
+fn a_file_that_cosign_3_signed_keyless_is_judged_by_identity() {
+    let Some(cosign) = Peer::Cosign3.or_skip() else { return };
+    let (stage, world) = (Stage::new(), World::start(WorldOptions::default()).unwrap());
+    let (lab, file) = (world.sigstore(), |name: &str| world.sigstore_folder().join(name).display().to_string());
+    let (root, issuer) = (file("trusted_root.json"), lab.issuer().url());
+    for config in ["signing_config.json", "signing_config_rekor_v2.json"] {
+        let config = file(config);
+        let token = world.write_token(&Claims::email(DEVELOPER)).unwrap().display().to_string();
+        let words = ["sign-blob", "--signing-config", &config, "--trusted-root", &root, "--identity-token", &token];
+        stage.cosign(&cosign, &[&words[..], &["--bundle", "keyless.json", "-y", "release"]].concat()).ok().unwrap();
+        let judged = |file: &str, identity: &str, issuer: &str, more: &[&str]| {
+            let words = [file, "--bundle", "keyless.json", "--identity", identity, "--issuer", issuer];
+            stage.verify(&[&words, more].concat())
+        };
+        let ours = ["--trusted-root", root.as_str()];
+        assert_eq!(judged("release", "other@example.test", &issuer, &ours).1, "TC0312");
+        assert_eq!(judged("release", DEVELOPER, "https://another.example", &ours).1, "TC0312");
+        assert_eq!(judged("another", DEVELOPER, &issuer, &ours).0, Some(1));
+        assert_eq!(judged("release", DEVELOPER, &issuer, &[]).1, "TC0323", "the public-good instance does not know this log");
+        ok(judged("release", DEVELOPER, &issuer, &ours));
+    }
+}
