@@ -89,3 +89,20 @@ fn a_timestamp_must_be_by_a_trusted_authority_over_this_signature() {
         assert_eq!(judge(&instance, &bundle, About::Bytes(&artifact)).err(), expected);
     }
 }
+
+/// cosign.md 7b.9: a log's time inside the certificate does not excuse a timestamp outside of it.
+#[test]
+fn a_timestamp_outside_the_certificate_is_refused_beside_a_log_entry_inside() {
+    let Some(folder) = folder() else { return };
+    let judged = |name: &str| {
+        let case = folder.join("conformance/bundle-verify").join(name);
+        let root = fs::read(case.join("trusted_root.json")).unwrap_or_else(|_| PUBLIC_GOOD.as_bytes().to_vec());
+        let bundle = read(case.join("bundle.sigstore.json"));
+        let payload = STANDARD.decode(bundle["dsseEnvelope"]["payload"].as_str().unwrap()).unwrap();
+        let said: Value = serde_json::from_slice(&payload).unwrap();
+        let digest: Digest = format!("sha256:{}", said["subject"][0]["digest"]["sha256"].as_str().unwrap()).parse().unwrap();
+        judge(&instance(&root), &bundle, About::Digest(&digest)).err()
+    };
+    assert_eq!(judged("happy-path-intoto-in-dsse-v3"), None);
+    assert_eq!(judged("intoto-tsa-timestamp-outside-cert-validity_fail"), Some(Code::CosignCertificateExpired));
+}

@@ -52,6 +52,7 @@ use scts::CertificateLogs;
 
 pub use fault::Fault;
 pub use root::{PUBLIC_GOOD, PUBLIC_GOOD_DATE};
+pub use scts::CertificateTimestamps;
 
 /// A Sigstore instance, ready to judge: its trusted root was read and checked.
 pub struct Instance {

@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use der::Encode as _;
+use der::{Decode as _, Encode as _};
 use sigstore_types::TimeRange;
 use trustctl_core::digest::Digest;
 use trustctl_core::public_key::{Hash, KeyKind, PublicKey, SignatureScheme};
@@ -46,13 +46,13 @@ impl CertificateLogs {
             return Ok(());
         }
         let timestamps = timestamps(leaf).ok_or_else(|| unlogged("the certificate has no readable timestamps"))?;
-        if timestamps.is_empty() || timestamps.len() > MAX_TIMESTAMPS {
-            return Err(unlogged("the certificate has no timestamp, or more than are read"));
+        if timestamps.count() == 0 {
+            return Err(unlogged("the certificate has no timestamp"));
         }
         let precertificate = precertificate(leaf).ok_or_else(|| unlogged("the certificate cannot be written again"))?;
         let issuer = Digest::sha256_of(issuer);
         let mut operators = BTreeSet::new();
-        for timestamp in &timestamps {
+        for timestamp in &timestamps.0 {
             let made = self.operator(timestamp, &issuer, &precertificate);
             operators.insert(made.ok_or_else(|| unlogged("a timestamp of the certificate is not by a trusted log"))?);
         }
@@ -97,9 +97,39 @@ fn scheme(timestamp: &SignedCertificateTimestamp, kind: KeyKind) -> Option<Signa
     }
 }
 
-fn timestamps(leaf: &Certificate) -> Option<Vec<SignedCertificateTimestamp>> {
-    let (_, list) = leaf.tbs_certificate.get::<SignedCertificateTimestampList>().ok()??;
-    list.parse_timestamps().ok()?.iter().map(|one| one.parse_timestamp().ok()).collect()
+fn timestamps(leaf: &Certificate) -> Option<CertificateTimestamps> {
+    let list = <SignedCertificateTimestampList as der::oid::AssociatedOid>::OID;
+    let mut found = leaf.tbs_certificate.extensions.iter().flatten().filter(|one| one.extn_id == list);
+    // With two lists, it would depend on the reader which one counts.
+    match (found.next(), found.next()) {
+        (Some(one), None) => CertificateTimestamps::from_der(one.extn_value.as_bytes()).ok(),
+        _ => None,
+    }
+}
+
+/// The signed certificate timestamps that a certificate carries. None of them has been checked.
+pub struct CertificateTimestamps(Vec<SignedCertificateTimestamp>);
+
+impl CertificateTimestamps {
+    /// Reads the extension 1.3.6.1.4.1.11129.2.4.2 of a certificate: an octet string around a list (RFC 6962, section 3.3).
+    ///
+    /// # Errors
+    /// [`Fault`] with [`Code::CosignCertificateUnlogged`] when it is not of that form, or has more timestamps than are read.
+    pub fn from_der(content: &[u8]) -> Result<Self, Fault> {
+        let unreadable = || unlogged("the certificate has no readable timestamps");
+        let list = SignedCertificateTimestampList::from_der(content).map_err(|_| unreadable())?;
+        let written = list.parse_timestamps().map_err(|_| unreadable())?;
+        if written.len() > MAX_TIMESTAMPS {
+            return Err(unlogged("the certificate has more timestamps than are read"));
+        }
+        written.iter().map(|one| one.parse_timestamp()).collect::<Result<_, _>>().map(Self).map_err(|_| unreadable())
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.0.len()
+    }
 }
 
 /// What the log saw: the certificate's inner part without the timestamps.

@@ -1,6 +1,7 @@
 //! Each link of the chain, broken once: what must pass beside what must fail, and by which code.
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a failure here fails the test")]
 
+mod advisories;
 mod own_authority;
 pub(crate) mod world;
 
