@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use tempfile::TempDir;
+use trustctl_lab::faults::{Fault, FaultRule, Part};
 use trustctl_lab::sigstore::Claims;
 use trustctl_lab::world::{World, WorldOptions};
 use trustctl_tests::peers::{Peer, Program};
@@ -204,4 +205,70 @@ fn a_file_that_cosign_3_signed_keyless_is_judged_by_identity() {
         assert_eq!(judged("release", DEVELOPER, &issuer, &[]).1, "TC0323", "the public-good instance does not know this log");
         ok(judged("release", DEVELOPER, &issuer, &ours));
     }
+}
+
+/// Signed by identity with Rekor v1 and v2: cosign 3 takes what we sign, and what a service makes up is refused before a bundle is written.
+#[test]
+fn a_file_is_signed_by_identity_and_cosign_3_takes_it() {
+    let (stage, world) = (Stage::new(), World::start(WorldOptions::default()).unwrap());
+    let file = |name: &str| world.sigstore_folder().join(name).display().to_string();
+    let (root, issuer) = (file("trusted_root.json"), world.sigstore().issuer().url());
+    let (first, second) = (world.sigstore().rekor(), world.sigstore().tiles());
+    for (config, log) in [("signing_config.json", first), ("signing_config_rekor_v2.json", second)] {
+        let config = file(config);
+        let token = || world.write_token(&Claims::email(DEVELOPER)).unwrap().display().to_string();
+        let sign = |token: &str, more: &[&str]| {
+            let words =
+                ["blob", "sign", "release", "--bundle", "ours.json", "--signing-config", &config, "--trusted-root", &root];
+            stage.user.json(&[&words[..], &["--identity-token", token], more].concat()).unwrap()
+        };
+        let _ = std::fs::remove_file(stage.path("ours.json"));
+        log.faults().add(FaultRule::times(1, "/api/v*/log/entries", Fault::Wrong(Part::Checkpoint)));
+        let (report, exit) = sign(&token(), &[]);
+        assert_eq!((exit, report.pointer("/error/code").and_then(Value::as_str)), (Some(1), Some("TC0321")), "{report}");
+        assert!(!stage.path("ours.json").exists(), "nothing is written");
+
+        let (report, exit) = sign(&token(), &[]);
+        assert_eq!(exit, Some(0), "{report}");
+        assert_eq!(report.pointer("/principal/identity").and_then(Value::as_str), Some(DEVELOPER), "{report}");
+        let judged = |identity: &str| {
+            stage.verify(&[
+                "release",
+                "--bundle",
+                "ours.json",
+                "--identity",
+                identity,
+                "--issuer",
+                &issuer,
+                "--trusted-root",
+                &root,
+            ])
+        };
+        assert_eq!(judged("other@example.test").1, "TC0312");
+        ok(judged(DEVELOPER));
+        let Some(cosign) = Peer::Cosign3.or_skip() else { continue };
+        let theirs = |identity: &str| {
+            let words = ["verify-blob", "--bundle", "ours.json", "--trusted-root", &root, "--certificate-identity", identity];
+            stage.cosign(
+                &cosign,
+                &[&words[..], &["--certificate-oidc-issuer", &issuer, "--use-signed-timestamps", "release"]].concat(),
+            )
+        };
+        assert!(!theirs("other@example.test").success());
+        theirs(DEVELOPER).ok().unwrap();
+    }
+}
+
+/// With a signing config, a key's signature is logged, and a demanded log entry is there.
+#[test]
+fn a_file_signed_by_key_is_logged_where_a_config_names_a_log() {
+    let (stage, world) = (Stage::new(), World::start(WorldOptions::default()).unwrap());
+    let file = |name: &str| world.sigstore_folder().join(name).display().to_string();
+    let (root, config) = (file("trusted_root.json"), file("signing_config.json"));
+    let words = ["blob", "sign", "release", "--key", "mine.key", "--signing-config", &config, "--trusted-root", &root];
+    let (report, exit) = stage.user.json(&words).unwrap();
+    assert_eq!((exit, report["logEntries"].as_u64()), (Some(0), Some(1)), "{report}");
+    let judged = |more: &[&str]| stage.verify(&[&["release", "--key", "mine.pub", "--log", "required"], more].concat());
+    ok(judged(&["--trusted-root", &root]));
+    assert_eq!(judged(&[]).1, "TC0323", "the public-good instance does not know this log");
 }

@@ -108,6 +108,16 @@ pub fn hashes(kind: KeyKind) -> Vec<Hash> {
 /// # Errors
 /// [`MakeError`]: the key cannot sign a file of which only hashes are known, or its holder failed.
 pub fn sign(file: &Hashes, signer: &dyn Signer) -> Result<Vec<u8>, MakeError> {
+    let (hash, digest, signature) = signature(file, signer)?;
+    Ok(Bundle::build_message(hash, digest, &signature, &signer.public_key().hint()))
+}
+
+/// The signature over a file of which only hashes are known, in the form of [`sign`]: the hash that was signed, by its algorithm, and the
+/// signature.
+///
+/// # Errors
+/// As [`sign`].
+pub fn signature<'h>(file: &'h Hashes, signer: &dyn Signer) -> Result<(Hash, &'h [u8], Vec<u8>), MakeError> {
     let key = signer.public_key();
     let unsupported = || MakeError::KeyUnsupported { kind: key.kind().name() };
     let scheme = *schemes(key.kind()).first().ok_or_else(unsupported)?;
@@ -117,7 +127,7 @@ pub fn sign(file: &Hashes, signer: &dyn Signer) -> Result<Vec<u8>, MakeError> {
     if key.verify_hashed(scheme, file, &signature).is_err() {
         return Err(MakeError::SelfCheck { fingerprint: key.fingerprint() });
     }
-    Ok(Bundle::build_message(hash, digest, &signature, &key.hint()))
+    Ok((hash, digest, signature))
 }
 
 /// That a bundle is the signature or the attestation that is asked for, by what it says; whether that is true is judged afterwards.

@@ -18,6 +18,7 @@ pub mod timestamp;
 mod written;
 
 use trustctl_core::digest::Digest;
+use trustctl_core::hashes::Hashes;
 use trustctl_core::public_key::PublicKey;
 use trustctl_core::reason::Code;
 use trustctl_core::signer::Signer;
@@ -77,6 +78,16 @@ impl Signed {
     pub fn message(signer: &dyn Signer, chain: Option<Chain>, message: &[u8]) -> Result<Self, MakeError> {
         let signature = checked_signature(signer, message)?;
         Ok(Self::of_signature(signer.public_key().clone(), chain, (Digest::sha256_of(message), signature)))
+    }
+
+    /// Signs a file of which only hashes are known.
+    ///
+    /// # Errors
+    /// As [`Signed::envelope`]; also for a key that signs whole messages only.
+    pub fn file(signer: &dyn Signer, chain: Option<Chain>, file: &Hashes) -> Result<Self, MakeError> {
+        let (_, _, signature) = crate::blob::signature(file, signer)?;
+        let digest = file.sha256().ok_or(MakeError::KeyUnsupported { kind: signer.public_key().kind().name() })?;
+        Ok(Self::of_signature(signer.public_key().clone(), chain, (digest, signature)))
     }
 
     /// A signature by `key` over the message with the SHA-256 `digest`, made elsewhere: of a file too large to hold.

@@ -124,7 +124,7 @@ async fn carry_out(session: &Session, command: &Command) -> Result<Exit, Failure
         Command::Inspect(args) => inspect::run(session, args).await,
         Command::Demo(args) => demo::run(session, args).await,
         Command::Lab(command) => lab::run(session, command).await,
-        Command::Blob(command) => blob::run(session, command),
+        Command::Blob(command) => blob::run(session, command).await,
         Command::Key(command) => key::run(session, command),
         Command::Policy(command) => policy::run(session, command),
         Command::Explain(args) => explain::explain(&session.ui, args),

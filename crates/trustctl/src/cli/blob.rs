@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
+use super::sign::VouchingArgs;
+
 /// What to do with files
 #[derive(Debug, Subcommand)]
 pub enum BlobCommand {
@@ -15,7 +17,9 @@ pub enum BlobCommand {
 
 /// Sign a file
 #[derive(Args, Debug)]
-#[command(after_help = "Example:\n  trustctl blob sign release.tar.gz --key release")]
+#[command(
+    after_help = "Examples:\n  trustctl blob sign release.tar.gz --key release\n  trustctl blob sign release.tar.gz --identity-token env:TOKEN"
+)]
 pub struct BlobSignArgs {
     /// The file
     #[arg(value_name = "FILE")]
@@ -29,6 +33,9 @@ pub struct BlobSignArgs {
     /// Where the key's passphrase is: a file, env:NAME or keyring:NAME; else the usual variables, else a prompt
     #[arg(long, value_name = "SOURCE")]
     pub passphrase: Option<String>,
+    /// Identities and services; last, because their heading holds for what follows.
+    #[command(flatten)]
+    pub vouching: VouchingArgs,
 }
 
 /// Whether a log entry is demanded

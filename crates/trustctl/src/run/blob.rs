@@ -1,4 +1,4 @@
-//! `trustctl blob`: sign a file with a key, and judge a file by its bundle.
+//! `trustctl blob`: sign a file with a key or an identity, and judge a file by its bundle.
 
 use std::fs::File;
 use std::io::Read as _;
@@ -12,12 +12,12 @@ use trustctl_core::public_key::{Hash, PublicKey};
 use trustctl_core::reason::{Code, Reason, Step};
 use trustctl_core::report::ReasonReport;
 use trustctl_core::scheme::{AuthorityAnchor, SigstoreAnchor, Thresholds};
-use trustctl_core::signer::Signer as _;
 use trustctl_sigstore::blob::{self, Demand, Signed, Who};
 use trustctl_sigstore::keyless::authority::Authority;
 use trustctl_sigstore::keyless::{About, Fault, Instance, PUBLIC_GOOD};
 use trustctl_sigstore::limits::MAX_BLOB;
 
+use super::signer::{self, With};
 use super::{Session, policy, trust};
 use crate::cli::{BlobCommand, BlobSignArgs, BlobVerifyArgs, Log};
 use crate::exit::Exit;
@@ -34,36 +34,46 @@ const PIECE: usize = 256 * 1024;
 ///
 /// # Errors
 /// A [`Failure`], by what stands in the way. That a file is not trusted is none.
-pub(super) fn run(session: &Session, command: &BlobCommand) -> Result<Exit, Failure> {
+pub(super) async fn run(session: &Session, command: &BlobCommand) -> Result<Exit, Failure> {
     match command {
-        BlobCommand::Sign(args) => sign(session, args),
+        BlobCommand::Sign(args) => sign(session, args).await,
         BlobCommand::Verify(args) => verify(session, args),
     }
 }
 
-fn sign(session: &Session, args: &BlobSignArgs) -> Result<Exit, Failure> {
-    let Some(name) = &args.key else {
-        return Err(Failure::usage(Code::NoSigningKey, "nothing says what to sign with: give --key"));
+async fn sign(session: &Session, args: &BlobSignArgs) -> Result<Exit, Failure> {
+    let key = match &args.key {
+        Some(name) => Some(session.private_key(name, args.passphrase.as_deref(), None)?),
+        None if signer::token::is_asked_for(&args.vouching)? => None,
+        None => {
+            let words = "nothing says what to sign with: give --key, or sign with an identity, as with --identity-token";
+            return Err(Failure::usage(Code::NoSigningKey, words));
+        }
     };
-    let key = session.private_key(name, args.passphrase.as_deref(), None)?;
+    let content = Content::read(&args.file, &key.as_ref().map(|key| blob::hashes(key.kind())).unwrap_or_default())?;
+    let with = With::new(session, &args.vouching, key)?;
+    // Judged as a verifier would before it is handed out; a key's signature once more here, since nobody vouched for it.
+    let sealed = with.file(&content.hashes).await?;
+    let bundle = sealed.bundle();
+    if let (Some(key), false) = (with.key(), with.is_vouched_for()) {
+        let demand = Demand { by: Who::Key(key, None), log: false, predicate_type: None };
+        let checked = blob::verify(&bundle, content.about(), demand, session.now(None)?);
+        checked.map_err(|fault| Failure::new(Reason::new(Code::CosignSelfCheck, fault.to_string())))?;
+    }
     let path = args.bundle.clone().unwrap_or_else(|| beside(&args.file));
-    let content = Content::read(&args.file, &blob::hashes(key.kind()))?;
-    let bundle = blob::sign(&content.hashes, &key).map_err(|error| Failure::new(error.reason()))?;
-    let demand = Demand { by: Who::Key(key.public_key(), None), log: false, predicate_type: None };
-    let checked = blob::verify(&bundle, content.about(), demand, session.now(None)?);
-    checked.map_err(|fault| Failure::new(Reason::new(Code::CosignSelfCheck, fault.to_string())))?;
     trustctl_remote::file::replace(&path, &bundle).map_err(|error| Failure::file(&path, &error))?;
-    let (file, fingerprint) = (args.file.display().to_string(), key.fingerprint());
+    let (file, principal) = (args.file.display().to_string(), with.principal().await?);
     if session.ui.json() {
         let warnings: Vec<ReasonReport> = session.dangers().iter().map(ReasonReport::new).collect();
         let report = json!({
             "schema": "trustctl/blob-sign/v1", "exit": 0, "file": file, "digest": content.hashes.sha256(),
-            "bundle": path.display().to_string(), "key": fingerprint, "warnings": warnings,
+            "bundle": path.display().to_string(), "key": with.key().map(PublicKey::fingerprint), "principal": principal,
+            "logEntries": sealed.entries().len(), "warnings": warnings,
         });
         session.ui.say(report.to_string());
     } else {
         session.ui.say(format!("{}: {file}", session.ui.paint(Paint::Green, "signed")));
-        session.ui.note(format!("  with:   key {fingerprint}\n  bundle: {}", path.display()));
+        session.ui.note(format!("  by:     {principal}\n  bundle: {}", path.display()));
     }
     Ok(Exit::Done)
 }

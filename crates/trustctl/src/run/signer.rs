@@ -15,6 +15,7 @@ use std::time::Duration;
 use tokio::sync::Mutex;
 use trustctl_core::claim::Principal;
 use trustctl_core::digest::Digest;
+use trustctl_core::hashes::Hashes;
 use trustctl_core::policy::{CosignDemands, Glob, Policy, SignerRule};
 use trustctl_core::public_key::{KeyKind, PublicKey};
 use trustctl_core::reason::{Code, Reason, Step};
@@ -83,6 +84,7 @@ pub(super) enum Keeping {
 enum What<'w> {
     Envelope { payload_type: &'w str, payload: &'w [u8] },
     Message(&'w [u8]),
+    File(&'w Hashes),
 }
 
 impl<'a> With<'a> {
@@ -123,6 +125,14 @@ impl<'a> With<'a> {
         self.seal(What::Message(message), About::Bytes(message), keeping).await
     }
 
+    /// A sealed signature over a file of which only hashes are known, as a bundle.
+    ///
+    /// # Errors
+    /// As [`With::envelope`].
+    pub(super) async fn file(&self, file: &Hashes) -> Result<Sealed, Failure> {
+        self.seal(What::File(file), About::File { hashes: file, bytes: None }, Keeping::Bundle).await
+    }
+
     /// Who signs, as verifiers will see it. For an identity this asks for the certificate.
     ///
     /// # Errors
@@ -143,7 +153,8 @@ impl<'a> With<'a> {
         let demands = CosignDemands { log: self.logs(), ..demands };
         let rule = match (&self.key, self.principal().await?) {
             (None, Principal::Identity { identity, issuer, .. }) => {
-                SignerRule::CosignIdentity { identity: Glob::new(identity), issuer: Glob::new(issuer), demands }
+                let (identity, issuer) = (Glob::new(identity).into(), Glob::new(issuer).into());
+                SignerRule::CosignIdentity { identity, issuer, demands }
             }
             (Some(key), _) => SignerRule::CosignKey { key: Box::new(key.public_key().clone()), demands },
             (None, _) => return Err(Failure::new(Reason::new(Code::CosignSelfCheck, "the certificate names nobody"))),
@@ -242,6 +253,7 @@ impl What<'_> {
         match self {
             Self::Envelope { payload_type, payload } => Signed::envelope(signer, chain, payload_type, payload.to_vec()),
             Self::Message(message) => Signed::message(signer, chain, message),
+            Self::File(file) => Signed::file(signer, chain, file),
         }
     }
 }
