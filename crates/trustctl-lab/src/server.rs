@@ -10,6 +10,7 @@ use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Incoming;
 use hyper::header::{AUTHORIZATION, CONTENT_LENGTH, HeaderValue, RETRY_AFTER, SERVER, USER_AGENT};
+use hyper::http::request::Parts;
 use hyper::service::service_fn;
 use hyper::{HeaderMap, Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -184,7 +185,7 @@ type Sent = Response<BoxBody<Bytes, std::io::Error>>;
 /// Dropping the connection is the only error.
 async fn respond<S: Site>(request: Request<Incoming>, shared: Arc<Shared<S>>) -> Result<Sent, std::io::Error> {
     let started = shared.epoch.elapsed();
-    let (mut parts, body) = request.into_parts();
+    let (parts, body) = request.into_parts();
     let header = |name| parts.headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
     let mut entry = LoggedRequest {
         method: parts.method.to_string(),
@@ -198,20 +199,7 @@ async fn respond<S: Site>(request: Request<Incoming>, shared: Arc<Shared<S>>) ->
     };
     let (latency, fault) = shared.faults.take(&entry.method, &entry.path);
     let is_head = parts.method == Method::HEAD;
-    let answer = match fault {
-        Some(Fault::Drop | Fault::Hang) => None,
-        Some(Fault::Status { status, retry_after }) => Some(failing(&shared.site, status, retry_after)),
-        _ => {
-            if let Some(Fault::Wrong(part)) = fault {
-                parts.extensions.insert(part);
-            }
-            let answer = match Limited::new(body, shared.site.body_limit()).collect().await {
-                Ok(body) => shared.site.answer(&Request::from_parts(parts, body.to_bytes())),
-                Err(_) => answer::text(StatusCode::PAYLOAD_TOO_LARGE, "larger than this lab takes\n"),
-            };
-            Some(answer).filter(|_| fault != Some(Fault::Lost))
-        }
-    };
+    let answer = answered(&shared.site, (parts, body), fault.as_ref()).await;
     let delay = if let Some(Fault::Slow(delay)) = fault { latency.saturating_add(delay) } else { latency };
     if !delay.is_zero() {
         tokio::time::sleep(delay).await;
@@ -226,6 +214,22 @@ async fn respond<S: Site>(request: Request<Incoming>, shared: Arc<Shared<S>>) ->
         Some(answer) => Ok(sent(answer, is_head, fault)),
         None => Err(std::io::ErrorKind::ConnectionAborted.into()),
     }
+}
+
+/// What the site answers, or what `fault` makes of that; nothing when the connection is to be dropped.
+async fn answered(site: &impl Site, request: (Parts, Incoming), fault: Option<&Fault>) -> Option<Answer> {
+    let (mut parts, body) = request;
+    match fault {
+        Some(Fault::Drop | Fault::Hang) => return None,
+        Some(Fault::Status { status, retry_after }) => return Some(failing(site, *status, *retry_after)),
+        Some(Fault::Wrong(part)) => drop(parts.extensions.insert(*part)),
+        _ => {}
+    }
+    let answer = match Limited::new(body, site.body_limit()).collect().await {
+        Ok(body) => site.answer(&Request::from_parts(parts, body.to_bytes())),
+        Err(_) => answer::text(StatusCode::PAYLOAD_TOO_LARGE, "larger than this lab takes\n"),
+    };
+    Some(answer).filter(|_| fault != Some(&Fault::Lost))
 }
 
 fn failing(site: &impl Site, status: u16, retry_after: Option<u32>) -> Answer {
