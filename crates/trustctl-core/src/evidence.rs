@@ -341,3 +341,56 @@ fn checked(locator: &Locator, bytes: Vec<u8>, origin: Origin) -> Entry {
         _ => Entry::Present { bytes, origin },
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
+    use super::*;
+
+    const IMAGE: &str = "application/vnd.oci.image.manifest.v1+json";
+
+    /// Evidence about an index of two images, as a run saves it.
+    fn saved() -> EvidenceFile {
+        let child = |name: &str| {
+            let digest = Digest::sha256_of(name.as_bytes());
+            format!(r#"{{"mediaType":"{IMAGE}","digest":"{digest}","size":3}}"#)
+        };
+        let index = format!(r#"{{"schemaVersion":2,"manifests":[{},{}]}}"#, child("a"), child("b"));
+        let manifest = ManifestBytes { bytes: index.as_bytes(), announced: None };
+        let subject = Subject::from_manifest("r.example/app".parse().unwrap(), Some("1".parse().unwrap()), manifest).unwrap();
+        let mut evidence = Evidence::new();
+        let locator = Locator::Manifest { repository: subject.repository.clone(), digest: subject.digest };
+        evidence.insert(locator, Entry::Present { bytes: index.into_bytes(), origin: Origin::Registry });
+        EvidenceFile { subject, gathered: "2026-11-24T00:00:00Z".parse().unwrap(), evidence }
+    }
+
+    fn read_again(file: &EvidenceFile) -> Result<EvidenceFile, EvidenceError> {
+        EvidenceFile::from_json(file.to_json().unwrap().as_bytes())
+    }
+
+    #[test]
+    fn a_file_says_of_its_subject_what_the_bytes_say() {
+        assert_eq!(read_again(&saved()).unwrap(), saved());
+        let changes: [fn(&mut EvidenceFile); 6] = [
+            |file| file.subject.children.clear(),
+            |file| file.subject.children.iter_mut().for_each(|child| child.digest = Digest::sha256_of(b"another")),
+            |file| file.subject.children.iter_mut().for_each(|child| child.media_type = "text/plain".to_owned()),
+            |file| file.subject.media_type = IMAGE.to_owned(),
+            |file| file.subject.digest = Digest::sha256_of(b"another"),
+            |file| file.evidence = Evidence::new(),
+        ];
+        for change in changes {
+            let mut file = saved();
+            change(&mut file);
+            assert!(matches!(read_again(&file), Err(EvidenceError::Subject(_))), "{file:?}");
+        }
+    }
+
+    #[test]
+    fn the_manifest_of_a_file_has_the_digest_it_is_filed_under() {
+        let mut file = saved();
+        let locator = Locator::Manifest { repository: file.subject.repository.clone(), digest: file.subject.digest };
+        file.evidence.insert(locator, Entry::Present { bytes: b"{}".to_vec(), origin: Origin::Registry });
+        assert!(matches!(read_again(&file), Err(EvidenceError::Subject(_))));
+    }
+}

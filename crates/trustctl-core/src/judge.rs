@@ -113,31 +113,42 @@ pub fn needs_children(policy: &Policy, subject: &Subject, whole: &Judgement, now
 
 /// The judgement about an index from the one about the index itself and those about all of its children, in its order.
 ///
-/// Called only when [`needs_children`] says so. Children count when every one of them is trusted.
+/// Called only when [`needs_children`] says so. Children count when every one of them is trusted; one that is revoked or denied counts
+/// whatever else is known.
 #[must_use]
-pub fn with_children(whole: Judgement, subject: &Subject, children: Vec<Judgement>) -> Judgement {
+pub fn with_children(whole: &Judgement, subject: &Subject, children: Vec<Judgement>) -> Judgement {
     if children.len() != subject.children.len() || children.is_empty() {
-        return whole;
+        return whole.clone();
     }
     let kinds: BTreeSet<VerdictKind> = children.iter().map(|child| child.verdict.kind()).collect();
     let mut warnings = whole.warnings.clone();
     warnings.extend(children.iter().flat_map(|child| child.warnings.clone()));
+    let judged = |verdict: Verdict| Judgement { verdict, warnings, ..whole.clone() };
     if kinds.iter().all(|kind| *kind == VerdictKind::Trusted) {
         if let Some(missing) = Reasons::ranked(whole.hidden.clone()) {
-            return Judgement { verdict: Verdict::Undecided { missing }, warnings, ..whole };
+            return judged(Verdict::Undecided { missing });
         }
         let claims = children.into_iter().flat_map(|child| match child.verdict {
             Verdict::Trusted { claims } => claims,
             _ => Vec::new(),
         });
-        return Judgement { verdict: Verdict::Trusted { claims: claims.collect() }, warnings, ..whole };
+        return judged(Verdict::Trusted { claims: claims.collect() });
     }
+    let withdrawn = children.iter().any(|child| for_good(&child.verdict));
     // Where no child is trusted either, the children explain nothing that the index does not, unless there is nothing on the index.
     let some_trusted = whole.verdict.is_trusted() || kinds.contains(&VerdictKind::Trusted);
     let only_unsigned = kinds.iter().all(|kind| *kind == VerdictKind::Unsigned);
-    if !some_trusted && (only_unsigned || whole.verdict.kind() != VerdictKind::Unsigned) {
-        return whole;
+    if !withdrawn && !some_trusted && (only_unsigned || whole.verdict.kind() != VerdictKind::Unsigned) {
+        return whole.clone();
     }
+    let rejected = kinds.contains(&VerdictKind::Rejected) || whole.verdict.kind() == VerdictKind::Rejected;
+    let (reasons, undecided) = why_not(whole, subject, &children, some_trusted);
+    let Some(reasons) = Reasons::ranked(reasons) else { return whole.clone() };
+    judged(if undecided && !rejected { Verdict::Undecided { missing: reasons } } else { Verdict::Rejected { reasons } })
+}
+
+/// What is said against an index and its children, and whether some of it is only that something could not be read.
+fn why_not(whole: &Judgement, subject: &Subject, children: &[Judgement], name_them: bool) -> (Vec<Reason>, bool) {
     let untrusted = children.iter().zip(&subject.children).filter(|(child, _)| !child.verdict.is_trusted());
     let mut reasons: Vec<Reason> = whole.verdict.reasons().into_iter().cloned().collect();
     let mut undecided = whole.verdict.kind() == VerdictKind::Undecided;
@@ -145,15 +156,12 @@ pub fn with_children(whole: Judgement, subject: &Subject, children: Vec<Judgemen
         undecided |= judged.verdict.kind() == VerdictKind::Undecided;
         let platform = child.platform.as_deref().unwrap_or("unnamed platform");
         let words = format!("{platform} ({}) is {}", child.digest, judged.verdict.kind().word());
-        if some_trusted {
+        if name_them {
             reasons.push(Reason::new(Code::PolicyChildUntrusted, words));
         }
         reasons.extend(judged.verdict.reasons().into_iter().cloned());
     }
-    let rejected = kinds.contains(&VerdictKind::Rejected) || whole.verdict.kind() == VerdictKind::Rejected;
-    let Some(reasons) = Reasons::ranked(reasons) else { return whole };
-    let verdict = if undecided && !rejected { Verdict::Undecided { missing: reasons } } else { Verdict::Rejected { reasons } };
-    Judgement { verdict, warnings, ..whole }
+    (reasons, undecided)
 }
 
 /// Whether something was read that speaks against the image as it was asked for: signed children do not mend that. An old index
@@ -170,8 +178,11 @@ fn speaks_against(judgement: &Judgement) -> bool {
     matches!(&judgement.verdict, Verdict::Rejected { reasons } if against.iter().any(|code| reasons.has(*code)))
 }
 
-fn is_revoked(judgement: &Judgement) -> bool {
-    matches!(&judgement.verdict, Verdict::Rejected { reasons } if reasons.has(Code::CosignRevoked))
+/// Whether it is rejected for what no mode of a rule and no signature lets through: it is denied or revoked, or what is in it cannot be
+/// looked at for that.
+fn for_good(verdict: &Verdict) -> bool {
+    let never = [Code::BadManifest, Code::CosignRevoked, Code::PolicyDenied, Code::PolicyNestedIndex];
+    matches!(verdict, Verdict::Rejected { reasons } if never.iter().any(|code| reasons.has(*code)))
 }
 
 fn passed_unchecked(warning: Reason) -> Judgement {
@@ -194,12 +205,22 @@ pub(crate) fn revoked_child(policy: &Policy, child: &Subject, findings: &[Findin
     Reasons::ranked(case.revocations().map(|claim| case.revoked(claim)).collect())
 }
 
-/// In warn mode everything but a revocation passes, and is reported as what it is.
+/// What says that a child of an index is withdrawn and is not proven: reasons against trusting the index, and a remark.
+pub(crate) fn unproven_of_child(
+    policy: &Policy,
+    child: &Subject,
+    findings: &[Findings],
+    now: Timestamp,
+) -> (Vec<Reason>, Option<Reason>) {
+    let Ok(Applies::Rule(rule)) = policy.applies(&child.repository, &child.digest, now) else { return (Vec::new(), None) };
+    Case { policy, rule, subject: child, asked: None, findings, now }.unproven()
+}
+
+/// In warn mode everything passes but what is denied or revoked, or could be and cannot be looked into; it is reported as what it is.
 pub(crate) fn warn_only(policy: &Policy, subject: &Subject, now: Timestamp, mut judgement: Judgement) -> Judgement {
     let Ok(Applies::Rule(rule)) = policy.applies(&subject.repository, &subject.digest, now) else { return judgement };
     let Some(until) = rule.warn_until.filter(|until| now <= *until) else { return judgement };
-    let denied = matches!(&judgement.verdict, Verdict::Rejected { reasons } if reasons.has(Code::PolicyDenied));
-    if judgement.verdict.is_trusted() || is_revoked(&judgement) || denied {
+    if judgement.verdict.is_trusted() || for_good(&judgement.verdict) {
         return judgement;
     }
     let words =
@@ -211,9 +232,10 @@ pub(crate) fn warn_only(policy: &Policy, subject: &Subject, now: Timestamp, mut 
 }
 
 fn by_rule(case: &Case<'_>) -> Judgement {
-    let warnings: Vec<Reason> = case.consulted().flat_map(|findings| findings.warnings.clone()).collect();
+    let (unproven, remark) = case.unproven();
+    let warnings: Vec<Reason> = case.consulted().flat_map(|findings| findings.warnings.clone()).chain(remark).collect();
     let hidden = case.consulted().flat_map(|findings| &findings.missing).filter(|missing| missing.may_hide_revocation);
-    let hidden: Vec<Reason> = hidden.map(|missing| missing.reason.clone()).collect();
+    let hidden: Vec<Reason> = hidden.map(|missing| missing.reason.clone()).chain(unproven).collect();
     let done = |verdict: Verdict| Judgement { verdict, rule: None, warnings: warnings.clone(), hidden: hidden.clone() };
 
     let revoked: Vec<Reason> = case.revocations().map(|claim| case.revoked(claim)).collect();

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::claim::{Claim, Principal, SchemeName, Source};
+use crate::claim::{Claim, Claimed, Principal, SchemeName, Source};
 use crate::digest::Digest;
 use crate::evidence::{Evidence, Want};
 use crate::memory::{Memory, Slot};
@@ -155,6 +155,8 @@ pub struct Findings {
     pub problems: Vec<Problem>,
     /// Evidence that could not be read.
     pub missing: Vec<Missing>,
+    /// What says that it withdraws the subject, and is not proven.
+    pub unproven: Vec<Unproven>,
     /// Where the scheme looked, for people.
     pub looked_at: Vec<String>,
     /// What is to be remembered, by name; only what was proven. Stored whatever the verdict is.
@@ -175,6 +177,7 @@ impl Findings {
             claims: Vec::new(),
             problems: Vec::new(),
             missing: Vec::new(),
+            unproven: Vec::new(),
             looked_at: Vec::new(),
             learnt: Vec::new(),
             noticed: Vec::new(),
@@ -187,6 +190,7 @@ impl Findings {
         self.claims.extend(other.claims);
         self.problems.extend(other.problems);
         self.missing.extend(other.missing);
+        self.unproven.extend(other.unproven);
         self.looked_at.extend(other.looked_at);
         self.learnt.extend(other.learnt);
         for noticed in other.noticed {
@@ -216,4 +220,15 @@ pub struct Missing {
     pub reason: Reason,
     /// Whether a revocation could be in it: then nothing is trusted without it.
     pub may_hide_revocation: bool,
+}
+
+/// A statement that the subject is withdrawn, of which it is not proven who made it. Whether that matters depends on whom it names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unproven {
+    /// Why it is not proven.
+    pub reason: Reason,
+    /// Whom it names as its maker, where it names somebody: anybody could.
+    pub by: Option<Claimed<Principal>>,
+    /// Where it was found.
+    pub source: Source,
 }

@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::digest::Digest;
+use crate::digest::{Digest, DigestAlgorithm};
+use crate::evidence::{Evidence, Locator};
 use crate::json;
 use crate::reason::{Code, Reason, clean};
 use crate::reference::{Repository, Tag};
@@ -122,10 +123,36 @@ impl Subject {
         }
     }
 
+    /// The same index, each child under the SHA-256 of its bytes where it is named by another digest and `evidence` holds them.
+    ///
+    /// Deny entries, revocations and the memory know an image by that digest alone: under another one it would be another image to them.
+    #[must_use]
+    pub fn by_sha256(&self, evidence: &Evidence) -> Self {
+        let mut known = self.clone();
+        for child in &mut known.children {
+            if child.is_by_sha256() {
+                continue;
+            }
+            let locator = Locator::Manifest { repository: self.repository.clone(), digest: child.digest };
+            if let Some(bytes) = evidence.bytes(&locator) {
+                child.digest = Digest::sha256_of(bytes);
+            }
+        }
+        known
+    }
+
     /// Whether this is an index (a multi-platform image).
     #[must_use]
     pub fn is_index(&self) -> bool {
         INDEX_TYPES.contains(&self.media_type.as_str())
+    }
+}
+
+impl Child {
+    /// Whether it is named by the digest under which images are known.
+    #[must_use]
+    pub fn is_by_sha256(&self) -> bool {
+        self.digest.algorithm() == DigestAlgorithm::Sha256
     }
 }
 
@@ -182,6 +209,7 @@ fn child(descriptor: &Value) -> Result<Child, Reason> {
 mod tests {
     #![expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
     use super::*;
+    use crate::evidence::{Entry, Origin};
 
     const INDEX: &str = "application/vnd.oci.image.index.v1+json";
     const IMAGE: &str = "application/vnd.oci.image.manifest.v1+json";
@@ -245,5 +273,32 @@ mod tests {
         let subject = read(&index(r#","platform":{"os":"\u001b[2Jlinux","architecture":"amd64"}"#, ""), None).unwrap();
         let platform = subject.children.first().unwrap().platform.clone().unwrap();
         assert!(!platform.chars().any(char::is_control) && platform.ends_with("linux/amd64"), "{platform:?}");
+    }
+
+    #[test]
+    fn an_index_names_only_so_many_manifests() {
+        let of = |count: usize| {
+            let entry = |number: usize| {
+                let digest = digest(&number.to_string());
+                format!(r#"{{"mediaType":"{IMAGE}","digest":"{digest}","size":3}}"#)
+            };
+            let entries: Vec<String> = (0..count).map(entry).collect();
+            format!(r#"{{"schemaVersion":2,"manifests":[{}]}}"#, entries.join(","))
+        };
+        assert_eq!(read(&of(MAX_CHILDREN), None).map(|subject| subject.children.len()), Ok(MAX_CHILDREN));
+        assert_eq!(read(&of(MAX_CHILDREN + 1), None), Err(Code::BadManifest));
+    }
+
+    #[test]
+    fn a_child_under_another_digest_is_known_by_the_sha256_of_its_bytes() {
+        let long = Digest::of(DigestAlgorithm::Sha512, b"child");
+        let named = format!(r#"{{"schemaVersion":2,"manifests":[{{"mediaType":"{IMAGE}","digest":"{long}","size":5}}]}}"#);
+        let index = read(&named, None).unwrap();
+        let first = |subject: &Subject| subject.children.first().map(|child| child.digest);
+        let mut evidence = Evidence::new();
+        assert_eq!(first(&index.by_sha256(&evidence)), Some(long));
+        let locator = Locator::Manifest { repository: index.repository.clone(), digest: long };
+        evidence.insert(locator, Entry::Present { bytes: b"child".to_vec(), origin: Origin::Registry });
+        assert_eq!(first(&index.by_sha256(&evidence)), Some(Digest::sha256_of(b"child")));
     }
 }

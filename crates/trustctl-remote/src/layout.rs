@@ -21,6 +21,7 @@ use trustctl_core::subject::{INDEX_TYPES, MANIFEST_TYPES, ManifestBytes, Subject
 
 use crate::folder::{Folder, FolderError, Links};
 use crate::gather::{Fetching, Source};
+use crate::registry::Resolved;
 use index::LayoutIndex;
 
 /// Most bytes of a manifest and of `index.json`, as for a registry's manifests.
@@ -116,12 +117,13 @@ impl Layout {
 
     /// The image meant by `reference`: by its digest, else by the name the layout gives it, else the only image there is.
     ///
-    /// The only image is taken when `reference` has no tag, or when no image of the layout has a name.
+    /// The only image is taken when `reference` has no tag, or when no image of the layout has a name. By whatever digest it was asked
+    /// for, it is known by its SHA-256, as everywhere.
     ///
     /// # Errors
     /// [`Code::ImageNotFound`] when no image or more than one is meant, [`Code::WrongDigest`], [`Code::TooLarge`] and
     /// [`Code::BadManifest`] for what is wrong with its manifest.
-    pub fn resolve(&self, reference: &Reference) -> Result<Subject, Reason> {
+    pub fn resolve(&self, reference: &Reference) -> Result<Resolved, Reason> {
         let digest = match reference.digest {
             Some(digest) => digest,
             None => self.choose(reference)?,
@@ -137,8 +139,7 @@ impl Layout {
         let announced = named.and_then(|entry| entry.media_type.as_deref());
         let manifest = ManifestBytes { bytes: &bytes, announced };
         let subject = Subject::from_manifest(reference.repository.clone(), reference.tag.clone(), manifest)?;
-        // `from_manifest` names by SHA-256; the bytes also have the digest they were asked by.
-        Ok(Subject { digest, ..subject })
+        Ok(Resolved { subject, manifest: bytes })
     }
 
     /// What the layout has at `want`'s place, the way a registry would answer.

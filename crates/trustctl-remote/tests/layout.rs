@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use trustctl_core::digest::Digest;
+use trustctl_core::digest::{Digest, DigestAlgorithm};
 use trustctl_core::evidence::{Entry, Locator, Origin, RefusalKind, Want};
 use trustctl_core::reason::Code;
 use trustctl_core::reference::{Reference, Repository};
@@ -74,7 +74,7 @@ impl Made {
     }
 
     fn resolve(&self, image: &str) -> Result<Digest, Code> {
-        self.open().resolve(&reference(image)).map(|subject| subject.digest).map_err(|reason| reason.code)
+        self.open().resolve(&reference(image)).map(|resolved| resolved.subject.digest).map_err(|reason| reason.code)
     }
 }
 
@@ -263,6 +263,57 @@ fn large_layers_are_not_read_to_find_referrers() {
     assert_eq!(referrer_digests(&made.open(), &image).len(), 1);
 }
 
+/// A place that could hold a revocation and is too large to be looked through is no empty place.
+#[test]
+fn a_layout_with_too_much_to_look_through_has_no_answer_about_referrers() {
+    let made = Made::new();
+    let image = made.image(1);
+    made.referrer(&image, 1);
+    // 256 MiB of what could be manifests are looked through, in files that are empty but for their first byte.
+    let manifest_like = |seed: u32| {
+        let path = made.blob_path(&Digest::sha256_of(&seed.to_be_bytes()));
+        std::fs::write(&path, b"{").unwrap();
+        std::fs::OpenOptions::new().write(true).open(path).unwrap().set_len(4 * 1024 * 1024).unwrap();
+    };
+    (0..63).for_each(manifest_like);
+    assert_eq!(referrer_digests(&made.open(), &image).len(), 1);
+    (63..65).for_each(manifest_like);
+    assert_eq!(refusal(ask(&made.open(), referrers(&image))), RefusalKind::OutOfBudget);
+}
+
+#[test]
+fn a_layout_with_too_many_blobs_has_no_answer_about_referrers() {
+    let made = Made::new();
+    let image = made.image(1);
+    made.referrer(&image, 1);
+    let fill = |from: u32, until: u32| {
+        for seed in from..until {
+            drop(std::fs::File::create(made.blob_path(&Digest::sha256_of(&seed.to_be_bytes()))).unwrap());
+        }
+    };
+    fill(0, 65_534);
+    assert_eq!(referrer_digests(&made.open(), &image).len(), 1, "65536 in all");
+    fill(65_534, 65_535);
+    assert_eq!(refusal(ask(&made.open(), referrers(&image))), RefusalKind::TooLarge);
+}
+
+#[test]
+fn an_image_is_known_by_its_sha256_by_whatever_digest_it_is_asked_for() {
+    let made = Made::new();
+    let image = made.image(1);
+    let bytes = std::fs::read(made.blob_path(&image)).unwrap();
+    let long = Digest::of(DigestAlgorithm::Sha512, &bytes);
+    let asked = format!("registry.example/shop/cart@{long}");
+    assert_eq!(made.resolve(&asked), Err(Code::ImageNotFound));
+    std::fs::create_dir_all(made.path().join("blobs").join("sha512")).unwrap();
+    let path = made.path().join("blobs").join("sha512").join(long.hex());
+    std::fs::write(&path, &bytes).unwrap();
+    let resolved = made.open().resolve(&reference(&asked)).unwrap();
+    assert_eq!((resolved.subject.digest, resolved.manifest), (image, bytes));
+    std::fs::write(&path, "{}").unwrap();
+    assert_eq!(made.resolve(&asked), Err(Code::WrongDigest));
+}
+
 #[cfg(unix)]
 #[test]
 fn nothing_outside_the_layout_is_read() {
@@ -331,7 +382,7 @@ fn layouts_written_by_cosign_hold_what_they_are_said_to_hold() {
     assert_eq!(layouts_below(&folder).len(), expected.len());
     for (name, has_signature_tag, bundles) in expected {
         let layout = Layout::open(&folder.join(name)).unwrap();
-        let subject = layout.resolve(&reference("registry.example/shop/cart:1")).unwrap();
+        let subject = layout.resolve(&reference("registry.example/shop/cart:1")).unwrap().subject;
         assert_eq!(subject.is_index(), name == "bundle-key-index-recursive", "{name}");
         let signatures = ask(&layout, tagged(&format!("sha256-{}.sig", subject.digest.hex())));
         assert_eq!(matches!(signatures, Entry::Present { .. }), has_signature_tag, "{name}");
@@ -353,7 +404,7 @@ fn layouts_repacked_from_public_images_are_read() {
         let layout = Layout::open(&path).unwrap();
         let [image] = layout.images().try_into().unwrap();
         let resolved = layout.resolve(&reference("registry.example/shop/cart"));
-        let resolved = resolved.map(|subject| subject.digest).map_err(|reason| reason.code);
+        let resolved = resolved.map(|resolved| resolved.subject.digest).map_err(|reason| reason.code);
         // That one is about a document that is no manifest.
         let expected = if path.ends_with("manifest-digest-error") { Err(Code::BadManifest) } else { Ok(image.digest) };
         assert_eq!(resolved, expected, "{}", path.display());

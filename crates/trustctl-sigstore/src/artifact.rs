@@ -21,7 +21,7 @@ use crate::revocation::{self, is_revocation};
 use crate::simple_signing::Payload;
 use crate::statement::{self, SIGN};
 use crate::survey::{Content, Found};
-use crate::{log, survey};
+use crate::{log, survey, withdrawal};
 
 pub use survey::Form;
 
@@ -46,6 +46,10 @@ pub struct Artifact {
     pub state: State,
     /// Who signed it, when that is proven, whatever else is wrong with it.
     pub principal: Option<Principal>,
+    /// Whether it says that the image is withdrawn.
+    pub withdraws: bool,
+    /// Whom its certificate names, where it says that the image is withdrawn and is not proven.
+    pub named: Option<Claimed<Principal>>,
 }
 
 /// What is known about an artifact.
@@ -74,6 +78,8 @@ impl Artifact {
             timestamps: 0,
             state: State::Unread,
             principal: None,
+            withdraws: false,
+            named: None,
         }
     }
 
@@ -84,7 +90,7 @@ impl Artifact {
 
     /// Judges what was found about `digest` by what is at hand.
     pub(crate) fn judge(found: Found<'_>, digest: &Digest, grounds: &Grounds<'_>) -> Self {
-        let artifact = Self::new(found.form, found.source);
+        let artifact = Self { withdraws: found.says_revocation, ..Self::new(found.form, found.source) };
         match found.content {
             Content::Broken(reason) => Self { state: State::Broken(reason), ..artifact },
             Content::Unread { predicate_type } => Self { predicate_type: Some(Claimed::new(predicate_type)), ..artifact },
@@ -226,6 +232,10 @@ impl Artifact {
     fn judge_envelope(mut self, envelope: &Envelope, bundle: Option<&[u8]>, digest: &Digest, grounds: &Grounds<'_>) -> Self {
         let said = statement::Statement::parse(&envelope.payload);
         self.predicate_type = said.as_ref().ok().map(|said| Claimed::new(said.predicate_type.clone()));
+        self.withdraws = withdrawal::withdraws(said.as_ref().ok(), digest).unwrap_or(self.withdraws);
+        if let (true, Some(bundle)) = (self.withdraws, bundle) {
+            self.named = withdrawal::named(bundle, envelope);
+        }
         let hint = self.hint.as_ref().map_or("", |hint| hint.peek().as_str());
         let carrier = bundle.map(|bundle| Carrier { bundle, about: About::Digest(digest) });
         let signed = match grounds.ring.signer(&envelope.signed_bytes(), &envelope.signature, hint) {

@@ -61,6 +61,7 @@ pub mod statement;
 mod survey;
 #[cfg(test)]
 mod testing;
+mod withdrawal;
 
 /// The signed annotation that names the repository a signature is for, without tag: `docker.io/library/alpine`.
 pub const ANNOTATION_REPOSITORY: &str = "dev.trustctl.repository";

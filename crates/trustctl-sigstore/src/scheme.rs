@@ -15,7 +15,7 @@ use trustctl_core::evidence::{Evidence, Want};
 use trustctl_core::memory::Slot;
 use trustctl_core::reason::{Code, Reason};
 use trustctl_core::reference::Repository;
-use trustctl_core::scheme::{Context, Findings, Missing, Problem, Scheme};
+use trustctl_core::scheme::{Context, Findings, Missing, Problem, Scheme, Unproven};
 use trustctl_core::subject::Subject;
 
 use crate::artifact::{Artifact, State};
@@ -95,10 +95,14 @@ fn findings_of(survey: Survey<'_>, subject: &Subject, context: &Context<'_>) -> 
             learnt.extend(remember.map(|text| (fact(&claim.principal), text)));
             revoked_by.insert(claim.principal.clone());
         }
+        findings.unproven.extend(unproven(&artifact));
         report(artifact, &mut findings);
     }
     for text in remembered(subject, context) {
         let artifact = Artifact::remembered(text.as_bytes(), &subject.digest, &grounds);
+        // What a key of nobody's has signed names nobody; it counts again with the key.
+        let unproven = unproven(&artifact).filter(|unproven| unproven.by.is_some());
+        findings.unproven.extend(unproven);
         if let State::Proven(claim) = artifact.state
             && is_revocation(&claim)
         {
@@ -201,6 +205,15 @@ fn kept(bundle: &[u8], principal: &Principal) -> Option<String> {
         (BundleContent::Envelope(_), _) => String::from_utf8(bundle.to_vec()).ok(),
         (BundleContent::Message(_), _) => None,
     }
+}
+
+/// What an artifact that withdraws the image leaves open, when it is not proven.
+fn unproven(artifact: &Artifact) -> Option<Unproven> {
+    let reason = match &artifact.state {
+        State::Broken(reason) | State::Claimed(reason) if artifact.withdraws => reason.clone(),
+        _ => return None,
+    };
+    Some(Unproven { reason, by: artifact.named.clone(), source: artifact.source.clone() })
 }
 
 fn report(artifact: Artifact, findings: &mut Findings) {

@@ -74,6 +74,8 @@ pub(crate) struct Found<'e> {
     pub(crate) source: Source,
     /// The manifest of a bundle, and its repository.
     pub(crate) manifest: Option<(Repository, Digest)>,
+    /// Whether it is said to be a revocation, by its listing or manifest.
+    pub(crate) says_revocation: bool,
     pub(crate) content: Content<'e>,
 }
 
@@ -226,7 +228,7 @@ impl<'e> Survey<'e> {
 
     fn broken(&mut self, form: Form, at: String, reason: Reason) {
         let source = Source { form: form.words().to_owned(), at };
-        self.found.push(Found { form, source, manifest: None, content: Content::Broken(reason) });
+        self.found.push(Found { form, source, manifest: None, says_revocation: false, content: Content::Broken(reason) });
     }
 
     /// The `.sig` or `.att` tag of the image.
@@ -283,7 +285,7 @@ impl<'e> Survey<'e> {
             Answer::Bytes(envelope) if form == Form::AttestationTag => Content::Envelope { layer, envelope },
             Answer::Bytes(payload) => Content::Legacy { layer, payload },
         };
-        self.found.push(Found { form, source, manifest: None, content });
+        self.found.push(Found { form, source, manifest: None, says_revocation: false, content });
     }
 
     /// The referrers of the image that may matter.
@@ -453,8 +455,9 @@ impl Candidate {
 
     fn found(self, content: Content<'_>) -> Found<'_> {
         let source = Source { form: Form::Bundle.words().to_owned(), at: self.at() };
+        let says_revocation = self.referrer.promise == Promise::Revocation;
         let manifest = Some((self.repository, self.referrer.manifest.digest));
-        Found { form: Form::Bundle, source, manifest, content }
+        Found { form: Form::Bundle, source, manifest, says_revocation, content }
     }
 }
 

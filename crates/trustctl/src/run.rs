@@ -9,6 +9,7 @@ mod inspect;
 mod key;
 mod keychain;
 mod lab;
+mod manifests;
 mod network;
 mod policy;
 mod policy_cases;

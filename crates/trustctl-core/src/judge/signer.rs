@@ -4,7 +4,7 @@ use crate::claim::{Claim, Principal, SchemeName, Statement};
 use crate::policy::{AttestationRule, CosignDemands, Policy, Rule, SignedTag, SignerRule};
 use crate::reason::{Code, Reason};
 use crate::reference::Tag;
-use crate::scheme::{Findings, Problem, authority_id};
+use crate::scheme::{Findings, Problem, Unproven, authority_id};
 use crate::subject::Subject;
 use crate::time::Timestamp;
 
@@ -38,16 +38,43 @@ impl<'a> Case<'a> {
         self.findings.iter().filter(move |findings| schemes.contains(&findings.scheme))
     }
 
-    /// Revocations of this manifest by somebody whose word counts here: required signers and revokers.
+    /// Revocations of this manifest by somebody whose word counts here.
     pub(super) fn revocations(&self) -> impl Iterator<Item = &'a Claim> {
-        let names = self.rule.require.of.iter().chain(&self.rule.revokers);
-        let rules: Vec<&SignerRule> = names.filter_map(|name| self.policy.signers.get(name)).collect();
+        let rules: Vec<&SignerRule> = self.whose_word_counts().collect();
         let digest = self.subject.digest;
         self.consulted().flat_map(|findings| &findings.claims).filter(move |claim| {
             matches!(claim.statement, Statement::Revocation { .. })
                 && claim.digest == digest
                 && rules.iter().any(|rule| is_by(rule, &claim.principal))
         })
+    }
+
+    /// What says that this manifest is withdrawn and is not proven: reasons against trusting it, where a signer whose word counts is
+    /// named as the maker, and one remark about all others.
+    pub(super) fn unproven(&self) -> (Vec<Reason>, Option<Reason>) {
+        let rules: Vec<&SignerRule> = self.whose_word_counts().collect();
+        let counts =
+            |unproven: &&Unproven| unproven.by.as_ref().is_some_and(|by| rules.iter().any(|rule| names(rule, by.peek())));
+        let (named, others): (Vec<_>, Vec<_>) =
+            self.consulted().flat_map(|findings| &findings.unproven).partition(|unproven| counts(unproven));
+        let against = |unproven: &Unproven| {
+            let by = unproven.by.as_ref().map(|by| by.peek().to_string()).unwrap_or_default();
+            let words = format!("says that it withdraws the image, by {by}, which is not proven: {}", unproven.reason.message);
+            Reason::new(Code::PolicyRevocationUnproven, words).expected_found("no revocation", &unproven.source.at)
+        };
+        let remark = others.first().map(|first| {
+            let by = first.by.as_ref().map_or_else(|| "somebody".to_owned(), |by| by.peek().to_string());
+            let more = if others.len() > 1 { format!(" (and {} more)", others.len() - 1) } else { String::new() };
+            let words = format!("{} says that {} is withdrawn, by {by}{more}", first.source.at, self.subject.digest);
+            Reason::new(Code::PolicyRevocationByOther, words)
+        });
+        (named.into_iter().map(against).collect(), remark)
+    }
+
+    /// Whose revocations count here: required signers and revokers.
+    fn whose_word_counts(&self) -> impl Iterator<Item = &'a SignerRule> {
+        let names = self.rule.require.of.iter().chain(&self.rule.revokers);
+        names.filter_map(|name| self.policy.signers.get(name))
     }
 
     /// The name the policy gives to a principal, or how it names itself.
@@ -215,6 +242,17 @@ fn is_by(rule: &SignerRule, principal: &Principal) -> bool {
             let by_authority = |id: &String| authorities.iter().any(|der| *id == authority_id(der));
             let anchored = anchored_by.iter().any(|id| roots.contains(id) || by_authority(id));
             right_role && (anchored || (*tofu && roots.is_empty() && authorities.is_empty()))
+        }
+        _ => false,
+    }
+}
+
+/// Whether a certificate that names `principal` could be of the signer that `rule` describes. Which Sigstore instance vouches for it is
+/// what is not known.
+fn names(rule: &SignerRule, principal: &Principal) -> bool {
+    match (rule, principal) {
+        (SignerRule::CosignIdentity { identity, issuer, .. }, Principal::Identity { identity: named, issuer: by, .. }) => {
+            identity.matches(named) && issuer.matches(by)
         }
         _ => false,
     }

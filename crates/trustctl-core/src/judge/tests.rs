@@ -1,4 +1,5 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a failed unwrap fails the test")]
+mod children;
 mod keyless;
 
 use std::collections::BTreeMap;
@@ -303,7 +304,7 @@ fn platforms_decide_whether_the_index_or_the_children_count() {
             return about_index.verdict.kind();
         }
         let each = index.children.iter().zip(children).map(|(child, yes)| signed(&index.child(child), yes)).collect();
-        with_children(about_index, &index, each).verdict.kind()
+        with_children(&about_index, &index, each).verdict.kind()
     };
     assert_eq!(judged("index", true, [false, false]), VerdictKind::Trusted);
     assert_eq!(judged("index", false, [true, true]), VerdictKind::Unsigned);
@@ -330,7 +331,7 @@ fn judged_with_children(
         let child = index.child(child);
         judge_strictly(policy, (&child, index.tag.as_ref()), &both(child_claims(&child), vec![]), now())
     });
-    with_children(about_index, index, each.collect())
+    with_children(&about_index, index, each.collect())
 }
 
 #[test]
@@ -370,7 +371,7 @@ fn an_index_does_not_borrow_the_tag_under_which_a_child_is_in_a_collection() {
             let signed = Claim { digest: child.digest, ..role("targets", true, ROOT) };
             judge_strictly(&any_rule(""), (&child, index.tag.as_ref()), &both(vec![], vec![signed]), now())
         });
-        with_children(about_index, &index, each.collect()).verdict.kind()
+        with_children(&about_index, &index, each.collect()).verdict.kind()
     };
     assert_eq!(judged(Some("1")), VerdictKind::Trusted, "the tag under which each child is signed");
     assert_eq!(judged(None), VerdictKind::Trusted, "asked for by digest, no tag is in question");

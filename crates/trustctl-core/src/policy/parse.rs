@@ -16,6 +16,7 @@ use super::{
 };
 pub(super) use sigstore::is_judged_by;
 
+use crate::digest::{Digest, DigestAlgorithm};
 use crate::public_key::PublicKey;
 use crate::reason::{Code, Reason, Step, clean};
 use crate::time::{Timestamp, parse_age};
@@ -325,8 +326,13 @@ impl Reader<'_> {
         list.get_ref().iter().map(parse).collect()
     }
 
-    fn digest(&self, text: &Spanned<String>) -> Result<crate::digest::Digest, PolicyError> {
-        text.get_ref().parse().map_err(|error| self.error(text.span(), error))
+    /// Images are known by their SHA-256; an entry with another digest would never be met.
+    fn digest(&self, text: &Spanned<String>) -> Result<Digest, PolicyError> {
+        let digest: Digest = text.get_ref().parse().map_err(|error| self.error(text.span(), error))?;
+        if digest.algorithm() != DigestAlgorithm::Sha256 {
+            return Err(self.error(text.span(), "images are known by their SHA-256: write sha256:<64 hex digits>"));
+        }
+        Ok(digest)
     }
 
     fn age(&self, text: Option<&Spanned<String>>) -> Result<Option<Duration>, PolicyError> {

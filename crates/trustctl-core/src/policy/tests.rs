@@ -279,3 +279,17 @@ fn an_authority_of_ones_own_is_read_and_handed_to_its_signer() {
     let text = "version = 1\n[sigstores.\"ca:ci\"]\ntrusted-root = \"root.json\"\n";
     assert!(read(text).unwrap_err().message.contains("must not start with"));
 }
+
+/// Images are known by their SHA-256: an entry under another digest would deny nothing.
+#[test]
+fn deny_and_allow_entries_name_a_sha256() {
+    assert!(read(FULL).is_ok());
+    let short = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+    let long = format!("sha512:{}", "0".repeat(128));
+    for table in ["[[deny]]", "[[allow]]"] {
+        let (before, after) = FULL.split_once(table).unwrap();
+        let text = format!("{before}{table}{}", after.replacen(short, &long, 1));
+        let error = read(&text).unwrap_err();
+        assert_eq!((error.code, error.line), (Code::PolicyUnusable, line_of(&text, &long)), "{error}");
+    }
+}

@@ -98,6 +98,7 @@ impl Code {
             | Self::PolicyCaseFailed
             | Self::PolicyChildUntrusted
             | Self::PolicyDenied
+            | Self::PolicyNestedIndex
             | Self::PolicyNoRule
             | Self::PolicyNoTime
             | Self::PolicyThreshold
@@ -124,6 +125,7 @@ impl Code {
             | Self::PolicyAllowed
             | Self::PolicyDefaultAllow
             | Self::PolicyNotUsed
+            | Self::PolicyRevocationByOther
             | Self::PolicyWarn => Ending::Remark,
             Self::BadAnswer
             | Self::CosignKeylessUnjudged
@@ -132,6 +134,7 @@ impl Code {
             | Self::NotGathered
             | Self::Offline
             | Self::OutOfBudget
+            | Self::PolicyRevocationUnproven
             | Self::PublishNotVisible
             | Self::TooLarge
             | Self::Unavailable => Ending::Undecided,

@@ -501,6 +501,18 @@ codes! {
         "the image was judged as of another time than now";
         "With --at, what has ended since counts and what was signed since does not: the verdict is one about that moment.";
         "leave --at out to judge as of now"
+    PolicyNestedIndex = 720 "policy.index-in-index" rank 97
+        "the index names another index, and only images are looked for in one";
+        "Some clients follow an index into the next one, others refuse it. Who wraps an index could so bring back an image that was revoked or denied, so an index must name images only; what each is, its bytes say.";
+        "use the inner index by its digest; if you publish it, make one index that names every image"
+    PolicyRevocationUnproven = 721 "policy.revocation-unproven" rank 73
+        "a statement says that a signer of the rule withdraws the image, and it cannot be proven";
+        "The certificate names a signer whose revocation counts here, and a log entry, a time, the authority or the trusted root that would prove it is missing, or does not hold. It may be what the signer said.";
+        "ask the signer; if it is theirs, use another image and mend the trusted root or the proof, and if it is not, have whoever runs the registry remove it"
+    PolicyRevocationByOther = 722 "policy.revocation-by-others" rank 13
+        "a statement says that the image is withdrawn, by nobody whose word counts here";
+        "Whoever can push can put such a statement beside an image. It counts when a signer of the rule, or one of its revokers, made it.";
+        "look at it with trustctl inspect; if its maker should be believed, name them in the rule's revokers"
 
     // 08xx the command line
     BadCommandLine = 801 "usage.bad-command-line" rank 50

@@ -2,12 +2,15 @@
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a failure here fails the test")]
 
 use serde_json::{Value, json};
+use trustctl_core::assess::Assessor;
 use trustctl_core::claim::{Claim, Principal, Statement};
-use trustctl_core::evidence::Evidence;
+use trustctl_core::evidence::{Entry, Evidence, Locator};
 use trustctl_core::memory::Memory;
+use trustctl_core::policy::{Policy, PolicyText};
 use trustctl_core::reason::Code;
-use trustctl_core::scheme::{Anchors, Context, Findings, Scheme as _, SigstoreAnchor};
+use trustctl_core::scheme::{Anchors, Context, Findings, Scheme, SigstoreAnchor};
 use trustctl_core::subject::Subject;
+use trustctl_core::verdict::VerdictKind;
 
 use super::Cosign;
 use crate::dsse::{IN_TOTO, pae};
@@ -234,4 +237,132 @@ fn a_revocation_by_certificate_is_remembered_and_proven_again() {
     let again = withheld(&by(&[world.anchor(None)]));
     assert!(matches!(again.as_slice(), [Claim { principal: Principal::Identity { .. }, .. }]), "{again:?}");
     assert!(withheld(&by(&[World::new().anchor(None)])).is_empty());
+}
+
+/// A revocation of `image` by certificate, as its maker would publish it.
+fn revoked_by(world: &World, leaf: &Leaf, image: &Subject) -> Value {
+    let predicate = crate::revocation::predicate(crate::revocation::Cause::Compromised, "leaked", at("2026-11-20T12:00:00Z"));
+    let kind = crate::revocation::PREDICATE_TYPE;
+    world.bundle_of(leaf, &crate::statement::build(&[image.digest], &std::collections::BTreeMap::new(), kind, &predicate))
+}
+
+/// An image that a key has signed, under a rule in which the release identity of `world` may revoke.
+struct Revocable {
+    registry: Registry,
+    image: Subject,
+    policy: Policy,
+    memory: Memory,
+    now: &'static str,
+}
+
+impl Revocable {
+    fn new(anchor: SigstoreAnchor) -> Self {
+        let (mut registry, image, key) = (Registry::new(), image("a"), TestKey::new());
+        registry.publish(&crate::make::AddSignature::make(&crate::testing::signing(&image), &key).unwrap());
+        let pem = key.public_key().to_pem();
+        let text = format!(
+            "version = 1\n[signers.key]\nscheme = \"cosign\"\nkey = '''{pem}'''\n[signers.ci]\nscheme = \"cosign\"\nidentity = \"{IDENTITY}\"\nissuer = \"{ISSUER}\"\n[[rules]]\nname = \"r\"\nimages = [\"**\"]\nrequire = {{ any = [\"key\"] }}\nrevokers = [\"ci\"]\n"
+        );
+        let text = PolicyText { name: "p.toml", text: &text, load: &|_| Err("no files".to_owned()) };
+        let mut policy = Policy::parse(&text).unwrap();
+        policy.sigstores = vec![anchor];
+        Self { registry, image, policy, memory: Memory::new(), now: "2026-11-24T00:00:00Z" }
+    }
+
+    fn attach(&mut self, bundle: &Value) {
+        for put in attach(&self.image, bundle.to_string().into_bytes(), crate::revocation::PREDICATE_TYPE) {
+            self.registry.put(put);
+        }
+    }
+
+    /// The verdict about the image, the codes against it and those of the remarks.
+    fn judge(&mut self) -> (VerdictKind, Vec<Code>, Vec<Code>) {
+        let schemes: [&dyn Scheme; 1] = [&Cosign::default()];
+        let assessor = Assessor { policy: &self.policy, schemes: &schemes, memory: &self.memory, now: at(self.now) };
+        let (evidence, _) = self.registry.gather(|evidence| assessor.wants(&self.image, evidence));
+        let judged = assessor.assess(&self.image, &evidence);
+        for (scheme, name, slot) in judged.learnt() {
+            self.memory.learn(scheme, name, slot.clone());
+        }
+        let against = judged.judgement.verdict.reasons().iter().map(|reason| reason.code).collect();
+        (judged.judgement.verdict.kind(), against, judged.judgement.warnings.iter().map(|warning| warning.code).collect())
+    }
+}
+
+fn undecided(judged: &(VerdictKind, Vec<Code>, Vec<Code>)) -> bool {
+    (judged.0, judged.1.as_slice()) == (VerdictKind::Undecided, [Code::PolicyRevocationUnproven].as_slice())
+}
+
+#[test]
+fn a_revocation_by_a_named_identity_blocks_trust_though_its_proof_is_lacking() {
+    let world = World::new();
+    let whole = |image: &Subject| revoked_by(&world, &Leaf::default(), image);
+    let judged = |anchor: SigstoreAnchor, change: &dyn Fn(&mut Value)| {
+        let mut revocable = Revocable::new(anchor);
+        assert_eq!(revocable.judge().0, VerdictKind::Trusted, "before");
+        let mut bundle = whole(&revocable.image);
+        change(&mut bundle);
+        revocable.attach(&bundle);
+        revocable.judge()
+    };
+    let (kind, codes, _) = judged(world.anchor(None), &|_| {});
+    assert_eq!((kind, codes), (VerdictKind::Rejected, vec![Code::CosignRevoked]), "with all its proof");
+    let mut before = Revocable { now: "2026-11-20T11:00:00Z", ..Revocable::new(world.anchor(None)) };
+    before.attach(&whole(&before.image));
+    assert!(undecided(&before.judge()), "signed later than the time it is judged as of");
+    let demanding = |change: &dyn Fn(&mut SigstoreAnchor)| {
+        let mut anchor = world.anchor(None);
+        change(&mut anchor);
+        anchor
+    };
+    assert!(undecided(&judged(demanding(&|anchor| anchor.thresholds.logs = 2), &|_| {})));
+    assert!(undecided(&judged(demanding(&|anchor| anchor.thresholds.certificate_logs = 2), &|_| {})));
+    assert!(undecided(&judged(demanding(&|anchor| anchor.trusted_root = b"{}".as_slice().into()), &|_| {})));
+    assert!(undecided(&judged(World::new().anchor(None), &|_| {})), "another trusted root");
+    let without_log = |bundle: &mut Value| bundle["verificationMaterial"]["tlogEntries"] = json!([]);
+    assert!(undecided(&judged(world.anchor(None), &without_log)));
+    // Bytes that nobody signed are nobody's word, whatever their certificate says.
+    let altered = |bundle: &mut Value| {
+        let other = revoked_by(&world, &Leaf::default(), &image("a"));
+        bundle["dsseEnvelope"]["signatures"] = other["dsseEnvelope"]["signatures"].clone();
+    };
+    let (kind, _, remarks) = judged(world.anchor(None), &altered);
+    assert_eq!((kind, remarks), (VerdictKind::Trusted, vec![Code::PolicyRevocationByOther]));
+}
+
+#[test]
+fn what_a_stranger_says_of_an_image_is_told_and_blocks_nothing() {
+    let (world, other) = (World::new(), World::new());
+    let stranger = Leaf { names: vec![rcgen::SanType::Rfc822Name("mallory@example.com".try_into().unwrap())], ..Leaf::default() };
+    let mut revocable = Revocable::new(world.anchor(None));
+    for number in 0..3 {
+        let mut junk = revoked_by(&other, &stranger, &revocable.image);
+        junk["number"] = json!(number);
+        revocable.attach(&junk);
+    }
+    revocable.attach(&json!({"mediaType": "no bundle"}));
+    let (kind, _, remarks) = revocable.judge();
+    assert_eq!((kind, remarks), (VerdictKind::Trusted, vec![Code::PolicyRevocationByOther]), "once, however many there are");
+    // About another image, or no revocation at all: nothing is said of this one.
+    let mut revocable = Revocable::new(world.anchor(None));
+    revocable.attach(&revoked_by(&other, &Leaf::default(), &image("b")));
+    revocable.attach(&other.bundle_about(&Leaf::default(), &image("a").digest));
+    let (kind, _, remarks) = revocable.judge();
+    assert_eq!((kind, remarks), (VerdictKind::Trusted, vec![]));
+}
+
+#[test]
+fn a_remembered_revocation_counts_when_the_trusted_root_is_another_one() {
+    let (world, other) = (World::new(), World::new());
+    let mut revocable = Revocable::new(world.anchor(None));
+    let revocation = revoked_by(&world, &Leaf::default(), &revocable.image);
+    revocable.attach(&revocation);
+    assert_eq!(revocable.judge().1, [Code::CosignRevoked]);
+    let listing = Locator::Referrers { repository: revocable.image.repository.clone(), digest: revocable.image.digest };
+    revocable.registry.faults.insert(listing, Entry::Absent);
+    assert_eq!(revocable.judge().1, [Code::CosignRevoked], "withheld");
+    revocable.policy.sigstores = vec![other.anchor(None)];
+    assert!(undecided(&revocable.judge()), "it was proven here once");
+    revocable.memory = Memory::new();
+    assert_eq!(revocable.judge().0, VerdictKind::Trusted, "who never saw it knows nothing of it");
 }

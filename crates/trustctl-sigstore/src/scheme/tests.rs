@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a failure here fails the test")]
 
 mod children;
+mod nested;
 
 use std::collections::BTreeMap;
 

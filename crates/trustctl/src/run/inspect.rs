@@ -39,7 +39,7 @@ pub(super) async fn run(session: &Session, args: &InspectArgs) -> Result<Exit, F
     let reference = super::parse_image(&args.image)?;
     if let Some(folder) = &args.oci_layout {
         let layout = Layout::open(folder)?;
-        let subject = layout.resolve(&reference)?;
+        let subject = layout.resolve(&reference)?.subject;
         return view.show(&subject, (Evidence::new(), &layout)).await;
     }
     let world = session.world(args.trust.dct_server.as_deref())?;

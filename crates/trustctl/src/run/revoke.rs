@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
-use trustctl_core::claim::{Principal, Statement};
+use trustctl_core::claim::{Principal, SchemeName, Statement};
 use trustctl_core::evidence::Evidence;
 use trustctl_core::memory::Memory;
 use trustctl_core::publish::Edit;
@@ -18,14 +18,15 @@ use trustctl_dct::edit::{Change, MissingKey};
 use trustctl_dct::role::RoleName;
 use trustctl_keys::private_key::PrivateKey;
 use trustctl_remote::gather::{Limits, Supply, collect};
+use trustctl_remote::state::Store;
 use trustctl_sigstore::make::{AddRevocation, RemoveSignatures, Revoking};
 use trustctl_sigstore::revocation::Cause;
 use trustctl_sigstore::scheme::Cosign;
 
 use super::dct::{Intention, Known, Publication};
 use super::network::World;
-use super::sign::{Image, Work, cosign_key, manifests, publish, resolve, role_names, say, schemes_of};
-use super::{Session, trust};
+use super::sign::{Image, Work, cosign_key, publish, resolve, role_names, say, schemes_of};
+use super::{Session, manifests, trust};
 use crate::cli::{RevokeArgs, RevokeReason, SchemeArg};
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -77,7 +78,7 @@ async fn cosign(work: &Work<'_>, args: &RevokeArgs, key: &PrivateKey) -> Result<
         RevokeReason::Mistake => Cause::Mistake,
         RevokeReason::Superseded => Cause::Superseded,
     };
-    let manifests = manifests(work.subject, args.recursive);
+    let (manifests, not_in_it) = manifests::to_revoke(work, args.recursive).await?;
     let mut statements: Vec<Box<dyn Edit>> = Vec::new();
     let mut removals: Vec<Box<dyn Edit>> = Vec::new();
     for manifest in &manifests {
@@ -94,6 +95,10 @@ async fn cosign(work: &Work<'_>, args: &RevokeArgs, key: &PrivateKey) -> Result<
         removals.push(Box::new(RemoveSignatures::new(&manifest.repository, manifest.digest, place.as_ref(), public)));
     }
     let mut left = Vec::new();
+    for reason in not_in_it {
+        crate::render::warning(&work.session.ui, &reason);
+        left.push(reason.message);
+    }
     if !args.dry_run {
         // The statement first: it counts whether or not anything can be removed.
         publish(work, &statements).await?;
@@ -128,15 +133,16 @@ async fn prove(work: &Work<'_>, manifest: &Subject, key: &PrivateKey, place: Opt
     let anchor = KeyAnchor { signer: "the revoker".to_owned(), key: key.public_key().clone() };
     let anchors = Anchors { keys: vec![anchor], ..Anchors::default() };
     let revoker = Principal::Key { fingerprint: key.fingerprint() };
-    if !revocations(work, (manifest, &work.world.fresh()), (&anchors, &revoker), place).await?.is_empty() {
+    let fresh = work.world.fresh();
+    if !revocations(work, (manifest, &fresh), (&anchors, &revoker), (place, &Memory::new())).await?.is_empty() {
         return Ok(());
     }
     let words = format!("the revocation of {} was published and is not found when looked for again", manifest.digest);
     Err(Failure::new(Reason::new(Code::PublishNotVisible, words)))
 }
 
-/// Refuses to sign what the same signer has revoked, as far as that can be read now: no verifier that knows revocations would trust the
-/// signature, and those that do not would trust a withdrawn image again.
+/// Refuses to sign what the same signer has revoked, as far as that can be read now or was seen before: no verifier that knows revocations
+/// would trust the signature, and those that do not would trust a withdrawn image again.
 ///
 /// # Errors
 /// A [`Failure`] with [`Code::CosignRevoked`].
@@ -146,7 +152,8 @@ pub(super) async fn refuse_revoked(
     (anchors, signer): (&Anchors, &Principal),
     place: Option<Repository>,
 ) -> Result<(), Failure> {
-    let found = revocations(work, (manifest, work.world), (anchors, signer), place).await?;
+    let memory = remembered(work, manifest, place.as_ref())?;
+    let found = revocations(work, (manifest, work.world), (anchors, signer), (place, &memory)).await?;
     let Some(Statement::Revocation { reason, message, .. }) = found.into_iter().next() else { return Ok(()) };
     let by = if matches!(signer, Principal::Key { .. }) { "key" } else { "identity" };
     let words = format!("{} is revoked by this {by} ({reason}): {message}; nothing was signed", manifest.digest);
@@ -154,23 +161,36 @@ pub(super) async fn refuse_revoked(
     Err(Failure::new(Reason::new(Code::CosignRevoked, words).step(step)))
 }
 
-/// The revocations of a manifest by `signer` that `world` serves.
+/// What was seen before of a manifest and of where its revocations lie; nothing where there is no folder for it.
+fn remembered(work: &Work<'_>, manifest: &Subject, place: Option<&Repository>) -> Result<Memory, Failure> {
+    let Some(state) = &work.session.environment.state else { return Ok(Memory::new()) };
+    let names: Vec<String> = [manifest.digest.to_string(), manifest.repository.to_string()]
+        .into_iter()
+        .chain(place.map(ToString::to_string))
+        .collect();
+    Ok(Store::new(state).load(names.iter().map(|name| (SchemeName::Cosign, name.as_str())))?)
+}
+
+/// The revocations of a manifest by `signer` that `world` serves or `memory` holds. They are remembered.
 async fn revocations(
     work: &Work<'_>,
     (manifest, world): (&Subject, &World),
     (anchors, signer): (&Anchors, &Principal),
-    place: Option<Repository>,
+    (place, memory): (Option<Repository>, &Memory),
 ) -> Result<Vec<Statement>, Failure> {
     let scheme = Cosign { signature_repository: place, ..Cosign::default() };
-    let memory = Memory::new();
-    let context = Context { anchors, memory: &memory, now: work.now };
+    let context = Context { anchors, memory, now: work.now };
     let deadline = work.session.deadline()?;
     let source = world.until(deadline);
     let supply = Supply { source: &source, limits: Limits::default(), deadline };
     let wants = |have: &Evidence| scheme.wants_revocations(manifest, have, &context);
     let evidence = collect(&wants, Evidence::new(), supply).await;
-    let claims = scheme.examine_revocations(manifest, &evidence, &context).claims;
-    Ok(claims.into_iter().filter(|claim| claim.principal == *signer).map(|claim| claim.statement).collect())
+    let findings = scheme.examine_revocations(manifest, &evidence, &context);
+    if let (Some(state), false) = (&work.session.environment.state, findings.learnt.is_empty()) {
+        Store::new(state).learn(SchemeName::Cosign, &findings.learnt)?;
+    }
+    let by_signer = findings.claims.into_iter().filter(|claim| claim.principal == *signer);
+    Ok(by_signer.map(|claim| claim.statement).collect())
 }
 
 /// Revoking a tag with Docker Content Trust.

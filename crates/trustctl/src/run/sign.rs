@@ -22,7 +22,7 @@ use trustctl_sigstore::make::Storage;
 use super::dct::{Intention, Publication};
 use super::network::World;
 use super::signer::{self, With};
-use super::{Session, trust};
+use super::{Session, manifests, trust};
 use crate::cli::{SchemeArg, SignArgs, SigningArgs, StorageArg};
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -60,8 +60,9 @@ pub(super) async fn run(session: &Session, args: &SignArgs) -> Result<Exit, Fail
             let words = "Docker Content Trust signs a tag: give --tag";
             return Err(Failure::usage(Code::TagNotAllowed, words));
         }
+        let manifests = manifests::to_sign(&work, args.recursive).await?;
         if let Some(with) = &with {
-            reports.push(cosign(&work, args, with).await?);
+            reports.push(cosign(&work, args, (with, &manifests)).await?);
         }
         if asked.contains(&SchemeArg::Dct) {
             reports.push(dct(&work, args).await?);
@@ -174,7 +175,7 @@ pub(super) async fn resolve(session: &Session, world: &World, image: &Image<'_>)
 }
 
 /// Signs the image, and with `--recursive` every manifest an index names, with a Cosign key or an identity.
-async fn cosign(work: &Work<'_>, args: &SignArgs, with: &With<'_>) -> Result<Value, Failure> {
+async fn cosign(work: &Work<'_>, args: &SignArgs, (with, manifests): (&With<'_>, &[Subject])) -> Result<Value, Failure> {
     let signing = Cosigning {
         work,
         with,
@@ -186,28 +187,21 @@ async fn cosign(work: &Work<'_>, args: &SignArgs, with: &With<'_>) -> Result<Val
             StorageArg::Both => &[Storage::Bundle, Storage::SignatureTag],
         },
     };
-    let manifests = manifests(work.subject, args.recursive);
     if args.dry_run {
-        return Ok(signing.would_sign(&manifests));
+        return Ok(signing.would_sign(manifests));
     }
     let mut edits: Vec<Box<dyn Edit>> = Vec::new();
-    for manifest in &manifests {
+    for manifest in manifests {
         signing.refuse_revoked(manifest).await?;
     }
-    for manifest in &manifests {
+    for manifest in manifests {
         edits.extend(signing.edits(manifest).await?);
     }
     let changed = publish(work, &edits).await?;
-    for manifest in &manifests {
+    for manifest in manifests {
         signing.prove(manifest).await?;
     }
-    signing.signed(&manifests, changed).await
-}
-
-/// The manifests to sign: the image, and with `recursive` every child of an index.
-pub(super) fn manifests(subject: &Subject, recursive: bool) -> Vec<Subject> {
-    let children = subject.children.iter().filter(|_| recursive).map(|child| subject.child(child));
-    std::iter::once(subject.clone()).chain(children).collect()
+    signing.signed(manifests, changed).await
 }
 
 /// Carries out edits; whether anything was changed.

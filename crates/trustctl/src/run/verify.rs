@@ -5,7 +5,7 @@ use std::path::Path;
 use trustctl_core::assess::{Assessment, Assessor};
 use trustctl_core::claim::SchemeName;
 use trustctl_core::digest::Digest;
-use trustctl_core::evidence::{Evidence, EvidenceFile, Locator, Want};
+use trustctl_core::evidence::{Entry, Evidence, EvidenceFile, Locator, Origin};
 use trustctl_core::judge::Judgement;
 use trustctl_core::memory::Memory;
 use trustctl_core::policy::Policy;
@@ -17,6 +17,7 @@ use trustctl_core::subject::Subject;
 use trustctl_core::time::Timestamp;
 use trustctl_remote::gather::{Limits, Source, Supply, collect};
 use trustctl_remote::layout::Layout;
+use trustctl_remote::registry::Resolved;
 use trustctl_remote::state::Store;
 
 use super::network::World;
@@ -171,12 +172,19 @@ impl<'a> Bench<'a> {
         let wants = |have: &Evidence| assessor.wants(subject, have);
         let gathering = collect(&wants, evidence, supply);
         let evidence = self.session.ui.progress(&format!("gathering evidence about {image}"), gathering).await;
-        let assessment = assessor.assess(subject, &evidence);
+        let assessment = self.assess(subject, &evidence)?;
         self.learn(&assessment)?;
         if let Some(path) = &self.args.save_evidence {
             save(path, EvidenceFile { subject: subject.clone(), gathered: super::clock(), evidence })?;
         }
         Ok(answer(image, subject, assessment))
+    }
+
+    /// Judges what was gathered. What is remembered is looked up under the digests that the evidence has shown.
+    fn assess(&self, subject: &Subject, evidence: &Evidence) -> Result<Assessment, Failure> {
+        let memory = self.recall(&subject.by_sha256(evidence))?;
+        let held = self.schemes.all();
+        Ok(Assessor { policy: &self.policy, schemes: &held, memory: &memory, now: self.now }.assess(subject, evidence))
     }
 
     fn judge_saved(&self, path: &Path) -> Result<Answer, Failure> {
@@ -185,10 +193,7 @@ impl<'a> Bench<'a> {
         };
         let bytes = std::fs::read(path).map_err(|error| Failure::file(path, &error))?;
         let file = EvidenceFile::from_json(&bytes).map_err(|error| unusable(&error))?;
-        let memory = self.recall(&file.subject)?;
-        let held = self.schemes.all();
-        let assessor = Assessor { policy: &self.policy, schemes: &held, memory: &memory, now: self.now };
-        let assessment = assessor.assess(&file.subject, &file.evidence);
+        let assessment = self.assess(&file.subject, &file.evidence)?;
         self.learn(&assessment)?;
         let image = Reference {
             repository: file.subject.repository.clone(),
@@ -208,12 +213,11 @@ impl<'a> Bench<'a> {
         for image in &images {
             let reference = super::parse_image(image)?;
             match layout.resolve(&reference) {
-                Ok(subject) => {
+                Ok(Resolved { subject, manifest: bytes, .. }) => {
                     // A layout has no Notary server; its own pieces are all there is.
                     let locator = Locator::Manifest { repository: subject.repository.clone(), digest: subject.digest };
                     let mut evidence = Evidence::new();
-                    let entry = layout.answer(&Want { locator: locator.clone(), max_bytes: subject.size });
-                    evidence.insert(locator, entry);
+                    evidence.insert(locator, Entry::Present { bytes, origin: Origin::Layout });
                     answers.push(self.judge_subject(image, &subject, (evidence, &layout)).await?);
                 }
                 Err(reason) => answers.push(self.unanswered(image, &Failure::new(reason))),

@@ -32,11 +32,11 @@ pub(crate) struct World {
 
 /// What a certificate is to say.
 pub(crate) struct Leaf {
-    pub(super) names: Vec<SanType>,
-    pub(super) extensions: Vec<CustomExtension>,
-    pub(super) usage: ExtendedKeyUsagePurpose,
+    pub(crate) names: Vec<SanType>,
+    pub(crate) extensions: Vec<CustomExtension>,
+    pub(crate) usage: ExtendedKeyUsagePurpose,
     /// How many certificate timestamps, each by another log.
-    pub(super) timestamps: usize,
+    pub(crate) timestamps: usize,
 }
 
 impl Default for Leaf {

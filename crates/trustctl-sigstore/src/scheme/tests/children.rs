@@ -58,7 +58,7 @@ impl World {
     }
 }
 
-fn policy(text: &str) -> Policy {
+pub(super) fn policy(text: &str) -> Policy {
     let text = format!("version = 1\n{text}");
     Policy::parse(&PolicyText { name: "p.toml", text: &text, load: &|_| Err("no files".to_owned()) }).unwrap()
 }
