@@ -149,7 +149,7 @@ pub struct Requirement {
 pub enum Platforms {
     /// Every child must be trusted by itself.
     Children,
-    /// The index, or every child. A trusted index covers the children it names.
+    /// The index, or every child. A trusted index covers the children it names, all of which are images.
     Either,
     /// The index. A trusted index covers the children it names.
     Index,

@@ -161,7 +161,7 @@ pub const TABLES: &[TableReference] = &[
                 "platforms",
                 "\"index\", \"children\" or \"either\"",
                 "\"either\"",
-                "which manifests of a multi-platform image must be signed; a trusted index covers the children it names, unless one of them is revoked",
+                "which manifests of a multi-platform image must be signed; a trusted index covers the children it names, unless one of them is revoked or denied; an index in an index is refused",
             ),
             field(
                 "signed-repository",
@@ -176,7 +176,7 @@ pub const TABLES: &[TableReference] = &[
                 "mode",
                 "\"enforce\" or \"warn\"",
                 "\"enforce\"",
-                "whether a failing image is rejected or only reported; revoked images are always rejected",
+                "whether a failing image is rejected or only reported; what is revoked or denied, or has a platform image that is, is always rejected",
             ),
             field("until", "a date", "none", "when warn mode ends; the day still counts, in UTC"),
             field("revokers", "list of signers", "none", "whose revocation counts beside that of the required signers"),
@@ -203,9 +203,9 @@ pub const TABLES: &[TableReference] = &[
     },
     TableReference {
         header: "[[deny]]",
-        meaning: "A digest that is rejected whatever is signed. Beats everything. An index that names it is rejected too; of a multi-platform image deny each platform image, since the same images can be put into another index.",
+        meaning: "A digest that is rejected whatever is signed. Beats everything. An index that names it, by whatever digest, is rejected too, and so is an index in an index, which could hide it; of a multi-platform image deny each platform image, since the same images can be put into another index.",
         fields: &[
-            field("digest", "sha256:…", "", "the manifest's digest"),
+            field("digest", "sha256:…", "", "the SHA-256 of the manifest"),
             field("reason", "text", "", "shown to those who are refused"),
         ],
     },
@@ -214,7 +214,7 @@ pub const TABLES: &[TableReference] = &[
         meaning: "A pinned image that passes without a signature. Shown in every report.",
         fields: &[
             field("images", "list of patterns", "", "full repository names"),
-            field("digest", "sha256:…", "", "the manifest's digest"),
+            field("digest", "sha256:…", "", "the SHA-256 of the manifest"),
             field("reason", "text", "", "shown in every report"),
             field("until", "a date", "", "the last day it counts, in UTC"),
         ],
