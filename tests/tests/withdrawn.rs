@@ -1,5 +1,5 @@
 //! What was revoked or denied stays so, however the image is wrapped, named or served later.
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a failed unwrap fails the test")]
+#![expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
 use std::path::Path;
 
