@@ -15,12 +15,14 @@ pub const INDEX_TYPES: [&str; 2] =
 /// Media types of single-image manifests.
 pub const MANIFEST_TYPES: [&str; 2] =
     ["application/vnd.oci.image.manifest.v1+json", "application/vnd.docker.distribution.manifest.v2+json"];
-/// The members of a manifest or index that decide what it is, those of a descriptor and those of a platform: another spelling of one of
-/// them is refused.
-const MANIFEST_FIELDS: [&str; 8] =
+/// The members of a manifest or index that decide what it is: another spelling of one of them is refused.
+pub const MANIFEST_FIELDS: [&str; 8] =
     ["annotations", "artifactType", "config", "layers", "manifests", "mediaType", "schemaVersion", "subject"];
-const DESCRIPTOR_FIELDS: [&str; 8] = ["annotations", "artifactType", "data", "digest", "mediaType", "platform", "size", "urls"];
-const PLATFORM_FIELDS: [&str; 5] = ["architecture", "os", "os.features", "os.version", "variant"];
+/// Those of a descriptor.
+pub const DESCRIPTOR_FIELDS: [&str; 8] =
+    ["annotations", "artifactType", "data", "digest", "mediaType", "platform", "size", "urls"];
+/// Those of a platform.
+pub const PLATFORM_FIELDS: [&str; 5] = ["architecture", "os", "os.features", "os.version", "variant"];
 /// Most children that are read from an index; an index with more is refused.
 pub const MAX_CHILDREN: usize = 256;
 

@@ -12,12 +12,13 @@ use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 use trustctl_core::digest::{Digest, DigestAlgorithm};
 use trustctl_core::evidence::{Entry, Locator, Origin, Refusal, RefusalKind, Want};
+use trustctl_core::json;
 use trustctl_core::reason::{Code, Reason};
-use trustctl_core::reference::Reference;
-use trustctl_core::subject::{INDEX_TYPES, MANIFEST_TYPES, ManifestBytes, Subject};
+use trustctl_core::reference::{Reference, Tag};
+use trustctl_core::subject::{DESCRIPTOR_FIELDS, INDEX_TYPES, MANIFEST_FIELDS, MANIFEST_TYPES, ManifestBytes, Subject};
 
 use crate::folder::{Folder, FolderError, Links};
 use crate::gather::{Fetching, Source};
@@ -32,6 +33,11 @@ const MAX_MARKER: u64 = 4096;
 const MAX_BLOBS: usize = 65_536;
 /// Most bytes that are read to find referrers: manifests and configurations, not layers.
 const MAX_SCANNED: u64 = 256 * 1024 * 1024;
+
+/// Most signatures under one tag, as the Cosign scheme reads them.
+const MAX_LAYERS: usize = 64;
+/// Media types of what `cosign save` puts beside an image. No program runs a manifest with nothing but these.
+const SIGNATURE_LAYERS: [&str; 2] = ["application/vnd.dev.cosign.simplesigning.v1+json", "application/vnd.dsse.envelope.v1+json"];
 
 /// An OCI image layout. Cloning is cheap; what was found out about the folder is shared.
 #[derive(Clone, Debug)]
@@ -121,7 +127,8 @@ impl Layout {
     /// for, it is known by its SHA-256, as everywhere.
     ///
     /// # Errors
-    /// [`Code::ImageNotFound`] when no image or more than one is meant, [`Code::WrongDigest`], [`Code::TooLarge`] and
+    /// [`Code::ImageNotFound`] when no image is meant or nothing says which one, [`Code::LayoutAmbiguous`] when programs may take
+    /// different ones for the one that is meant, [`Code::WrongDigest`], [`Code::TooLarge`] and
     /// [`Code::BadManifest`] for what is wrong with its manifest.
     pub fn resolve(&self, reference: &Reference) -> Result<Resolved, Reason> {
         let digest = match reference.digest {
@@ -153,7 +160,7 @@ impl Layout {
                 let mut found = self.index.attached(tag);
                 if found.is_empty() {
                     let reference = Reference { repository: repository.clone(), tag: None, digest: None };
-                    found = self.index.named(&reference, tag);
+                    found = digests(&self.index.answering(&reference, tag));
                 }
                 match exactly_one(&found) {
                     Some(digest) => match self.blob(&digest, want.max_bytes) {
@@ -172,18 +179,21 @@ impl Layout {
     }
 
     fn choose(&self, reference: &Reference) -> Result<Digest, Reason> {
+        let called = |tag: &Tag| self.runnable(self.index.answering(reference, tag));
         let found = match &reference.tag {
-            Some(tag) => {
-                let named = self.index.named(reference, tag);
-                if named.is_empty() { self.without_referrers(self.index.nameless_images()) } else { named }
-            }
-            None => match self.without_referrers(self.index.images()) {
-                images if images.len() == 1 => images,
-                images => match reference.tag_or_latest().map(|tag| self.index.named(reference, &tag)) {
-                    Some(latest) if !latest.is_empty() => latest,
-                    _ => images,
-                },
+            Some(tag) => match called(tag) {
+                named if !named.is_empty() => return self.only(&named, reference),
+                _ => self.without_referrers(self.index.nameless_images()),
             },
+            None => {
+                let images = self.without_referrers(self.index.images());
+                let latest = reference.tag_or_latest().map(|tag| called(&tag)).unwrap_or_default();
+                match (images.len(), latest.is_empty()) {
+                    (_, true) => images,
+                    (1, false) => return self.only(&images.union(&latest).copied().collect(), reference),
+                    (_, false) => return self.only(&latest, reference),
+                }
+            }
         };
         exactly_one(&found).ok_or_else(|| {
             let names: Vec<String> =
@@ -192,6 +202,44 @@ impl Layout {
                 if found.is_empty() { "the image layout does not hold" } else { "several images of the layout may be meant by" };
             Reason::new(Code::ImageNotFound, format!("{why} {reference}")).expected_found(reference, names.join(", "))
         })
+    }
+
+    /// The one image that every program takes for `reference`.
+    fn only(&self, named: &BTreeSet<Digest>, reference: &Reference) -> Result<Digest, Reason> {
+        exactly_one(named).ok_or_else(|| {
+            let found = named.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+            let words = format!("programs may load {} different images of the layout as {reference}", named.len());
+            Reason::new(Code::LayoutAmbiguous, words).expected_found("one image", found)
+        })
+    }
+
+    /// The digests of what could be run. What `cosign save` put beside an image under its name could not.
+    fn runnable(&self, entries: Vec<&index::IndexEntry>) -> BTreeSet<Digest> {
+        let beside = |entry: &index::IndexEntry| {
+            matches!(entry.kind, index::Kind::Signatures | index::Kind::Attestations) && self.holds_only_signatures(&entry.digest)
+        };
+        entries.into_iter().filter(|entry| !beside(entry)).map(|entry| entry.digest).collect()
+    }
+
+    /// Whether a manifest has layers, and all of them are signatures or attestations by type and by content: some programs unpack a
+    /// layer whatever it is called.
+    fn holds_only_signatures(&self, digest: &Digest) -> bool {
+        let Entry::Present { bytes, .. } = self.blob(digest, MAX_MANIFEST) else { return false };
+        let Ok(manifest) = json::read(&bytes) else { return false };
+        let one_spelling =
+            |value: &Value, fields: &[&str]| value.as_object().is_some_and(|object| json::misspelt(object, fields).is_none());
+        let text = |layer: &Value, name: &str| layer.get(name).and_then(Value::as_str).map(str::to_owned);
+        let is_signature = |layer: &Value| {
+            let typed = text(layer, "mediaType").is_some_and(|media_type| SIGNATURE_LAYERS.contains(&media_type.as_str()));
+            let digest = text(layer, "digest").and_then(|digest| digest.parse().ok());
+            let content = digest.map(|digest| self.blob(&digest, MAX_MANIFEST));
+            let is_json = matches!(content, Some(Entry::Present { bytes, .. }) if json::read(&bytes).is_ok());
+            typed && is_json && one_spelling(layer, &DESCRIPTOR_FIELDS)
+        };
+        let layers = manifest.get("layers").and_then(Value::as_array);
+        one_spelling(&manifest, &MANIFEST_FIELDS)
+            && manifest.get("manifests").is_none()
+            && layers.is_some_and(|layers| (1..=MAX_LAYERS).contains(&layers.len()) && layers.iter().all(is_signature))
     }
 
     /// `images` without those that are artifacts about another one, as some tools list them all; all of them when that leaves none.
@@ -238,7 +286,7 @@ impl Layout {
             manifests.push(descriptor);
         }
         let [media_type, _] = INDEX_TYPES;
-        let index = json!({"schemaVersion": 2, "mediaType": media_type, "manifests": manifests});
+        let index = serde_json::json!({"schemaVersion": 2, "mediaType": media_type, "manifests": manifests});
         Ok(Entry::Present { bytes: index.to_string().into_bytes(), origin: Origin::Layout })
     }
 
@@ -291,7 +339,7 @@ impl Source for Layout {
 
 fn descriptor(digest: &Digest, size: usize, form: ReferrerForm) -> Value {
     let [manifest_type, _] = MANIFEST_TYPES;
-    let mut descriptor = json!({
+    let mut descriptor = serde_json::json!({
         "mediaType": form.media_type.as_deref().unwrap_or(manifest_type),
         "size": size,
         "digest": digest,
@@ -300,14 +348,18 @@ fn descriptor(digest: &Digest, size: usize, form: ReferrerForm) -> Value {
         // OCI distribution specification 1.1, "Listing Referrers": the artifact type, else the type of the configuration.
         let artifact_type =
             form.artifact_type.filter(|text| !text.is_empty()).or(form.config.and_then(|config| config.media_type));
-        object.extend(artifact_type.map(|text| ("artifactType".to_owned(), json!(text))));
-        object.extend(form.annotations.map(|annotations| ("annotations".to_owned(), json!(annotations))));
+        object.extend(artifact_type.map(|text| ("artifactType".to_owned(), serde_json::json!(text))));
+        object.extend(form.annotations.map(|annotations| ("annotations".to_owned(), serde_json::json!(annotations))));
     }
     descriptor
 }
 
 fn blob_path(digest: &Digest) -> String {
     format!("blobs/{}/{}", digest.algorithm().name(), digest.hex())
+}
+
+fn digests(entries: &[&index::IndexEntry]) -> BTreeSet<Digest> {
+    entries.iter().map(|entry| entry.digest).collect()
 }
 
 fn exactly_one(found: &BTreeSet<Digest>) -> Option<Digest> {

@@ -64,7 +64,7 @@ impl Code {
             | Self::PassphraseNeeded
             | Self::WrongPassphrase => Ending::Credentials,
             Self::DctRoleMissing | Self::ImageNotFound | Self::KeyNotFound => Ending::NotFound,
-            Self::BadManifest | Self::WrongDigest => Ending::Rejected,
+            Self::BadManifest | Self::LayoutAmbiguous | Self::WrongDigest => Ending::Rejected,
             Self::CosignAnnotationMismatch
             | Self::CosignAttestationOnly
             | Self::CosignBadSignature

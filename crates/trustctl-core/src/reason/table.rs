@@ -513,6 +513,10 @@ codes! {
         "a statement says that the image is withdrawn, by nobody whose word counts here";
         "Whoever can push can put such a statement beside an image. It counts when a signer of the rule, or one of its revokers, made it.";
         "look at it with trustctl inspect; if its maker should be believed, name them in the rule's revokers"
+    LayoutAmbiguous = 730 "config.layout-ambiguous" rank 69
+        "programs may load different images of the layout under this name";
+        "Programs choose an image of a layout by different annotations, and take the first or the last of several. Where they need not agree, the image that is judged may not be the one that runs.";
+        "name the image by its digest, for the program that loads it too; or save the image again, alone, into a new layout"
 
     // 08xx the command line
     BadCommandLine = 801 "usage.bad-command-line" rank 50

@@ -3,9 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
+use serde_json::Value;
 use trustctl_core::digest::Digest;
+use trustctl_core::json;
 use trustctl_core::reason::{Code, Reason};
 use trustctl_core::reference::{Reference, Tag};
+use trustctl_core::subject::{DESCRIPTOR_FIELDS, MANIFEST_FIELDS, PLATFORM_FIELDS};
 
 /// `cosign save` says with this annotation what a manifest is.
 const KIND: &str = "kind";
@@ -60,13 +63,18 @@ struct DescriptorForm {
 }
 
 impl LayoutIndex {
-    /// The index in `bytes`.
+    /// The index in `bytes`, read in the one way that every program reads it: no name twice, no known name in another spelling.
     ///
     /// # Errors
-    /// [`Code::BadManifest`] when it is not an index, or names a manifest by a digest that cannot be checked.
+    /// [`Code::BadManifest`] when it is not an index, can be read in two ways, or names a manifest by a digest that cannot be checked.
     pub(super) fn parse(bytes: &[u8]) -> Result<Self, Reason> {
-        let form: IndexForm = serde_json::from_slice(bytes)
-            .map_err(|error| Reason::new(Code::BadManifest, format!("index.json of the layout cannot be read ({error})")))?;
+        let value = json::read(bytes).map_err(|error| unreadable(&error))?;
+        one_spelling(&value, &MANIFEST_FIELDS)?;
+        for descriptor in value.get("manifests").and_then(Value::as_array).into_iter().flatten() {
+            one_spelling(descriptor, &DESCRIPTOR_FIELDS)?;
+            descriptor.get("platform").map_or(Ok(()), |platform| one_spelling(platform, &PLATFORM_FIELDS))?;
+        }
+        let form: IndexForm = serde_json::from_value(value).map_err(|error| unreadable(&error))?;
         Ok(Self { entries: form.manifests.into_iter().map(IndexEntry::from).collect() })
     }
 
@@ -85,21 +93,17 @@ impl LayoutIndex {
         if self.entries.iter().any(named) { BTreeSet::new() } else { self.images() }
     }
 
-    /// The digests of the images named `reference` with `tag`: in full where that is written, else by the tag alone.
-    pub(super) fn named(&self, reference: &Reference, tag: &Tag) -> BTreeSet<Digest> {
-        let matching = |test: &dyn Fn(&IndexEntry) -> bool| -> BTreeSet<Digest> {
-            let images = self.entries.iter().filter(|entry| matches!(entry.kind, Kind::Image | Kind::Other));
-            images.filter(|entry| test(entry)).map(|entry| entry.digest).collect()
-        };
-        let in_full = |entry: &IndexEntry| {
-            let full = entry.full_name();
-            full.is_some_and(|full| full.repository == reference.repository && full.tag.as_ref() == Some(tag))
-        };
-        let found = matching(&in_full);
+    /// The entries that some program may take for `reference` with `tag`, whatever they say they are: those named so in full, and
+    /// those named by the tag alone. Where there are none, those of another repository with that tag: a copy may be called differently.
+    pub(super) fn answering(&self, reference: &Reference, tag: &Tag) -> Vec<&IndexEntry> {
+        let in_full = |name: &Reference| name.repository == reference.repository && name.tag_or_latest().as_ref() == Some(tag);
+        let called =
+            |entry: &&IndexEntry| entry.names().any(|name| name == tag.as_str()) || entry.full_names().any(|name| in_full(&name));
+        let found: Vec<&IndexEntry> = self.entries.iter().filter(called).collect();
         if !found.is_empty() {
             return found;
         }
-        matching(&|entry| entry.short_tag().as_ref() == Some(tag))
+        self.entries.iter().filter(|entry| entry.full_names().any(|name| name.tag.as_ref() == Some(tag))).collect()
     }
 
     /// The digests of what is under `tag`, one of Cosign's tags `sha256-<hex>.sig` and `.att`: what carries it as its name, and
@@ -128,16 +132,19 @@ impl IndexEntry {
         self.image_name.as_deref().or(self.ref_name.as_deref())
     }
 
-    /// The full name, when one is written: with a registry or at least a path, and a tag.
-    fn full_name(&self) -> Option<Reference> {
-        let names = [self.image_name.as_deref(), self.ref_name.as_deref()];
-        names.into_iter().flatten().filter(|name| name.contains(['/', ':'])).find_map(|name| name.parse().ok())
+    fn names(&self) -> impl Iterator<Item = &str> {
+        [self.image_name.as_deref(), self.ref_name.as_deref()].into_iter().flatten()
+    }
+
+    /// The full names that are written: with a registry or at least a path, or a tag.
+    fn full_names(&self) -> impl Iterator<Item = Reference> {
+        self.names().filter(|name| name.contains(['/', ':'])).filter_map(|name| name.parse().ok())
     }
 
     /// The tag, alone or at the end of the full name.
     fn short_tag(&self) -> Option<Tag> {
         let short = self.ref_name.as_deref().and_then(|name| name.parse().ok());
-        short.or_else(|| self.full_name().and_then(|full| full.tag))
+        short.or_else(|| self.full_names().find_map(|full| full.tag))
     }
 }
 
@@ -154,6 +161,19 @@ impl From<DescriptorForm> for IndexEntry {
             _ => Kind::Image,
         };
         Self { digest: form.digest, media_type: form.media_type, kind, ref_name, image_name: annotations.remove(IMAGE_NAME) }
+    }
+}
+
+fn unreadable(error: &dyn std::fmt::Display) -> Reason {
+    Reason::new(Code::BadManifest, format!("index.json of the layout cannot be read ({error})"))
+}
+
+fn one_spelling(value: &Value, fields: &[&str]) -> Result<(), Reason> {
+    match value.as_object().and_then(|object| json::misspelt(object, fields)) {
+        None => Ok(()),
+        Some(written) => {
+            Err(Reason::new(Code::BadManifest, format!("index.json has a field \"{written}\", which programs read differently")))
+        }
     }
 }
 
@@ -175,7 +195,7 @@ mod tests {
     #![expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
     use super::*;
     use proptest::prelude::*;
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     fn digest(seed: u8) -> Digest {
         Digest::sha256_of(&[seed])
@@ -187,6 +207,11 @@ mod tests {
 
     fn index(entries: &[Value]) -> LayoutIndex {
         LayoutIndex::parse(json!({"schemaVersion": 2, "manifests": entries}).to_string().as_bytes()).unwrap()
+    }
+
+    fn answering(index: &LayoutIndex, image: &str, tag: &str) -> BTreeSet<Digest> {
+        let found = index.answering(&image.parse().unwrap(), &tag.parse().unwrap());
+        found.into_iter().map(|entry| entry.digest).collect()
     }
 
     fn tag(text: &str) -> Tag {
@@ -204,13 +229,11 @@ mod tests {
             entry(2, json!({"io.containerd.image.name": "registry.example/other:1.0", REF_NAME: "1.0"})),
             entry(3, json!({REF_NAME: "registry.example/shop/cart:2.0"})),
         ]);
-        let named =
-            |image: &str, tag: &str| index.named(&image.parse().unwrap(), &tag.parse().unwrap()).into_iter().collect::<Vec<_>>();
-        assert_eq!(named("app", "1.0"), [digest(1)]);
-        assert_eq!(named("registry.example/other", "1.0"), [digest(2)]);
+        let named = |image: &str, tag: &str| answering(&index, image, tag).into_iter().collect::<Vec<_>>();
+        assert_eq!(named("app", "1.0").len(), 2, "some programs know the tag alone");
         assert_eq!(named("registry.example/shop/cart", "2.0"), [digest(3)]);
         assert_eq!(named("mirror.example/cart", "2.0"), [digest(3)], "a copy may be called differently");
-        assert_eq!(named("mirror.example/app", "1.0").len(), 2, "two images answer to the tag alone");
+        assert_eq!(named("mirror.example/app", "1.0").len(), 2, "two images answer to the tag");
         assert!(named("app", "3.0").is_empty());
     }
 
@@ -239,8 +262,7 @@ mod tests {
         ]);
         assert_eq!(index.attached(&sig_tag(1)), BTreeSet::from([digest(2)]));
         assert_eq!(index.attached(&sig_tag(3)), BTreeSet::from([digest(4)]));
-        let image = "r.example/a".parse().unwrap();
-        assert_eq!(index.named(&image, &tag("1")), BTreeSet::from([digest(1)]), "a signature is no image");
+        assert_eq!(answering(&index, "r.example/a", "1"), BTreeSet::from([digest(1), digest(2)]));
     }
 
     #[test]
@@ -288,7 +310,7 @@ mod tests {
                 prop_assert!(index.images().is_subset(&all));
                 prop_assert!(index.nameless_images().is_subset(&index.images()));
                 prop_assert!(index.attached(&sig_tag(1)).is_subset(&all));
-                prop_assert!(index.named(&"app".parse().unwrap(), &tag("1")).is_subset(&all));
+                prop_assert!(answering(&index, "app", "1").is_subset(&all));
             }
         }
 
@@ -297,7 +319,7 @@ mod tests {
             let index = index(&[entry(seed, json!({REF_NAME: name}))]);
             let expected = if cosign_tag(&name).is_some() { BTreeSet::new() } else { BTreeSet::from([digest(seed)]) };
             prop_assert_eq!(index.images(), expected);
-            prop_assert_eq!(index.named(&"app".parse().unwrap(), &tag(&name)), BTreeSet::from([digest(seed)]));
+            prop_assert_eq!(answering(&index, "app", &name), BTreeSet::from([digest(seed)]));
         }
     }
 }

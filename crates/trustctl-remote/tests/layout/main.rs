@@ -1,6 +1,8 @@
 //! Image layouts: how images, signatures and referrers are found, and what a hostile layout cannot do.
 #![expect(clippy::indexing_slicing, clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
+mod ambiguous;
+
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
