@@ -15,16 +15,34 @@ use crate::http::{Request, Response};
 use crate::limits::{Deadline, MAX_MANIFEST, MAX_PAGES};
 use crate::registry::{ManifestName, Registry, next_page};
 use crate::token::Access;
+use absence::Word;
 use index::Index;
 pub(crate) use index::OCI_INDEX;
 pub use index::{Descriptor, with_entry};
+
+/// What asking the referrers API brought.
+enum Asked {
+    /// Its list.
+    Listing(Vec<u8>),
+    /// That there is none, and what speaks against it.
+    NoApi { doubt: Option<Doubt> },
+}
+
+/// That the words of a router may be somebody else's.
+struct Doubt {
+    /// Whether the answer had the header by which registries introduce themselves.
+    introduced: bool,
+    /// What is wrong if they are.
+    error: RemoteError,
+}
 
 impl Registry {
     /// The list of what refers to `digest`, as one OCI index; `None` when there is none.
     ///
     /// Only a 200 with an OCI index is an answer of the API. That there is no API is believed only in the forms in which registries
-    /// without it say so (`referrers/absence.rs`): then the fallback tag is read, and the repository is remembered for it. Several
-    /// pages are merged, each entry as it was received.
+    /// without it say so (`referrers/absence.rs`): then the fallback tag is read, and the repository is remembered for it. The bare
+    /// words of a router are believed of a host whose other answers look like that one. Several pages are merged, each entry as it
+    /// was received.
     ///
     /// # Errors
     /// See [`crate::token::Session::send`]; [`RemoteError::BadAnswer`] for what is neither, such as a web page, and for pages that
@@ -36,25 +54,51 @@ impl Registry {
         max_bytes: u64,
         deadline: Deadline,
     ) -> Result<Option<(Vec<u8>, Origin)>, RemoteError> {
-        if self.referrers_api().get(repository) != Some(&false) {
-            let asked = self.ask_referrers_api(repository, digest, max_bytes, deadline).await?;
-            // An API that was there does not go away: what says so is trouble, and must not hide what it lists.
-            if asked.is_none() && self.referrers_api().get(repository) == Some(&true) {
-                return Err(RemoteError::bad_answer(
-                    repository.registry(),
-                    "its referrers API answered before, and now says that it is not there",
-                ));
-            }
-            self.referrers_api().insert(repository.clone(), asked.is_some());
-            if let Some(bytes) = asked {
-                return Ok(Some((bytes, Origin::ReferrersApi)));
+        if self.known_referrers_api(repository)? != Some(false) {
+            match self.ask_referrers_api(repository, digest, max_bytes, deadline).await? {
+                Asked::Listing(bytes) => {
+                    self.learn_referrers_api(repository, true)?;
+                    return Ok(Some((bytes, Origin::ReferrersApi)));
+                }
+                Asked::NoApi { doubt } => {
+                    // An API that was there does not go away: what says so is trouble, and must not hide what it lists.
+                    if self.known_referrers_api(repository)? == Some(true) {
+                        return Err(RemoteError::bad_answer(
+                            repository.registry(),
+                            "its referrers API answered before, and now says that it is not there",
+                        ));
+                    }
+                    let listing = self.fallback(repository, digest, max_bytes, deadline).await?;
+                    self.dispel(repository, doubt)?;
+                    self.learn_referrers_api(repository, false)?;
+                    return Ok(listing);
+                }
             }
         }
+        self.fallback(repository, digest, max_bytes, deadline).await
+    }
+
+    /// What is under the fallback tag.
+    async fn fallback(
+        &self,
+        repository: &Repository,
+        digest: &Digest,
+        max_bytes: u64,
+        deadline: Deadline,
+    ) -> Result<Option<(Vec<u8>, Origin)>, RemoteError> {
         let name = ManifestName::Tag(fallback_tag(digest)?);
         let found = self.manifest(repository, &name, max_bytes, deadline).await?;
         // GitLab takes the tag for the digest that it spells and serves the manifest itself, which cannot list what refers to it.
         let listing = found.filter(|manifest| !digest.matches(&manifest.bytes));
         Ok(listing.map(|manifest| (manifest.bytes, Origin::FallbackTag)))
+    }
+
+    /// Accepts the bare words of a router as the registry's, when its other answers are introduced as they are.
+    fn dispel(&self, repository: &Repository, doubt: Option<Doubt>) -> Result<(), RemoteError> {
+        match doubt {
+            Some(doubt) if self.introduces_itself(repository)? != Some(doubt.introduced) => Err(doubt.error),
+            _ => Ok(()),
+        }
     }
 
     /// Whether the registry has the referrers API for this repository; asks only when that is not known yet.
@@ -64,23 +108,31 @@ impl Registry {
         digest: &Digest,
         deadline: Deadline,
     ) -> Result<bool, RemoteError> {
-        let known = self.referrers_api().get(repository).copied();
-        if let Some(known) = known {
+        if let Some(known) = self.known_referrers_api(repository)? {
             return Ok(known);
         }
-        let asked = self.ask_referrers_api(repository, digest, MAX_MANIFEST, deadline).await?;
-        self.referrers_api().insert(repository.clone(), asked.is_some());
-        Ok(asked.is_some())
+        let has = match self.ask_referrers_api(repository, digest, MAX_MANIFEST, deadline).await? {
+            Asked::Listing(_) => true,
+            Asked::NoApi { doubt } => {
+                if doubt.is_some() && self.introduces_itself(repository)?.is_none() {
+                    self.fallback(repository, digest, MAX_MANIFEST, deadline).await?;
+                }
+                self.dispel(repository, doubt)?;
+                false
+            }
+        };
+        self.learn_referrers_api(repository, has)?;
+        Ok(has)
     }
 
-    /// The API's answer; `None` when there is no API.
+    /// The API's answer, all pages.
     async fn ask_referrers_api(
         &self,
         repository: &Repository,
         digest: &Digest,
         max_bytes: u64,
         deadline: Deadline,
-    ) -> Result<Option<Vec<u8>>, RemoteError> {
+    ) -> Result<Asked, RemoteError> {
         let mut request = Self::get(repository, &format!("referrers/{digest}"), max_bytes)?.header(ACCEPT, OCI_INDEX);
         let mut entries: Vec<Box<RawValue>> = Vec::new();
         let mut left = max_bytes;
@@ -91,17 +143,24 @@ impl Registry {
                 Err(RemoteError::TooLarge { host, .. }) => return Err(RemoteError::TooLarge { host, limit: max_bytes }),
                 answered => answered?,
             };
-            if page == 0 && absence::is_said(&response, repository)? {
-                return Ok(None);
+            if page == 0 {
+                match absence::said(&response, repository)? {
+                    Word::Nothing => {}
+                    Word::Registrys => return Ok(Asked::NoApi { doubt: None }),
+                    Word::Routers { introduced } => {
+                        let doubt = Some(Doubt { introduced, error: absence::strangers(&response) });
+                        return Ok(Asked::NoApi { doubt });
+                    }
+                }
             }
             let index = page_of(&response)?;
             left = left.saturating_sub(u64::try_from(response.body.len()).unwrap_or(u64::MAX));
             match next_page(&response)? {
                 Some(path) => request.path = path,
-                None if page == 0 => return Ok(Some(response.body.into())),
+                None if page == 0 => return Ok(Asked::Listing(response.body.into())),
                 None => {
                     entries.extend(index.manifests);
-                    return index::of_entries(&entries).map(Some);
+                    return index::of_entries(&entries).map(Asked::Listing);
                 }
             }
             entries.extend(index.manifests);

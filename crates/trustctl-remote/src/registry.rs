@@ -35,8 +35,16 @@ pub struct Registry(Arc<Inner>);
 
 struct Inner {
     session: Session,
-    /// Whether a repository's registry has the referrers API, as far as it was asked.
-    referrers_api: Mutex<HashMap<Repository, bool>>,
+    learnt: Mutex<Learnt>,
+}
+
+/// What answers have shown of the servers, whatever way their names are written.
+#[derive(Default)]
+struct Learnt {
+    /// Whether the referrers API is there, by registry and path.
+    referrers_api: HashMap<(Origin, String), bool>,
+    /// Whether the newest answer that is surely the registry's had the header by which registries introduce themselves.
+    introduced: HashMap<Origin, bool>,
 }
 
 /// How a manifest is asked for.
@@ -81,7 +89,7 @@ impl Registry {
     /// Registries, spoken to with `session`.
     #[must_use]
     pub fn new(session: Session) -> Self {
-        Self(Arc::new(Inner { session, referrers_api: Mutex::default() }))
+        Self(Arc::new(Inner { session, learnt: Mutex::default() }))
     }
 
     /// The same settings and nothing else in common: no connection, no token, nothing learnt.
@@ -166,6 +174,11 @@ impl Registry {
     /// The 200 to a reading request; `None` for a 404 in the registry's form.
     async fn read(&self, request: Request, repository: &Repository, deadline: Deadline) -> Result<Option<Response>, RemoteError> {
         let response = self.0.session.send(request, &Access::pull(repository), deadline).await?;
+        let is_registrys = response.status == 200 || (response.status == 404 && answer::has_codes(&response.body));
+        if is_registrys && !response.redirected {
+            let origin = Origin::of_registry(repository.registry())?;
+            self.learnt().introduced.insert(origin, answer::is_introduced(&response));
+        }
         match response.status {
             200 => Ok(Some(response)),
             404 => answer::absent(&response).map(|()| None),
@@ -173,8 +186,26 @@ impl Registry {
         }
     }
 
-    pub(crate) fn referrers_api(&self) -> MutexGuard<'_, HashMap<Repository, bool>> {
-        self.0.referrers_api.lock().unwrap_or_else(PoisonError::into_inner)
+    fn learnt(&self) -> MutexGuard<'_, Learnt> {
+        self.0.learnt.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether the registry has the referrers API for a repository, as far as it was asked.
+    pub(crate) fn known_referrers_api(&self, repository: &Repository) -> Result<Option<bool>, RemoteError> {
+        let place = (Origin::of_registry(repository.registry())?, repository.path().to_owned());
+        Ok(self.learnt().referrers_api.get(&place).copied())
+    }
+
+    pub(crate) fn learn_referrers_api(&self, repository: &Repository, is_there: bool) -> Result<(), RemoteError> {
+        let place = (Origin::of_registry(repository.registry())?, repository.path().to_owned());
+        self.learnt().referrers_api.insert(place, is_there);
+        Ok(())
+    }
+
+    /// Whether the registry introduces itself in its answers; `None` before the first.
+    pub(crate) fn introduces_itself(&self, repository: &Repository) -> Result<Option<bool>, RemoteError> {
+        let origin = Origin::of_registry(repository.registry())?;
+        Ok(self.learnt().introduced.get(&origin).copied())
     }
 }
 

@@ -21,11 +21,15 @@ pub(crate) fn absent(response: &Response) -> Result<(), RemoteError> {
         let detail = format!("it answered {}{}", response.status, server_words(&response.body));
         return Err(RemoteError::Unavailable { host: host(), detail, tries: 1 });
     }
-    let introduced = response.header("docker-distribution-api-version").is_some_and(|version| version.contains("registry/2"));
-    if !codes.is_empty() || introduced {
+    if !codes.is_empty() || is_introduced(response) {
         return Ok(());
     }
     Err(RemoteError::bad_answer(host(), "it answered 404, but not as a registry does"))
+}
+
+/// Whether the answer has the header by which registries introduce themselves.
+pub(crate) fn is_introduced(response: &Response) -> bool {
+    response.header("docker-distribution-api-version").is_some_and(|version| version.contains("registry/2"))
 }
 
 /// The error for a status that has no meaning here.
@@ -46,6 +50,13 @@ pub(super) fn says_immutable(response: &Response) -> bool {
 pub(crate) fn error_codes(body: &[u8]) -> Vec<String> {
     let code = |error: &Value| error.get("code")?.as_str().map(str::to_ascii_uppercase);
     errors(body).iter().filter_map(code).collect()
+}
+
+/// Whether the body is a list of errors with a code as the specification wants one: capital letters, digits and underscores.
+pub(crate) fn has_codes(body: &[u8]) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_';
+    let is_code = |code: &str| code.starts_with(|c: char| c.is_ascii_uppercase()) && code.bytes().all(allowed);
+    errors(body).iter().any(|error| error.get("code").and_then(Value::as_str).is_some_and(is_code))
 }
 
 /// Whether the body is a list of errors in the specification's form, whatever their codes are called.

@@ -8,6 +8,7 @@ mod memory;
 mod oidc;
 mod publish;
 mod reading;
+mod referrers;
 mod server;
 mod tls;
 mod writing;

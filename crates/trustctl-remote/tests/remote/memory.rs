@@ -97,7 +97,15 @@ impl Content {
         digest
     }
 
+    /// The answer, with the header by which registries introduce themselves.
     fn reply(&mut self, seen: &Seen, habits: &Habits) -> Reply {
+        match (self.answer(seen, habits), seen.path().contains("/referrers/")) {
+            (answered, true) if !habits.referrers_api => answered,
+            (answered, _) => answered.header("Docker-Distribution-Api-Version", "registry/2.0"),
+        }
+    }
+
+    fn answer(&mut self, seen: &Seen, habits: &Habits) -> Reply {
         let rest = seen.path().strip_prefix("/v2/demo/app/").unwrap_or_default();
         let (kind, name) = rest.split_once('/').unwrap_or_default();
         match (seen.method.as_str(), kind) {

@@ -1,4 +1,4 @@
-//! Reading from a registry: resolving, manifests, blobs, referrers, tags.
+//! Reading from a registry: resolving, manifests, blobs, tags.
 
 use trustctl_core::digest::Digest;
 use trustctl_core::evidence::{Entry, Locator, Origin, RefusalKind, Want};
@@ -9,15 +9,16 @@ use trustctl_remote::http::Http;
 use trustctl_remote::registry::{Online, Registry, Resolved};
 
 use crate::memory::{Habits, MemoryRegistry};
-use crate::server::{Reply, Seen, Server, answer, empty, no_referrers_api, redirect, refusal};
+use crate::server::{Reply, Seen, Server, answer, empty, redirect, refusal};
 use crate::{OCI_INDEX, OCI_MANIFEST, registry, repository, soon};
 
-const IMAGE: &str = r#"{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json","config":{},"layers":[]}"#;
+pub(crate) const IMAGE: &str =
+    r#"{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json","config":{},"layers":[]}"#;
 
 /// How a server answers.
-type Answers = fn(&Seen) -> Reply;
+pub(crate) type Answers = fn(&Seen) -> Reply;
 
-fn image_digest() -> Digest {
+pub(crate) fn image_digest() -> Digest {
     Digest::sha256_of(IMAGE.as_bytes())
 }
 
@@ -26,15 +27,15 @@ async fn resolve(server: &Server, rest: &str) -> Result<Resolved, Reason> {
     registry().resolve(&reference, soon()).await
 }
 
-async fn fetch(registry: &Registry, locator: Locator, max_bytes: u64) -> Entry {
+pub(crate) async fn fetch(registry: &Registry, locator: Locator, max_bytes: u64) -> Entry {
     Online { registry, notary: None, deadline: soon() }.fetch(&Want { locator, max_bytes }).await
 }
 
-fn referrers_of(server: &Server) -> Locator {
+pub(crate) fn referrers_of(server: &Server) -> Locator {
     Locator::Referrers { repository: repository(&server.address), digest: image_digest() }
 }
 
-fn kind(entry: Entry) -> RefusalKind {
+pub(crate) fn kind(entry: Entry) -> RefusalKind {
     match entry {
         Entry::Refused(refusal) => refusal.kind,
         other => panic!("{other:?}"),
@@ -138,155 +139,6 @@ async fn a_blob_follows_its_redirect() {
     assert_eq!(entry, Entry::Present { bytes: IMAGE.as_bytes().to_vec(), origin: Origin::Registry });
     let shown = format!("{:?}", registry.session().http().exchanges());
     assert!(shown.contains("/storage") && !shown.contains("signature"), "{shown}");
-}
-
-#[tokio::test]
-async fn referrers_come_from_the_api_in_one_request() {
-    let index = format!(r#"{{"schemaVersion":2,"mediaType":"{OCI_INDEX}","manifests":[]}}"#);
-    let body = index.clone();
-    let server = Server::start(move |_| answer(200, &format!("{OCI_INDEX}; charset=utf-8"), body.clone())).await;
-    let entry = fetch(&registry(), referrers_of(&server), 1000).await;
-    assert_eq!(entry, Entry::Present { bytes: index.into_bytes(), origin: Origin::ReferrersApi });
-    assert_eq!(server.lines(), [format!("GET /v2/demo/app/referrers/{}", image_digest())]);
-}
-
-#[tokio::test]
-async fn without_the_api_the_fallback_tag_is_read_and_the_api_not_asked_again() {
-    let no_apis: [fn() -> Reply; 9] = [
-        no_referrers_api,
-        || refusal(404, "NOT_FOUND"),
-        || refusal(404, "UNSUPPORTED"),
-        || refusal(400, "UNSUPPORTED"),
-        || refusal(405, "UNSUPPORTED"),
-        || answer(406, "application/json", r#"{"errors":[{"status":406,"message":"HTTP 406 Not Acceptable"}]}"#),
-        || refusal(501, "UNSUPPORTED"),
-        // Routers that know nothing of the path.
-        || answer(404, "text/plain; charset=utf-8", "404 page not found\n"),
-        || empty(404),
-    ];
-    for no_api in no_apis {
-        let server = Server::start(move |seen| match seen.path().contains("/referrers/") {
-            true => no_api(),
-            false => answer(200, OCI_INDEX, "{}"),
-        })
-        .await;
-        let registry = registry();
-        for _ in 0..2 {
-            let entry = fetch(&registry, referrers_of(&server), 1000).await;
-            assert_eq!(entry, Entry::Present { bytes: b"{}".to_vec(), origin: Origin::FallbackTag });
-        }
-        let fallback = format!("GET /v2/demo/app/manifests/sha256-{}", image_digest().hex());
-        assert_eq!(server.lines()[1..], [fallback.clone(), fallback]);
-    }
-}
-
-#[tokio::test]
-async fn a_fallback_tag_that_is_denied_or_unavailable_is_not_absent() {
-    let cases: [(fn() -> Reply, Entry); 3] = [
-        (|| refusal(404, "MANIFEST_UNKNOWN"), Entry::Absent),
-        (|| refusal(404, "NAME_UNKNOWN"), Entry::Absent),
-        // The image itself, as GitLab's registry answers: no listing.
-        (|| answer(200, OCI_MANIFEST, IMAGE), Entry::Absent),
-    ];
-    for (reply, expected) in cases {
-        let server = fallback_server(reply).await;
-        assert_eq!(fetch(&registry(), referrers_of(&server), 1000).await, expected);
-    }
-    let refused: [(fn() -> Reply, RefusalKind); 6] = [
-        (|| refusal(403, "DENIED"), RefusalKind::Denied),
-        (|| refusal(401, "UNAUTHORIZED"), RefusalKind::Denied),
-        (|| refusal(429, "TOOMANYREQUESTS"), RefusalKind::Unavailable),
-        (|| refusal(500, "UNKNOWN"), RefusalKind::Unavailable),
-        (|| answer(404, "text/html", "<html>"), RefusalKind::Malformed),
-        (|| answer(200, OCI_INDEX, vec![b' '; 1001]), RefusalKind::TooLarge),
-    ];
-    for (reply, expected) in refused {
-        let server = fallback_server(reply).await;
-        assert_eq!(kind(fetch(&registry(), referrers_of(&server), 1000).await), expected);
-    }
-}
-
-/// A server without the API whose fallback tag answers so.
-async fn fallback_server(reply: fn() -> Reply) -> Server {
-    Server::start(move |seen| match seen.path().contains("/referrers/") {
-        true => no_referrers_api(),
-        false => reply(),
-    })
-    .await
-}
-
-#[tokio::test]
-async fn trouble_with_the_api_is_not_a_missing_api() {
-    let cases: [(Answers, RefusalKind); 18] = [
-        (|_| refusal(403, "DENIED"), RefusalKind::Denied),
-        (|_| refusal(404, "DENIED"), RefusalKind::Denied),
-        (|_| refusal(429, "TOOMANYREQUESTS"), RefusalKind::Unavailable),
-        (|_| refusal(503, "UNAVAILABLE"), RefusalKind::Unavailable),
-        // What somebody on the way answers: the page of a proxy, of a portal, of a load balancer.
-        (|_| answer(200, "text/html; charset=utf-8", "<html>for people</html>"), RefusalKind::Malformed),
-        (|_| answer(404, "text/html", "<html>"), RefusalKind::Malformed),
-        (|_| answer(404, "text/plain", " <!doctype html>"), RefusalKind::Malformed),
-        (|_| answer(405, "text/html", "<html>"), RefusalKind::Malformed),
-        (|_| answer(406, "text/html", "<html>"), RefusalKind::Malformed),
-        (|_| empty(300), RefusalKind::Malformed),
-        (|_| empty(304), RefusalKind::Malformed),
-        (|_| empty(400), RefusalKind::Malformed),
-        (|_| refusal(400, "MANIFEST_INVALID"), RefusalKind::Malformed),
-        (|_| empty(410), RefusalKind::Malformed),
-        (|_| empty(501), RefusalKind::Malformed),
-        (|_| answer(200, "application/json", r#"{"manifests":[]}"#), RefusalKind::Malformed),
-        (|_| answer(200, OCI_INDEX, "not json"), RefusalKind::Malformed),
-        (|_| answer(200, OCI_INDEX, r#"{"manifests":[],"manifests":[]}"#), RefusalKind::Malformed),
-    ];
-    for (at, (reply, expected)) in cases.into_iter().enumerate() {
-        let server = Server::start(reply).await;
-        assert_eq!(kind(fetch(&registry(), referrers_of(&server), 1000).await), expected, "case {at}");
-        assert!(server.lines().iter().all(|line| line.contains("/referrers/")));
-    }
-}
-
-#[tokio::test]
-async fn a_page_that_the_api_is_redirected_to_is_not_a_missing_api() {
-    let pages: [fn() -> Reply; 3] =
-        [|| answer(200, "text/html", "<html>"), || answer(404, "text/html", "<html>"), no_referrers_api];
-    for page in pages {
-        let portal = Server::start(move |_| page()).await;
-        let target = portal.url("/login");
-        let server = Server::start(move |_| redirect(target.clone())).await;
-        assert_eq!(kind(fetch(&registry(), referrers_of(&server), 1000).await), RefusalKind::Malformed);
-    }
-}
-
-#[tokio::test]
-async fn pages_of_referrers_are_merged_entry_by_entry() {
-    let server = Server::start(|seen| match seen.target.split_once("page=") {
-        None => answer(200, OCI_INDEX, r#"{"manifests":[{"digest":"a", "n": 1.0}]}"#).header("Link", "<?page=2>; rel=\"next\""),
-        Some((_, "2")) => answer(200, OCI_INDEX, r#"{"manifests":[ {"digest":"b"}]}"#)
-            .header("Link", format!("<http://{}{}?page=3>;rel=next", seen.header("host").unwrap(), seen.path())),
-        Some(_) => answer(200, OCI_INDEX, r#"{"manifests":[]}"#).header("Link", "</other>; rel=\"prev\""),
-    })
-    .await;
-    let Entry::Present { bytes, origin } = fetch(&registry(), referrers_of(&server), 1000).await else { panic!() };
-    let text = String::from_utf8(bytes).unwrap();
-    assert_eq!(origin, Origin::ReferrersApi);
-    assert!(text.ends_with(r#""manifests":[{"digest":"a", "n": 1.0},{"digest":"b"}]}"#), "{text}");
-    assert_eq!(server.seen().len(), 3);
-}
-
-#[tokio::test]
-async fn pages_that_lead_elsewhere_or_nowhere_are_refused() {
-    let page = |link: &str| answer(200, OCI_INDEX, r#"{"manifests":[]}"#).header("Link", link);
-    for link in ["<http://evil.example/next>; rel=\"next\"", "<//evil.example/next>; rel=next", "nonsense", "<unclosed; rel=next"]
-    {
-        let server = Server::start(move |_| page(link)).await;
-        assert_eq!(kind(fetch(&registry(), referrers_of(&server), 1000).await), RefusalKind::Malformed, "{link}");
-        assert_eq!(server.seen().len(), 1);
-    }
-    // A list without end is ended by the pages or by the bytes, whichever comes first.
-    let server = Server::start(move |_| page("<?again>; rel=next")).await;
-    assert_eq!(kind(fetch(&registry(), referrers_of(&server), 1_000_000).await), RefusalKind::Malformed);
-    assert_eq!(server.seen().len(), 64);
-    assert_eq!(kind(fetch(&registry(), referrers_of(&server), 100).await), RefusalKind::TooLarge);
 }
 
 #[tokio::test]
