@@ -3,12 +3,16 @@
 //! Source: `distribution/reference` grammar. `alpine` means `docker.io/library/alpine`; a first component is a registry host
 //! only when it has a dot, a colon, a capital letter, or is `localhost`.
 
+mod host;
+
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
 use crate::digest::{Digest, DigestError};
+use host::check_host;
+pub(crate) use host::{check_address, one_host, split_port};
 
 /// Longest repository name (host and path) that Docker's grammar allows, in bytes.
 const MAX_NAME: usize = 255;
@@ -30,6 +34,12 @@ impl Repository {
     #[must_use]
     pub fn registry(&self) -> &str {
         &self.registry
+    }
+
+    /// The full name with the host in the one spelling by which servers are told apart: what is known of a repository is filed under it.
+    #[must_use]
+    pub fn canonical_name(&self) -> String {
+        format!("{}/{}", one_host(&self.registry), self.path)
     }
 
     /// The path below the host, such as `library/alpine`.
@@ -167,6 +177,9 @@ pub enum ReferenceError {
     /// The host or port is malformed.
     #[error("the registry host is malformed")]
     BadHost,
+    /// An address is written in another form than its usual one: the same server under a name that no rule of a policy covers.
+    #[error("write the address of the registry as {0}")]
+    OddAddress(String),
     /// The tag is malformed.
     #[error("the tag may hold 1 to 128 letters, digits, _ . - and must not start with . or -")]
     BadTag,
@@ -243,43 +256,6 @@ fn is_id(path: &str) -> bool {
     path.len() == 64 && path.bytes().all(|byte| byte.is_ascii_hexdigit() && !byte.is_ascii_uppercase())
 }
 
-fn check_host(host: &str) -> Result<(), ReferenceError> {
-    let (name, port) = match host.strip_prefix('[') {
-        Some(rest) => {
-            let (address, after) = rest.split_once(']').ok_or(ReferenceError::BadHost)?;
-            address.parse::<std::net::Ipv6Addr>().map_err(|_| ReferenceError::BadHost)?;
-            (None, after)
-        }
-        None => match host.find(':') {
-            Some(colon) => {
-                let (name, port) = host.split_at(colon);
-                (Some(name), port)
-            }
-            None => (Some(host), ""),
-        },
-    };
-    if name.is_some_and(|name| !name.split('.').all(is_host_label)) {
-        return Err(ReferenceError::BadHost);
-    }
-    let digits = match port.strip_prefix(':') {
-        Some(digits) => digits,
-        None if port.is_empty() => return Ok(()),
-        None => return Err(ReferenceError::BadHost),
-    };
-    if digits.bytes().all(|byte| byte.is_ascii_digit()) && digits.parse::<u16>().is_ok() {
-        Ok(())
-    } else {
-        Err(ReferenceError::BadHost)
-    }
-}
-
-fn is_host_label(label: &str) -> bool {
-    let ends = |byte: Option<u8>| byte.is_some_and(|byte| byte.is_ascii_alphanumeric());
-    ends(label.bytes().next())
-        && ends(label.bytes().next_back())
-        && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
-}
-
 /// `[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*`
 fn is_path_component(component: &str) -> bool {
     let alphanumeric = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
@@ -328,6 +304,16 @@ mod tests {
             assert_eq!(parsed.to_string(), full);
             assert_eq!(full.parse::<Reference>().unwrap(), parsed, "{full} parses to itself");
         }
+    }
+
+    #[test]
+    fn a_repository_is_filed_under_one_name_however_its_host_is_written() {
+        let filed = |name: &str| name.parse::<Repository>().unwrap().canonical_name();
+        for written in ["LOCALHOST:5000/app", "localhost:05000/app", "LocalHost:5000/app"] {
+            assert_eq!(filed(written), "localhost:5000/app");
+        }
+        assert_eq!(filed("registry-1.docker.io/library/alpine"), filed("alpine"));
+        assert_ne!(filed("localhost:5001/app"), filed("localhost:5000/app"));
     }
 
     #[test]

@@ -159,7 +159,7 @@ impl Cosign {
 /// that the fallback tag does not.
 fn compare_apis(apis: &[(Repository, Api)], findings: &mut Findings, context: &Context<'_>) {
     for (repository, api) in apis {
-        let name = repository.to_string();
+        let name = repository.canonical_name();
         let slot = context.memory.slot(SchemeName::Cosign, &name);
         let answered_before = slot.is_some_and(|slot| slot.facts.contains_key(REFERRERS_API));
         match api {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::reference::Repository;
+use crate::reference::{ReferenceError, Repository, check_address, one_host, split_port};
 
 /// A pattern over full repository names, such as `registry.example/shop/**`.
 ///
@@ -24,6 +24,9 @@ pub enum PatternError {
     /// The first segment is not a registry host.
     #[error("a pattern starts with the registry host; for Docker Hub write docker.io/library/NAME or docker.io/USER/NAME")]
     NoHost,
+    /// The host is an address in another form than its usual one, which no image can be named by.
+    #[error("{0}")]
+    BadAddress(ReferenceError),
     /// A segment is empty, or has a character that names never have.
     #[error("a pattern has segments of a-z, 0-9, . _ - and * between single slashes, and no tag")]
     BadSegment,
@@ -73,6 +76,9 @@ impl Pattern {
             _ => return Err(PatternError::NoHost),
         }
         if let Some(host) = segments.first_mut() {
+            if !host.contains('*') {
+                split_port(host).and_then(|(name, _)| check_address(name)).map_err(PatternError::BadAddress)?;
+            }
             *host = one_host(host);
         }
         Ok(Self { text: text.to_owned(), segments })
@@ -101,24 +107,6 @@ impl Pattern {
 impl fmt::Display for Pattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text)
-    }
-}
-
-/// The registry host in the one spelling by which servers are told apart: what leads to the same server must fall under the same rule,
-/// however it was written. Lower case, a port without zeros in front and none where it is that of TLS, Docker Hub by its name.
-fn one_host(written: &str) -> String {
-    let host = written.to_ascii_lowercase();
-    let (name, port) = match host.rsplit_once(':') {
-        Some((name, port)) if !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit()) => {
-            (name, port.trim_start_matches('0'))
-        }
-        _ => (host.as_str(), ""),
-    };
-    let name = name.strip_suffix('.').unwrap_or(name);
-    match (name, port) {
-        ("index.docker.io" | "registry-1.docker.io" | "registry.hub.docker.com", "" | "443") => "docker.io".to_owned(),
-        (name, "" | "443") => name.to_owned(),
-        (name, port) => format!("{name}:{port}"),
     }
 }
 
@@ -239,6 +227,16 @@ mod tests {
         assert_eq!(Pattern::parse("r.example/a//b"), Err(PatternError::BadSegment));
         assert_eq!(Pattern::parse("r.example/app:1.0"), Err(PatternError::BadSegment));
         assert_eq!(Pattern::parse("r.example/a**"), Err(PatternError::BadDoubleStar));
+    }
+
+    #[test]
+    fn an_address_that_no_image_can_be_named_by_is_refused() {
+        for odd in ["127.1:5000/**", "0x7f.1/app", "127.0.0.01/**", "[::0001]:5000/**", "[::ffff:127.0.0.1]/**", "[::1/**"] {
+            assert!(matches!(Pattern::parse(odd), Err(PatternError::BadAddress(_))), "{odd}");
+        }
+        for usual in ["127.0.0.1:5000/**", "[::1]:5000/**", "127.*/app", "*/app"] {
+            assert!(Pattern::parse(usual).is_ok(), "{usual}");
+        }
     }
 
     #[test]

@@ -469,6 +469,24 @@ fn a_referrers_api_that_answered_before_does_not_go_away() {
 }
 
 #[test]
+fn an_api_is_remembered_of_a_host_however_it_is_written() {
+    let (mut registry, mut other) = (Registry::new(), image("a"));
+    registry.has_api = false;
+    other.repository = "REGISTRY.example:0443/shop/cart".parse().unwrap();
+    let evidence = gather(&registry, &other).0;
+    for (name, expected) in [("registry.example/shop/cart", vec![Code::BadAnswer]), ("registry.example/shop/other", vec![])] {
+        let facts = BTreeMap::from([("referrers-api".to_owned(), "answered".to_owned())]);
+        let mut memory = Memory::new();
+        memory.learn(trustctl_core::claim::SchemeName::Cosign, name, trustctl_core::memory::Slot { facts, ..Default::default() });
+        let anchors = anchors(&[]);
+        let context = Context { anchors: &anchors, memory: &memory, now: at("2026-11-24T00:00:00Z") };
+        let missing = Cosign::default().examine(&other, &evidence, &context).missing;
+        let codes: Vec<Code> = missing.iter().map(|missing| missing.reason.code).collect();
+        assert_eq!(codes, expected, "{name}");
+    }
+}
+
+#[test]
 fn a_revocation_costs_one_round_of_its_own_and_comes_first() {
     let (mut registry, image, key) = (Registry::new(), image("a"), TestKey::new());
     registry.publish(&AddSignature::make(&signing(&image), &key).unwrap());

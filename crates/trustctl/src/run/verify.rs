@@ -10,7 +10,7 @@ use trustctl_core::judge::Judgement;
 use trustctl_core::memory::Memory;
 use trustctl_core::policy::Policy;
 use trustctl_core::reason::{Code, Reason};
-use trustctl_core::reference::Reference;
+use trustctl_core::reference::{Reference, Repository};
 use trustctl_core::report::{ImageReport, Judged, ReasonReport, VERIFY_SCHEMA, VerifyReport};
 use trustctl_core::scheme::Findings;
 use trustctl_core::subject::Subject;
@@ -234,8 +234,9 @@ impl<'a> Bench<'a> {
             .map(Digest::to_string)
             .collect();
         let gun = subject.repository.to_string();
-        let elsewhere = self.schemes.cosign().signature_repository.as_ref().map(ToString::to_string);
-        let repositories = elsewhere.iter().chain([&gun]).map(|repository| (SchemeName::Cosign, repository.as_str()));
+        let elsewhere = self.schemes.cosign().signature_repository.as_ref().map(Repository::canonical_name);
+        let own = subject.repository.canonical_name();
+        let repositories = elsewhere.iter().chain([&own]).map(|repository| (SchemeName::Cosign, repository.as_str()));
         let names = digests.iter().map(|digest| (SchemeName::Cosign, digest.as_str()));
         let names = names.chain(repositories).chain([(SchemeName::Dct, gun.as_str())]);
         Ok(store.load(names)?)
