@@ -30,6 +30,10 @@ use crate::metadata::{Document as _, RoleKeys};
 /// Most rotations that are followed: a root a week for two years.
 const MAX_ROTATIONS: u64 = 104;
 
+/// Most signatures of intermediate roots that are looked at in one reading: five on each of them. The work is done again for every
+/// question what is still to be fetched, so that it must be small.
+const MAX_CHAIN_SIGNATURES: usize = 520;
+
 /// A root with its envelope. That its own keys signed it is checked by [`RootFile::check`].
 #[derive(Clone, Debug)]
 pub(crate) struct RootFile<'a> {
@@ -140,7 +144,7 @@ pub(crate) fn anchor<'a>(
     place: &Place<'_>,
     files: &mut Files<'a>,
 ) -> Result<Anchored, (String, Trouble)> {
-    let mut walk = Walk { place, files, seen: BTreeMap::new() };
+    let mut walk = Walk { place, files, seen: BTreeMap::new(), signatures: 0 };
     let mut by = BTreeSet::new();
     if let Some(remembered) = remembered {
         walk.continues(remembered, current)?;
@@ -179,6 +183,8 @@ struct Walk<'w, 'a> {
     place: &'w Place<'w>,
     files: &'w mut Files<'a>,
     seen: BTreeMap<u64, Rc<RootFile<'a>>>,
+    /// The signatures of all of them.
+    signatures: usize,
 }
 
 impl<'a> Walk<'_, 'a> {
@@ -270,6 +276,12 @@ impl<'a> Walk<'_, 'a> {
         }
         let file = self.files.root(Some(version))?;
         let root = RootFile::parse(file.bytes).map_err(Trouble::Wrong)?;
+        self.signatures = self.signatures.saturating_add(root.envelope.signatures().len());
+        if self.signatures > MAX_CHAIN_SIGNATURES {
+            let words = format!("the roots that lead to the current one have more than {MAX_CHAIN_SIGNATURES} signatures");
+            self.files.missing.push(Missing { reason: Reason::new(Code::OutOfBudget, words), may_hide_revocation: false });
+            return Err(Trouble::Unread);
+        }
         root.check(self.place.gun, None).map_err(Trouble::Wrong)?;
         if root.root.version != version {
             let wrong = Malformed::Value { of: "root", field: "version", expected: "the version in its name" };

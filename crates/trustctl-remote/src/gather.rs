@@ -81,12 +81,16 @@ pub async fn gather(
     collect(&wants, evidence, supply).await
 }
 
-/// All that `wants` asks for, given what is there already; see [`gather`].
+/// All that `wants` asks for, given what is there already; see [`gather`]. It is not asked again after the deadline.
 pub async fn collect(wants: &(dyn Fn(&Evidence) -> Vec<Want> + Sync), evidence: Evidence, supply: Supply<'_>) -> Evidence {
     let mut gathering = Gathering::new(evidence, supply.limits);
     gathering.enqueue(wants(&gathering.evidence));
     let mut flying = FuturesUnordered::new();
     loop {
+        let is_over = supply.deadline.remaining().is_zero();
+        if is_over {
+            gathering.refuse_waiting();
+        }
         while flying.len() < supply.limits.concurrent.max(1) {
             let Some(next) = gathering.next_want() else { break };
             flying.push(fetch_one(supply, next));
@@ -98,7 +102,8 @@ pub async fn collect(wants: &(dyn Fn(&Evidence) -> Vec<Want> + Sync), evidence: 
             gathering.arrived(next);
         }
         let idle = flying.is_empty() && gathering.waiting.is_empty();
-        if idle || gathering.asked.len() <= EAGER_PIECES {
+        // Saying what more is wanted takes time as well: not after the end of it.
+        if !is_over && (idle || gathering.asked.len() <= EAGER_PIECES) {
             gathering.enqueue(wants(&gathering.evidence));
         }
     }
@@ -196,6 +201,14 @@ impl Gathering {
             entry => entry,
         };
         self.evidence.insert(piece.want.locator, entry);
+    }
+
+    /// Refuses what there is no time left for.
+    fn refuse_waiting(&mut self) {
+        for (want, _) in self.waiting.drain(..) {
+            self.evidence
+                .insert(want.locator, refused(RefusalKind::OutOfBudget, "not fetched: the time for one image was used up"));
+        }
     }
 
     fn no_bytes_left(&self) -> Entry {

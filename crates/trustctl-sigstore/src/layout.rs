@@ -1,9 +1,10 @@
 //! How signatures lie in a registry: tags, manifests, and listings of referrers.
 //!
 //! Two layouts exist side by side and are always both read: the tag `sha256-<hex>.sig` with one layer a signature
-//! ([`signatures`]), and one manifest a bundle that refers to the image ([`bundle`], [`referrers`]; OCI 1.1).
+//! ([`signatures`]), and one manifest a bundle that refers to the image ([`bundle`], [`referrers`], [`listing`]; OCI 1.1).
 
 pub mod bundle;
+pub mod listing;
 pub mod referrers;
 pub mod signatures;
 

@@ -13,6 +13,13 @@ pub const MAX_REVOCATION: u64 = 256 * 1024;
 pub const MAX_SIGNATURES: usize = 64;
 /// Most referrers of one image that are read; those that are known to be of no interest do not count.
 pub const MAX_REFERRERS: usize = 256;
+/// Most entries of one listing of referrers, be they of interest or not. A listing has at most 4 MiB, and an entry that says what it
+/// is some 250 bytes.
+pub const MAX_ENTRIES: usize = 16_384;
+/// Most entries of one listing that cannot be read. With more of them the listing is not a registry's.
+pub const MAX_BROKEN: usize = 64;
+/// Most referrers that are kept of listings already read: what the evidence of one image can hold, at 128 bytes each.
+pub const MAX_KEPT: usize = 512 * 1024;
 /// Most transparency log entries in one bundle, as in Sigstore's client specification.
 pub const MAX_LOG_ENTRIES: usize = 32;
 /// Most signed timestamps in one bundle, as in Sigstore's client specification.

@@ -21,6 +21,7 @@ use trustctl_core::subject::Subject;
 use crate::artifact::{Artifact, State};
 use crate::bundle::{Bundle, Content as BundleContent};
 use crate::grounds::Grounds;
+use crate::layout::listing::Listings;
 use crate::limits::MAX_REVOCATION;
 use crate::survey::{Api, Content, Found, Places, Survey};
 
@@ -41,6 +42,8 @@ pub struct Cosign {
     pub signature_repository: Option<Repository>,
     /// Whether attestations are read too: those among the referrers, and those under the `.att` tag.
     pub read_attestations: bool,
+    /// What was read of listings so far: each is read once, however often it is asked what to fetch.
+    pub listings: Listings,
 }
 
 impl Scheme for Cosign {
@@ -137,8 +140,8 @@ impl Cosign {
 
     /// As [`Cosign::survey`], of what could withdraw the image alone.
     fn survey_revocations<'e>(&self, subject: &Subject, evidence: &'e Evidence) -> Survey<'e> {
-        let Places { referrers, .. } = self.places(&subject.repository);
-        let places = Places { referrers, only_revocations: true, ..Places::default() };
+        let Places { referrers, listings, .. } = self.places(&subject.repository);
+        let places = Places { referrers, listings, only_revocations: true, ..Places::default() };
         Survey::new(&subject.digest, &places, evidence)
     }
 
@@ -150,6 +153,7 @@ impl Cosign {
             referrers: referrers.into_iter().collect(),
             attestations: self.read_attestations.then(|| signatures.clone()),
             diagnose: true,
+            listings: self.listings.clone(),
             only_revocations: false,
         }
     }

@@ -1,8 +1,6 @@
 //! What of the evidence matters, what is still to be asked for, and what could not be read. Asking and judging both start here,
 //! so that they cannot disagree.
 
-use std::collections::BTreeSet;
-
 use trustctl_core::claim::Source;
 use trustctl_core::digest::Digest;
 use trustctl_core::evidence::{Entry, Evidence, Locator, Origin, Want};
@@ -10,8 +8,10 @@ use trustctl_core::reason::{Code, Reason};
 use trustctl_core::reference::Repository;
 use trustctl_core::scheme::Missing;
 
+use crate::format::FormatError;
 use crate::layout::bundle::ReferrerManifest;
-use crate::layout::referrers::{Promise, Referrer, Referrers};
+use crate::layout::listing::Listings;
+use crate::layout::referrers::{Promise, Referrer};
 use crate::layout::signatures::{DSSE, SIMPLE_SIGNING, SignatureLayer, SignatureManifest};
 use crate::layout::{Descriptor, attestation_tag, signature_tag};
 use crate::limits::{
@@ -34,6 +34,8 @@ pub(crate) struct Places {
     pub(crate) attestations: Option<Repository>,
     /// Whether a few attestations are read where there is nothing else.
     pub(crate) diagnose: bool,
+    /// The listings that were read so far.
+    pub(crate) listings: Listings,
     /// Whether of the referrers only those are read that could be revocations.
     pub(crate) only_revocations: bool,
 }
@@ -176,7 +178,7 @@ impl<'e> Survey<'e> {
         }
         let mut candidates = Vec::new();
         for repository in &places.referrers {
-            candidates.extend(survey.listing(digest, repository));
+            candidates.extend(survey.listing(digest, repository, places));
         }
         survey.read_referrers(candidates, places);
         if let Some(repository) = &places.attestations {
@@ -289,7 +291,8 @@ impl<'e> Survey<'e> {
     }
 
     /// The referrers of the image that may matter.
-    fn listing(&mut self, digest: &Digest, repository: &Repository) -> Vec<Candidate> {
+    fn listing(&mut self, digest: &Digest, repository: &Repository, places: &Places) -> Vec<Candidate> {
+        let Places { listings, only_revocations, .. } = places;
         let locator = Locator::Referrers { repository: repository.clone(), digest: *digest };
         let at = locator.to_string();
         self.looked_at.push(at.clone());
@@ -298,35 +301,25 @@ impl<'e> Survey<'e> {
             Answer::Bytes(bytes) => bytes,
             Answer::Absent | Answer::Nothing => return Vec::new(),
         };
-        let listing = match Referrers::parse(bytes) {
+        let read = listings.read(bytes);
+        let listing = match read.as_ref() {
             Ok(listing) => listing,
             Err(error) => {
-                self.miss(Reason::new(Code::BadAnswer, format!("{at}: {error}")), Some(true));
+                let code = if matches!(error, FormatError::TooMany { .. }) { Code::CosignTooMany } else { Code::BadAnswer };
+                self.miss(Reason::new(code, format!("{at}: {error}")), Some(true));
                 return Vec::new();
             }
         };
-        let (mut candidates, mut broken, mut withheld) = (Vec::new(), 0_usize, None);
-        for entry in listing.entries() {
-            match &entry.referrer {
-                Ok(referrer) if referrer.promise == Promise::Foreign => {}
-                Ok(referrer) => {
-                    candidates.push(Candidate { repository: repository.clone(), referrer: referrer.clone(), blob: None });
-                }
-                Err(error) => {
-                    if withheld.is_none() && entry.says_revocation() {
-                        withheld = Some(error.reason(&at));
-                    }
-                    if broken < MAX_REFERRERS {
-                        broken += 1;
-                        self.broken(Form::Bundle, at.clone(), error.reason(&at));
-                    }
-                }
-            }
+        for error in &listing.broken {
+            self.broken(Form::Bundle, at.clone(), error.reason(&at));
         }
-        if let Some(reason) = withheld {
-            self.miss(reason, Some(true));
+        if let Some(error) = &listing.withheld {
+            self.miss(error.reason(&at), Some(true));
         }
-        candidates
+        let wanted = listing.referrers.iter().filter(|referrer| !only_revocations || referrer.is_or_may_be_revocation());
+        let candidate =
+            |referrer: &Referrer| Candidate { repository: repository.clone(), referrer: referrer.clone(), blob: None };
+        wanted.map(candidate).collect()
     }
 
     /// Manifests first, then bundles, each in the order of what they promise: what could withdraw the image is never starved.
@@ -334,11 +327,6 @@ impl<'e> Survey<'e> {
         let with_attestations = places.attestations.is_some();
         let is_attestation = |candidate: &Candidate| matches!(candidate.referrer.promise, Promise::Attestation(_));
         candidates.sort_by(|one, two| one.referrer.promise.cmp(&two.referrer.promise));
-        let mut seen = BTreeSet::new();
-        candidates.retain(|candidate| seen.insert((candidate.repository.clone(), candidate.referrer.manifest.digest)));
-        if places.only_revocations {
-            candidates.retain(|candidate| candidate.referrer.is_or_may_be_revocation());
-        }
         let (attestations, mut clear): (Vec<_>, Vec<_>) =
             candidates.into_iter().partition(|candidate| is_attestation(candidate) && !with_attestations);
         self.cut(&mut clear);

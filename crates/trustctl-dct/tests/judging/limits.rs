@@ -5,7 +5,7 @@ use trustctl_dct::metadata::envelope::{Envelope, KeyHolder, MAX_SIGNATURES};
 use trustctl_dct::metadata::{Document as _, MAX_ROLE_KEYS, MAX_ROOT_KEYS};
 
 use crate::world::keys::Holder;
-use crate::world::{GUN, Judge, World, assert_refused, assert_trusted, subject};
+use crate::world::{GUN, Judge, World, assert_refused, assert_trusted, assert_undecided, subject};
 
 /// A world whose root lists `listed` keys in all, `keys` of them in the root role.
 fn with_keys(keys: usize, listed: usize) -> World {
@@ -46,4 +46,17 @@ fn a_file_has_a_limited_number_of_signatures() {
         if good { assert_trusted(&findings) } else { assert_refused(&findings, &[Code::DctMalformed]) }
     }
     assert!(Envelope::parse(&Envelope::sign(&world.root.to_signed(), &vec![holder; MAX_SIGNATURES + 1]).unwrap()).is_err());
+}
+
+/// Following the roots is done again for every question what is still to be fetched.
+#[test]
+fn a_chain_of_roots_has_a_limited_number_of_signatures() {
+    let sets: [Vec<Holder>; 2] = std::array::from_fn(|_| (0..MAX_SIGNATURES / 2).map(|_| Holder::root(GUN)).collect());
+    for (rotations, good) in [(8, true), (10, false)] {
+        let mut world = World::new();
+        let first = world.pin();
+        sets.iter().cycle().take(rotations).for_each(|keys| world.rotate_root(keys.clone()));
+        let findings = Judge::pinning(&first).examine(&subject("1.0", "one"), &world.publish());
+        if good { assert_trusted(&findings) } else { assert_undecided(&findings, Code::OutOfBudget) }
+    }
 }

@@ -251,3 +251,24 @@ async fn one_legacy_signature_takes_four_requests_with_the_api_and_five_without(
         assert_eq!((usize::try_from(counts.requests).unwrap(), counts.round_trips), (waves.iter().sum(), 3));
     }
 }
+
+/// Saying what is wanted may take long where a server makes it so: then the end of the time must end it.
+#[tokio::test]
+async fn after_the_deadline_nothing_more_is_asked_for() {
+    let source = Table::default();
+    let asked = Arc::new(Mutex::new(0));
+    let counted = Arc::clone(&asked);
+    let wants = move |have: &Evidence| {
+        *counted.lock().unwrap() += 1;
+        (0..40).map(|seed| want(&format!("{}-{seed}", have.iter().count()))).collect::<Vec<_>>()
+    };
+    let supply = Supply { source: &source, limits: Limits::default(), deadline: Deadline::after(Duration::ZERO) };
+    let evidence = collect(&wants, Evidence::new(), supply).await;
+    let refused =
+        evidence.iter().filter(|(_, entry)| matches!(entry, Entry::Refused(why) if why.kind == RefusalKind::OutOfBudget));
+    assert_eq!((refused.count(), *asked.lock().unwrap(), source.asked.lock().unwrap().len()), (40, 1, 0));
+
+    let supply = Supply { deadline: soon(), limits: limits(|limits| limits.rounds = 2), ..supply };
+    collect(&wants, Evidence::new(), supply).await;
+    assert!(*asked.lock().unwrap() > 2, "with time left it is asked again");
+}

@@ -77,6 +77,11 @@ impl<'a> Referrers<'a> {
         Ok(Self { object, entries: manifests.unwrap_or_default() })
     }
 
+    /// How many entries there are.
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
     /// The entries, in order, each read when it is its turn: there may be very many.
     pub fn entries(&self) -> impl Iterator<Item = Entry<'a>> {
         self.entries.iter().map(|raw| Entry { raw: raw.get(), referrer: Referrer::parse(raw) })

@@ -289,7 +289,10 @@ fn documents_full_of_broken_elements_cost_a_bounded_number_of_reports() {
     let listing = format!(r#"{{"schemaVersion":2,"manifests":[{many}]}}"#).into_bytes();
     let origin = Origin::ReferrersApi;
     registry.faults.insert(referrers_locator(&image), Entry::Present { bytes: listing, origin });
-    assert_eq!(look(&registry, &image, &[&key]).problems.len(), 64 + 256);
+    let findings = look(&registry, &image, &[&key]);
+    assert_eq!((findings.problems.len(), findings.claims.len()), (64, 0), "of such a listing nothing is believed");
+    let hides = findings.missing.iter().filter(|missing| missing.may_hide_revocation).map(|missing| missing.reason.code);
+    assert_eq!(hides.collect::<Vec<_>>(), [Code::CosignTooMany]);
 
     let subjects = vec!["{}"; 1 << 18].join(",");
     let statement = format!(r#"{{"_type":"https://in-toto.io/Statement/v1","predicateType":"{SIGN}","subject":[{subjects}]}}"#);

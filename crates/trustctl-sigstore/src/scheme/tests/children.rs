@@ -155,3 +155,44 @@ fn nothing_is_asked_about_platform_images_without_a_rule_that_names_cosign() {
         assert!(judged.judgement.hidden.is_empty());
     }
 }
+
+/// Every question what is still to be fetched looks at all listings; each of them is read from its bytes once.
+#[test]
+fn listings_of_many_platform_images_are_read_once_and_a_flood_of_entries_ends_them() {
+    let mut world = World::new("either");
+    let child = |seed: usize| Child {
+        digest: Digest::sha256_of(&seed.to_le_bytes()),
+        size: 418,
+        media_type: OCI_MANIFEST.to_owned(),
+        platform: None,
+    };
+    world.index.children = (0..40).map(child).collect();
+    for (seed, child) in world.index.children.iter().map(|child| world.index.child(child)).enumerate() {
+        let other = Digest::sha256_of(child.digest.to_string().as_bytes());
+        let foreign = format!(r#"{{"mediaType":"m","size":{seed},"digest":"{other}","artifactType":"x/y"}}"#);
+        let bytes = format!(r#"{{"manifests":[{foreign}]}}"#).into_bytes();
+        world.registry.faults.insert(referrers_locator(&child), Entry::Present { bytes, origin: Origin::ReferrersApi });
+    }
+    let cosign = Cosign::default();
+    let schemes: [&dyn Scheme; 1] = [&cosign];
+    let judge = |world: &World| {
+        let now = at("2026-11-24T00:00:00Z");
+        let assessor = Assessor { policy: &world.policy, schemes: &schemes, memory: &world.memory, now };
+        let asked = std::cell::Cell::new(0);
+        let (evidence, _) = world.registry.gather(|evidence| {
+            asked.set(asked.get() + 1);
+            assessor.wants(&world.index, evidence)
+        });
+        (assessor.assess(&world.index, &evidence), asked.get())
+    };
+    let (assessment, asked) = judge(&world);
+    assert_eq!((kind(&assessment), asked > 2), (VerdictKind::Trusted, true));
+    assert_eq!(cosign.listings.readings(), 41, "{asked} times 41 without the memory of what was read");
+
+    let flood = format!(r#"{{"manifests":[{}]}}"#, vec!["{}"; 83_000].join(",")).into_bytes();
+    let flooded = world.index.child(&world.index.children[7]);
+    world.registry.faults.insert(referrers_locator(&flooded), Entry::Present { bytes: flood, origin: Origin::ReferrersApi });
+    let (assessment, _) = judge(&world);
+    assert_eq!((kind(&assessment), codes(&assessment)), (VerdictKind::Undecided, vec![Code::CosignTooMany]));
+    assert_eq!(cosign.listings.readings(), 42);
+}
