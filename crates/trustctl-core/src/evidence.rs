@@ -261,6 +261,9 @@ pub enum EvidenceError {
     /// The subject is not what the manifest in the same file is.
     #[error("the manifest of {0} is not in the file, or is another than the file says")]
     Subject(Digest),
+    /// Two answers to one question: readers would differ in which counts.
+    #[error("{0} is in the file twice")]
+    Twice(Box<Locator>),
     /// A base64 value is malformed.
     #[error("the bytes of {0} are not base64")]
     Base64(Box<Locator>),
@@ -314,6 +317,9 @@ impl EvidenceFile {
                     checked(&at, bytes, origin)
                 }
             };
+            if evidence.has(&at) {
+                return Err(EvidenceError::Twice(Box::new(at)));
+            }
             evidence.insert(at, entry);
         }
         check_subject(&form.subject, &evidence)?;

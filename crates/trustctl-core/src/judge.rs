@@ -367,7 +367,7 @@ impl Case<'_> {
         let image = format!("{}@{}", self.subject.repository, self.subject.digest);
         let mut sign: Vec<&str> = vec!["trustctl", "sign", &image];
         match scheme {
-            SchemeName::Cosign => sign.extend(["--key", "KEY"]),
+            SchemeName::Cosign => sign.extend(["--key", self.key_name()]),
             SchemeName::Dct => sign.extend(["--scheme", "dct"]),
         }
         match self.asked {
@@ -376,6 +376,16 @@ impl Case<'_> {
             None => {}
         }
         reason.step(self.look()).step(Step::command("ask the publisher to sign it; if you publish it", sign))
+    }
+
+    /// The name of the stored key that was asked for, where the command line names one and no more.
+    fn key_name(&self) -> &str {
+        let stored =
+            |name: &&str| !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
+        match self.rule.require.of.iter().collect::<Vec<_>>().as_slice() {
+            [only] if self.rule.line == 0 => only.strip_prefix("key ").filter(stored).unwrap_or("KEY"),
+            _ => "KEY",
+        }
     }
 
     /// What shows everything that there is about the image.

@@ -113,17 +113,29 @@ impl Serialize for Code {
     }
 }
 
-/// `text` without control and direction-changing characters, shortened to a length a terminal can show.
+/// `text` without control and direction-changing characters, and without those that nobody sees; shortened to a length a terminal
+/// can show.
 #[must_use]
 pub fn clean(text: &str) -> String {
-    let unsafe_to_show = |c: char| {
-        c.is_control() || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
-    };
-    let mut shown: String = text.chars().take(MAX_QUOTED).map(|c| if unsafe_to_show(c) { '\u{fffd}' } else { c }).collect();
+    let mut shown: String = text.chars().take(MAX_QUOTED).map(|c| if is_hidden(c) { '\u{fffd}' } else { c }).collect();
     if text.chars().nth(MAX_QUOTED).is_some() {
         shown.push('…');
     }
     shown
+}
+
+/// Whether a character moves the cursor, changes the direction of text, or shows as nothing: texts with it can look like others.
+///
+/// Source: Unicode 16, general category `Cc` and `Cf`, and the property `Default_Ignorable_Code_Point`.
+#[must_use]
+pub fn is_hidden(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{ad}' | '\u{34f}' | '\u{600}'..='\u{605}' | '\u{61c}' | '\u{6dd}' | '\u{70f}' | '\u{890}'..='\u{891}')
+        || matches!(c, '\u{8e2}' | '\u{115f}'..='\u{1160}' | '\u{17b4}'..='\u{17b5}' | '\u{180b}'..='\u{180f}')
+        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{3164}')
+        || matches!(c, '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}')
+        || matches!(c, '\u{110bd}' | '\u{110cd}' | '\u{13430}'..='\u{1343f}' | '\u{1bca0}'..='\u{1bca3}')
+        || matches!(c, '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
 }
 
 #[cfg(test)]
@@ -158,6 +170,10 @@ mod tests {
     #[test]
     fn text_from_outside_cannot_drive_a_terminal() {
         assert_eq!(clean("a\u{1b}[31mb\u{202e}c\n"), "a\u{fffd}[31mb\u{fffd}c\u{fffd}");
+        for hidden in ['\u{61c}', '\u{2060}', '\u{e0041}', '\u{ad}', '\u{feff}', '\u{200d}', '\u{2066}', '\u{9b}', '\u{7f}'] {
+            assert_eq!(clean(&format!("red{hidden}y")), "red\u{fffd}y", "{hidden:?}");
+        }
+        assert_eq!(clean("é 漢字 — ₤ 😀"), "é 漢字 — ₤ 😀");
         assert_eq!(clean(&"x".repeat(1000)).chars().count(), MAX_QUOTED + 1);
     }
 }

@@ -24,6 +24,9 @@ pub struct VerifyReport {
     /// The time as of which was judged, where it was given and is not now.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub at: Option<Timestamp>,
+    /// When the evidence was gathered, where it was saved earlier: what has happened since then is not in it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gathered: Option<Timestamp>,
     /// One result for each image, in the order asked; empty when the run failed before looking at any.
     pub results: Vec<ImageReport>,
     /// Remarks that concern the run.

@@ -14,7 +14,7 @@ pub struct Timestamp(jiff::Timestamp);
 
 /// A text that is not an RFC 3339 time, or a time outside the years -9999 to 9999.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("not a time: write it like 2026-12-08T00:00:00Z or 2026-12-08")]
+#[error("not a time: write it like 2026-12-08T00:00:00Z or 2026-12-08, between the years -9999 and 9999 and before 9999-12-31")]
 pub struct TimeError;
 
 impl Timestamp {
@@ -132,6 +132,8 @@ mod tests {
         assert_eq!(offset.unix_seconds(), nanos.unix_seconds());
         assert_eq!("2026-12-06".parse::<Timestamp>().unwrap().to_string(), "2026-12-06T00:00:00Z");
         assert!("tomorrow".parse::<Timestamp>().is_err());
+        assert!("9999-12-30T00:00:00Z".parse::<Timestamp>().is_ok());
+        assert!("9999-12-31T23:59:59Z".parse::<Timestamp>().unwrap_err().to_string().contains("before 9999-12-31"));
     }
 
     #[test]

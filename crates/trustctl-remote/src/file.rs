@@ -1,8 +1,8 @@
-//! Writing a file that is there as a whole or not at all.
+//! Writing a file that is there as a whole or not at all, and reading one within limits.
 
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, ErrorKind, Write as _};
+use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
 /// How many names are tried for the file that is not finished; that one of them is taken already is hardly ever seen.
@@ -33,6 +33,30 @@ pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
         let _ = fs::remove_file(&beside);
     }
     written
+}
+
+/// The bytes of a regular file of at most `max_bytes` bytes.
+///
+/// # Errors
+/// [`io::Error`]; of kind [`ErrorKind::InvalidInput`] when it is something else, such as a pipe that nobody writes to, and
+/// [`ErrorKind::FileTooLarge`] when it is larger.
+pub fn read(path: &Path, max_bytes: u64) -> io::Result<Vec<u8>> {
+    let check = |found: &fs::Metadata| match found.len() {
+        _ if !found.is_file() => Err(io::Error::new(ErrorKind::InvalidInput, "it is not a regular file")),
+        length if length > max_bytes => Err(too_large(max_bytes)),
+        _ => Ok(()),
+    };
+    // Before it is opened: opening a pipe waits for its other end.
+    check(&fs::metadata(path)?)?;
+    let file = File::open(path)?;
+    check(&file.metadata()?)?;
+    let mut bytes = Vec::new();
+    file.take(max_bytes.saturating_add(1)).read_to_end(&mut bytes)?;
+    if u64::try_from(bytes.len()).is_ok_and(|length| length <= max_bytes) { Ok(bytes) } else { Err(too_large(max_bytes)) }
+}
+
+fn too_large(max_bytes: u64) -> io::Error {
+    io::Error::new(ErrorKind::FileTooLarge, format!("it has more than {max_bytes} bytes"))
 }
 
 /// A new file beside `path`, which no link can lead elsewhere.

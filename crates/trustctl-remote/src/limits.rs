@@ -21,6 +21,8 @@ pub const MAX_PAGES: usize = 64;
 pub const MAX_TAGS: usize = 100_000;
 /// Most bytes of one verification, all evidence together.
 pub const MAX_EVIDENCE: u64 = 64 * 1024 * 1024;
+/// Most bytes of a file with saved evidence: [`MAX_EVIDENCE`] in base64, with as much again for names and answers.
+pub const MAX_EVIDENCE_FILE: u64 = 128 * 1024 * 1024;
 /// Most pieces of evidence of one verification: 64 signatures and 256 referrers with manifest and blob, twice, and room.
 pub const MAX_PIECES: usize = 2048;
 /// Most dependent rounds of one gathering: index, referrers, manifests and blobs are four; delegations below delegations need more.

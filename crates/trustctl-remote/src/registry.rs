@@ -116,8 +116,12 @@ impl Registry {
         };
         let repository = &reference.repository;
         let found = self.manifest(repository, &name, MAX_MANIFEST, deadline).await?;
-        let manifest = found.ok_or_else(|| RemoteError::NotFound { what: reference.to_string() })?;
         let tag = reference.tag_or_latest();
+        let what = || match (&reference.tag, &tag) {
+            (None, Some(meant)) => format!("{reference}:{meant}, which is meant where no tag is named,"),
+            _ => reference.to_string(),
+        };
+        let manifest = found.ok_or_else(|| RemoteError::NotFound { what: what() })?;
         let bytes = ManifestBytes { bytes: &manifest.bytes, announced: manifest.media_type.as_deref() };
         let subject = Subject::from_manifest(repository.clone(), tag, bytes)?;
         Ok(Resolved { subject, manifest: manifest.bytes })

@@ -62,7 +62,7 @@ pub struct Global {
     /// Never ask; fail and name the flag that was missing
     #[arg(long, global = true)]
     pub no_input: bool,
-    /// Spend at most this long on each image, as in 60s or 5m
+    /// Spend at most this long on judging or showing an image, and on each step of a publication, as in 60s or 5m
     #[arg(long, global = true, default_value = TIMEOUT, value_name = "DURATION")]
     pub timeout: String,
     /// Speak plain HTTP to this registry or server (repeatable); loopback needs no flag

@@ -20,6 +20,7 @@ mod sigstore;
 mod trust;
 mod verify;
 
+use std::ffi::OsString;
 use std::io::Write as _;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -79,13 +80,13 @@ impl Schemes {
 #[must_use]
 pub fn schemes(policy: &Policy, signature_repository: Option<Repository>) -> Schemes {
     let read_attestations = policy.rules.iter().any(|rule| !rule.attestations.is_empty());
-    Schemes { cosign: Cosign { signature_repository, read_attestations }, dct: Dct }
+    Schemes { cosign: Cosign { signature_repository, read_attestations, ..Cosign::default() }, dct: Dct }
 }
 
 /// Runs the program with the arguments of this process; the exit code.
 #[must_use]
 pub fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let cli = match Cli::try_parse_from(command_line()) {
         Ok(cli) => cli,
         Err(error) => return usage(&error),
     };
@@ -96,6 +97,15 @@ pub fn main() -> ExitCode {
     let exit = runtime().and_then(|runtime| runtime.block_on(run_or_stop(&session, &cli.command)));
     let exit = exit.unwrap_or_else(|failure| report(&ui, verifies, &failure));
     ExitCode::from(said(&ui, exit).code())
+}
+
+/// The words of this process. Those of `help` end at the first flag: it knows commands only, and prints text whatever is asked for.
+fn command_line() -> Vec<OsString> {
+    let words: Vec<OsString> = std::env::args_os().collect();
+    if words.get(1).is_none_or(|word| word != "help") {
+        return words;
+    }
+    words.into_iter().take_while(|word| !word.to_string_lossy().starts_with('-')).collect()
 }
 
 fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
@@ -222,10 +232,11 @@ impl Session {
     /// The end of the time that one image may take, from now on.
     ///
     /// # Errors
-    /// A usage [`Failure`] when `--timeout` is not an age.
+    /// A usage [`Failure`] when `--timeout` is not a duration.
     pub fn deadline(&self) -> Result<Deadline, Failure> {
         let text = &self.global.timeout;
-        let span = parse_age(text).map_err(|error| Failure::bad_value("--timeout", text, error))?;
+        let expected = "not a duration: write a whole number and s, m, h, d or w, like 60s or 5m";
+        let span = parse_age(text).map_err(|_| Failure::bad_value("--timeout", text, expected))?;
         Ok(Deadline::after(span))
     }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use rustix::termios::{OptionalActions, tcgetattr, tcsetattr};
 use tokio::signal::unix::{SignalKind, signal};
-use trustctl_core::reason::{Code, Reason};
+use trustctl_core::reason::{Code, Reason, is_hidden};
 use zeroize::Zeroizing;
 
 use crate::cli::{Color, Global, Output};
@@ -218,9 +218,10 @@ pub fn unwritten(written: io::Result<()>) -> Option<Reason> {
     Some(Reason::new(Code::LocalFile, format!("the answer cannot be written to standard output: {error}")))
 }
 
-/// The text without what moves the cursor, clears or titles a terminal, whoever wrote it; our colours stay.
+/// The text without what moves the cursor, clears or titles a terminal, turns text around or hides in it, whoever wrote it; our
+/// colours stay.
 fn harmless(text: &str) -> Cow<'_, str> {
-    let plain = |c: char| !c.is_control() || matches!(c, '\n' | '\t');
+    let plain = |c: char| !is_hidden(c) || matches!(c, '\n' | '\t');
     if text.chars().all(plain) {
         return Cow::Borrowed(text);
     }
@@ -264,6 +265,8 @@ mod tests {
             ("\u{1b}]0;title\u{7}", "\u{fffd}]0;title\u{fffd}"),
             ("unsigned\rtrusted", "unsigned\u{fffd}trusted"),
             ("\u{9b}2J", "\u{fffd}2J"),
+            ("\u{202e}detsurt\u{61c}", "\u{fffd}detsurt\u{fffd}"),
+            ("un\u{2060}signed\u{e0041}", "un\u{fffd}signed\u{fffd}"),
         ] {
             assert_eq!(harmless(hostile), shown);
         }

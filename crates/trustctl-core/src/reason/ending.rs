@@ -64,7 +64,7 @@ impl Code {
             | Self::PassphraseNeeded
             | Self::WrongPassphrase => Ending::Credentials,
             Self::DctRoleMissing | Self::ImageNotFound | Self::KeyNotFound => Ending::NotFound,
-            Self::BadManifest | Self::LayoutAmbiguous | Self::WrongDigest => Ending::Rejected,
+            Self::BadManifest | Self::WrongDigest => Ending::Rejected,
             Self::CosignAnnotationMismatch
             | Self::CosignAttestationOnly
             | Self::CosignBadSignature
@@ -121,6 +121,7 @@ impl Code {
             | Self::DctCached
             | Self::DctExpiresSoon
             | Self::DctFirstUse
+            | Self::OldEvidence
             | Self::OtherTime
             | Self::PolicyAllowed
             | Self::PolicyDefaultAllow
@@ -131,6 +132,7 @@ impl Code {
             | Self::CosignKeylessUnjudged
             | Self::CosignLogUnjudged
             | Self::CosignTooMany
+            | Self::LayoutAmbiguous
             | Self::NotGathered
             | Self::Offline
             | Self::OutOfBudget

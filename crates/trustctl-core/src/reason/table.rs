@@ -332,7 +332,7 @@ codes! {
     Unavailable = 401 "net.unavailable" rank 75
         "a server could not be reached or answered with an error";
         "Nothing was learnt. An outage is never read as \"unsigned\".";
-        "try again later; evidence saved earlier can be judged with trustctl verify --evidence"
+        "check the address and the network, then try again"
     AccessDenied = 402 "net.denied" rank 74
         "the server denied access";
         "401 or 403: the credentials are missing, expired or not sufficient.";
@@ -474,9 +474,9 @@ codes! {
         "The file is missing or is not of the expected format.";
         "check the path, which is relative to the policy file"
     ConfigUnusable = 713 "config.unusable" rank 60
-        "a configuration or state file cannot be used";
-        "The file is not readable or not of its format.";
-        "check the file that is named"
+        "a configuration file, variable or state file cannot be used";
+        "It is not readable or not of its format.";
+        "check the file or variable that is named"
     PolicyChildUntrusted = 714 "policy.child-untrusted" rank 67
         "a platform image of the index is not trusted by itself";
         "The rule asks that every platform image is signed, not only the index.";
@@ -488,7 +488,7 @@ codes! {
     UsageAnchor = 716 "config.no-anchor" rank 60
         "nothing says whom to trust";
         "A verification needs a policy, a key, an identity or a pinned root; there is no default that trusts anybody.";
-        "give --policy, --key or --dct-root"
+        "give --policy, --key, --identity with --issuer, or --dct-root"
     LocalFile = 717 "config.local-file" rank 60
         "a local file could not be read or written";
         "The operating system's words are quoted.";
@@ -517,6 +517,10 @@ codes! {
         "programs may load different images of the layout under this name";
         "Programs choose an image of a layout by different annotations, and take the first or the last of several. Where they need not agree, the image that is judged may not be the one that runs.";
         "name the image by its digest, for the program that loads it too; or save the image again, alone, into a new layout"
+    OldEvidence = 731 "config.old-evidence" rank 12
+        "the evidence was gathered more than a day before the time judged at";
+        "Saved evidence does not show what was revoked, moved or signed since it was gathered, and nobody vouches for the time in the file.";
+        "gather it again where the registry can be reached: trustctl verify --save-evidence"
 
     // 08xx the command line
     BadCommandLine = 801 "usage.bad-command-line" rank 50

@@ -80,6 +80,16 @@ async fn what_is_not_there_is_not_found_only_in_the_registrys_form() {
     }
 }
 
+#[tokio::test]
+async fn without_a_tag_it_is_said_that_latest_was_looked_for() {
+    let server = Server::start(|_| refusal(404, "MANIFEST_UNKNOWN")).await;
+    for (rest, says) in [("", true), (":latest", false), (":1.0", false)] {
+        let reason = resolve(&server, rest).await.unwrap_err();
+        assert_eq!((reason.code, reason.message.contains("no tag is named")), (Code::ImageNotFound, says), "{}", reason.message);
+        assert!(reason.message.contains(":latest") || rest == ":1.0", "{}", reason.message);
+    }
+}
+
 /// docker-registry, while somebody else writes the tag.
 #[tokio::test]
 async fn a_tag_that_is_being_written_is_read_again() {

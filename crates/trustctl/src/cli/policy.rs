@@ -10,7 +10,7 @@ pub enum PolicyCommand {
     /// Write a commented policy to start from
     #[command(after_help = "Example:\n  trustctl policy init policy.toml")]
     Init {
-        /// The file to write; it must not exist. Standard output when none is given
+        /// The file to write; it must not exist. Standard output when none or - is given
         file: Option<PathBuf>,
         /// Name this public key as a signer: a PEM file, a stored key's name or env:NAME
         #[arg(long, value_name = "KEY")]

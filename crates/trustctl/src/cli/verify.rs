@@ -21,7 +21,7 @@ pub struct VerifyArgs {
     /// Make no request: judge by evidence, layout or what is cached
     #[arg(long)]
     pub offline: bool,
-    /// Save everything that was fetched to this file
+    /// Save everything that was fetched about the image to this file; for one image
     #[arg(long, value_name = "FILE", conflicts_with = "evidence")]
     pub save_evidence: Option<PathBuf>,
     /// Judge evidence that was saved earlier; implies --offline

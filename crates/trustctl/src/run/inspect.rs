@@ -15,7 +15,7 @@ use trustctl_core::subject::Subject;
 use trustctl_core::time::Timestamp;
 use trustctl_dct::collection::{Collection, RoleFile, SigningRole};
 use trustctl_dct::reading::{Reading, read};
-use trustctl_remote::gather::{Limits, Source, Supply, collect};
+use trustctl_remote::gather::{Limits, Supply, collect};
 use trustctl_remote::layout::Layout;
 use trustctl_sigstore::artifact::{Artifact, Form, State};
 use trustctl_sigstore::scheme::Cosign;
@@ -40,14 +40,16 @@ pub(super) async fn run(session: &Session, args: &InspectArgs) -> Result<Exit, F
     if let Some(folder) = &args.oci_layout {
         let layout = Layout::open(folder)?;
         let subject = layout.resolve(&reference)?.subject;
-        return view.show(&subject, (Evidence::new(), &layout)).await;
+        let supply = Supply { source: &layout, limits: Limits::default(), deadline: session.deadline()? };
+        return view.show(&subject, (Evidence::new(), supply)).await;
     }
     let world = session.world(args.trust.dct_server.as_deref())?;
-    let resolving = world.resolve(&reference, session.deadline()?);
+    let deadline = session.deadline()?;
+    let resolving = world.resolve(&reference, deadline);
     let found = session.ui.progress(&format!("resolving {reference}"), resolving).await;
     let (subject, evidence) = found.map_err(|reason| no_such_image(&reference, reason))?;
-    let source = world.until(session.deadline()?);
-    view.show(&subject, (evidence, &source)).await
+    let source = world.until(deadline);
+    view.show(&subject, (evidence, Supply { source: &source, limits: Limits::default(), deadline })).await
 }
 
 /// Who comes from `docker trust inspect` names a repository; that is a question of its own here.
@@ -102,7 +104,7 @@ struct View<'a> {
 impl View<'_> {
     fn cosign(&self) -> Result<Cosign, Failure> {
         let signature_repository = trust::repository("--signature-repository", self.trust.signature_repository.as_deref())?;
-        Ok(Cosign { signature_repository, read_attestations: true })
+        Ok(Cosign { signature_repository, read_attestations: true, ..Cosign::default() })
     }
 
     /// The anchors as given, with first use allowed where no collection is pinned: this shows, and decides nothing.
@@ -115,7 +117,7 @@ impl View<'_> {
         anchors
     }
 
-    async fn show(&self, subject: &Subject, (evidence, source): (Evidence, &dyn Source)) -> Result<Exit, Failure> {
+    async fn show(&self, subject: &Subject, (evidence, supply): (Evidence, Supply<'_>)) -> Result<Exit, Failure> {
         let (cosign, anchors, memory) =
             (self.cosign()?, self.open_anchors(), self.memory((SchemeName::Cosign, &subject.digest.to_string()))?);
         let context = Context { anchors: &anchors, memory: &memory, now: self.now };
@@ -124,8 +126,7 @@ impl View<'_> {
             all.extend(read(&subject.repository, have, &context).wants);
             all
         };
-        let deadline = self.session.deadline()?;
-        let gathering = collect(&wants, evidence, Supply { source, limits: Limits::default(), deadline });
+        let gathering = collect(&wants, evidence, supply);
         let evidence = self.session.ui.progress("gathering evidence", gathering).await;
         let artifacts = cosign.artifacts(subject, &evidence, &context);
         let findings = cosign.examine(subject, &evidence, &context);

@@ -104,7 +104,12 @@ fn warnings(policy: &Policy) -> Vec<Reason> {
     let but = if policy.allow.is_empty() { "every image" } else { "every image but those of the allow entries" };
     let nothing = (policy.rules.is_empty() && !default_allows)
         .then(|| Reason::new(Code::PolicyNoRule, format!("the policy has no rule, so that {but} is rejected")));
-    allow.into_iter().chain(nothing).collect()
+    let first_use = policy.signers.iter().filter(|(_, signer)| matches!(signer, policy::SignerRule::Dct { tofu: true, .. }));
+    let first_use = first_use.map(|(name, _)| {
+        let words = format!("signer \"{name}\" has tofu = true: whoever answers first for a collection is believed");
+        Reason::new(Code::DctFirstUse, words)
+    });
+    allow.into_iter().chain(nothing).chain(first_use).collect()
 }
 
 fn counted(count: usize, what: &str) -> String {
@@ -137,7 +142,7 @@ struct Start<'a> {
 fn init(session: &Session, file: Option<&Path>, start: &Start<'_>) -> Result<Exit, Failure> {
     let ui = &session.ui;
     let text = template(session, start)?;
-    let Some(path) = file else {
+    let Some(path) = file.filter(|path| *path != Path::new("-")) else {
         let report = json!({ "schema": "trustctl/policy-init/v1", "exit": 0, "file": null, "text": text });
         ui.say(if ui.json() { report.to_string() } else { text.trim_end().to_owned() });
         return Ok(Exit::Done);

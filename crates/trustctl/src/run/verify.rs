@@ -1,6 +1,8 @@
 //! `trustctl verify`: from images to verdicts.
 
+use std::cell::OnceCell;
 use std::path::Path;
+use std::time::Duration;
 
 use trustctl_core::assess::{Assessment, Assessor};
 use trustctl_core::claim::SchemeName;
@@ -9,14 +11,15 @@ use trustctl_core::evidence::{Entry, Evidence, EvidenceFile, Locator, Origin};
 use trustctl_core::judge::Judgement;
 use trustctl_core::memory::Memory;
 use trustctl_core::policy::Policy;
-use trustctl_core::reason::{Code, Reason};
+use trustctl_core::reason::{Code, Reason, Step};
 use trustctl_core::reference::{Reference, Repository};
 use trustctl_core::report::{ImageReport, Judged, ReasonReport, VERIFY_SCHEMA, VerifyReport};
 use trustctl_core::scheme::Findings;
 use trustctl_core::subject::Subject;
 use trustctl_core::time::Timestamp;
-use trustctl_remote::gather::{Limits, Source, Supply, collect};
+use trustctl_remote::gather::{Limits, Supply, collect};
 use trustctl_remote::layout::Layout;
+use trustctl_remote::limits::MAX_EVIDENCE_FILE;
 use trustctl_remote::registry::Resolved;
 use trustctl_remote::state::Store;
 
@@ -26,6 +29,9 @@ use crate::cli::VerifyArgs;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::render;
+
+/// How old saved evidence may be without a remark.
+const FRESH: Duration = Duration::from_secs(24 * 3600);
 
 /// What came out for one image.
 struct Answer {
@@ -44,6 +50,8 @@ struct Bench<'a> {
     schemes: Schemes,
     store: Option<Store>,
     now: Timestamp,
+    /// When the evidence was gathered, where it was saved earlier.
+    gathered: OnceCell<Timestamp>,
 }
 
 /// Judges images and prints what came out. The exit code follows from the verdicts alone.
@@ -51,6 +59,11 @@ struct Bench<'a> {
 /// # Errors
 /// A [`Failure`] for what concerns the whole run: the policy, the arguments, the state.
 pub(super) async fn run(session: &Session, args: &VerifyArgs) -> Result<Exit, Failure> {
+    if args.save_evidence.is_some() && args.images.len() > 1 {
+        let words =
+            format!("--save-evidence takes one image, for the file holds what is about one; {} were named", args.images.len());
+        return Err(Failure::usage(Code::BadCommandLine, words).step(Step::words("run it once for each image, with a file each")));
+    }
     let bench = Bench::new(session, args)?;
     let answers = bench.judge_all().await?;
     let exits: Vec<Exit> = answers.iter().map(|answer| answer.exit).collect();
@@ -62,7 +75,15 @@ pub(super) async fn run(session: &Session, args: &VerifyArgs) -> Result<Exit, Fa
 /// The report of a run that failed as a whole.
 pub(super) fn failed(failure: &Failure) -> VerifyReport {
     let error = Some(ReasonReport::new(&failure.reason));
-    VerifyReport { schema: VERIFY_SCHEMA, exit: failure.exit.code(), at: None, results: Vec::new(), warnings: Vec::new(), error }
+    VerifyReport {
+        schema: VERIFY_SCHEMA,
+        exit: failure.exit.code(),
+        at: None,
+        gathered: None,
+        results: Vec::new(),
+        warnings: Vec::new(),
+        error,
+    }
 }
 
 fn print(bench: &Bench<'_>, answers: &[Answer], exit: Exit) {
@@ -80,9 +101,13 @@ fn print(bench: &Bench<'_>, answers: &[Answer], exit: Exit) {
         let results = judged.iter().map(|judged| ImageReport::new(&bench.policy, judged)).collect();
         let warnings = warnings.iter().map(ReasonReport::new).collect();
         let at = bench.args.at.is_some().then_some(bench.now);
-        let report = VerifyReport { schema: VERIFY_SCHEMA, exit: exit.code(), at, results, warnings, error: None };
+        let gathered = bench.gathered.get().copied();
+        let report = VerifyReport { schema: VERIFY_SCHEMA, exit: exit.code(), at, gathered, results, warnings, error: None };
         session.ui.say(serde_json::to_string(&report).unwrap_or_default());
         return;
+    }
+    if let Some(gathered) = bench.gathered.get() {
+        session.ui.note(format!("evidence gathered {gathered}, {}", age(*gathered, bench.now)));
     }
     for warning in &warnings {
         render::warning(&session.ui, warning);
@@ -103,7 +128,7 @@ impl<'a> Bench<'a> {
         let store = if args.danger_no_memory { None } else { Some(session.store()?) };
         let now = session.now(args.at.as_deref())?;
         session.tell_age_of_root(&policy, now);
-        Ok(Self { session, args, schemes: schemes(&policy, named), policy, store, now })
+        Ok(Self { session, args, schemes: schemes(&policy, named), policy, store, now, gathered: OnceCell::new() })
     }
 
     /// Remarks on how this run judges.
@@ -122,6 +147,7 @@ impl<'a> Bench<'a> {
         if self.args.at.is_some() {
             remarks.push(Reason::new(Code::OtherTime, format!("judged as of {}, which is not now", self.now)));
         }
+        remarks.extend(self.gathered.get().and_then(|gathered| old_evidence(*gathered, self.now)));
         remarks
     }
 
@@ -149,13 +175,15 @@ impl<'a> Bench<'a> {
             let words = format!("{reference} is not at hand in an offline run");
             return Ok(self.unanswered(image, &Failure::new(Reason::new(Code::Offline, words))));
         };
-        let resolving = world.resolve(&reference, self.session.deadline()?);
+        let deadline = self.session.deadline()?;
+        let resolving = world.resolve(&reference, deadline);
         let (subject, evidence) = match self.session.ui.progress(&format!("resolving {reference}"), resolving).await {
             Ok(resolved) => resolved,
             Err(reason) => return Ok(self.unanswered(image, &Failure::new(reason))),
         };
-        let source = world.until(self.session.deadline()?);
-        self.judge_subject(image, &subject, (evidence, &source)).await
+        let source = world.until(deadline);
+        let supply = Supply { source: &source, limits: Limits::default(), deadline };
+        self.judge_subject(image, &subject, (evidence, supply)).await
     }
 
     /// Gathers and judges, stores what was learnt, and saves the evidence where that was asked for.
@@ -163,12 +191,11 @@ impl<'a> Bench<'a> {
         &self,
         image: &str,
         subject: &Subject,
-        (evidence, source): (Evidence, &dyn Source),
+        (evidence, supply): (Evidence, Supply<'_>),
     ) -> Result<Answer, Failure> {
         let memory = self.recall(subject)?;
         let held = self.schemes.all();
         let assessor = Assessor { policy: &self.policy, schemes: &held, memory: &memory, now: self.now };
-        let supply = Supply { source, limits: Limits::default(), deadline: self.session.deadline()? };
         let wants = |have: &Evidence| assessor.wants(subject, have);
         let gathering = collect(&wants, evidence, supply);
         let evidence = self.session.ui.progress(&format!("gathering evidence about {image}"), gathering).await;
@@ -191,8 +218,9 @@ impl<'a> Bench<'a> {
         let unusable = |error: &dyn std::fmt::Display| {
             Failure::new(Reason::new(Code::ConfigUnusable, format!("{}: {error}", path.display())))
         };
-        let bytes = std::fs::read(path).map_err(|error| Failure::file(path, &error))?;
+        let bytes = trustctl_remote::file::read(path, MAX_EVIDENCE_FILE).map_err(|error| Failure::file(path, &error))?;
         let file = EvidenceFile::from_json(&bytes).map_err(|error| unusable(&error))?;
+        self.gathered.get_or_init(|| file.gathered);
         let assessment = self.assess(&file.subject, &file.evidence)?;
         self.learn(&assessment)?;
         let image = Reference {
@@ -212,13 +240,15 @@ impl<'a> Bench<'a> {
         let mut answers = Vec::new();
         for image in &images {
             let reference = super::parse_image(image)?;
+            let deadline = self.session.deadline()?;
             match layout.resolve(&reference) {
                 Ok(Resolved { subject, manifest: bytes, .. }) => {
                     // A layout has no Notary server; its own pieces are all there is.
                     let locator = Locator::Manifest { repository: subject.repository.clone(), digest: subject.digest };
                     let mut evidence = Evidence::new();
                     evidence.insert(locator, Entry::Present { bytes, origin: Origin::Layout });
-                    answers.push(self.judge_subject(image, &subject, (evidence, &layout)).await?);
+                    let supply = Supply { source: &layout, limits: Limits::default(), deadline };
+                    answers.push(self.judge_subject(image, &subject, (evidence, supply)).await?);
                 }
                 Err(reason) => answers.push(self.unanswered(image, &Failure::new(reason))),
             }
@@ -277,6 +307,30 @@ fn answer(image: &str, subject: &Subject, assessment: Assessment) -> Answer {
         findings: assessment.findings,
         judgement: assessment.judgement,
     }
+}
+
+/// A remark where evidence is older than [`FRESH`], or says that it was gathered later than is judged.
+fn old_evidence(gathered: Timestamp, now: Timestamp) -> Option<Reason> {
+    let (age, ahead) = (now.since(gathered), gathered.since(now));
+    let what = match (age > FRESH, ahead > FRESH) {
+        (false, false) => return None,
+        (true, _) => "what was revoked since then is not in it",
+        (_, true) => "its time says nothing about its age",
+    };
+    Some(Reason::new(Code::OldEvidence, format!("the evidence was gathered {gathered}, {}: {what}", self::age(gathered, now))))
+}
+
+/// How long before `now` a time is, in words.
+fn age(time: Timestamp, now: Timestamp) -> String {
+    let (span, side) =
+        if time > now { (time.since(now), "after the time judged at") } else { (now.since(time), "before the time judged at") };
+    let (count, unit) = match span.as_secs() {
+        seconds @ 0..60 => (seconds, "second"),
+        seconds @ 60..3600 => (seconds / 60, "minute"),
+        seconds @ 3600..172_800 => (seconds / 3600, "hour"),
+        seconds => (seconds / 86_400, "day"),
+    };
+    format!("{count} {unit}{} {side}", if count == 1 { "" } else { "s" })
 }
 
 fn save(path: &Path, file: EvidenceFile) -> Result<(), Failure> {
