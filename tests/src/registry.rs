@@ -49,6 +49,13 @@ pub struct FerroRegistry {
     _folder: TempDir,
 }
 
+/// crane's registry for tests: no referrers API, everything in memory, plain HTTP, no access control.
+#[derive(Debug)]
+pub struct CraneRegistry {
+    server: Server,
+    _folder: TempDir,
+}
+
 impl DebianRegistry {
     /// Starts an empty registry.
     ///
@@ -143,6 +150,28 @@ impl FerroRegistry {
     #[must_use]
     pub fn port(&self) -> u16 {
         self.server.port()
+    }
+}
+
+impl CraneRegistry {
+    /// Starts an empty registry.
+    ///
+    /// # Errors
+    /// [`Failure::NotReady`] with its log when it does not come up; [`Failure::Io`] for its folder.
+    pub fn start(program: &Program) -> Result<Self, Failure> {
+        let folder = tempfile::tempdir().map_err(io("temporary folder"))?;
+        let server = Server::start("crane", folder.path(), &Ready::Http("/v2/".to_owned()), |port| {
+            let mut command = program.command(folder.path());
+            command.args(["registry", "serve", "--address", &format!("127.0.0.1:{port}")]);
+            Ok(command)
+        })?;
+        Ok(Self { server, _folder: folder })
+    }
+
+    /// `127.0.0.1:PORT`.
+    #[must_use]
+    pub fn address(&self) -> String {
+        self.server.address()
     }
 }
 

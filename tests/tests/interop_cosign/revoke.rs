@@ -3,6 +3,8 @@
 use std::fs;
 
 use trustctl_tests::image::{Content, Image, Repository};
+use trustctl_tests::peers::Peer;
+use trustctl_tests::registry::CraneRegistry;
 
 use crate::stage::{Cosign, Form, Stage, accepts, denies, hosts, repository};
 
@@ -89,4 +91,27 @@ fn manifest(repository: &Repository, reference: &str) -> Content {
     let answer = repository.ask("GET", &format!("manifests/{reference}")).unwrap();
     assert_eq!(answer.status, 200);
     Content::new(answer.headers.first("Content-Type").unwrap(), answer.body)
+}
+
+/// Each says in its own way that it has no referrers API, or has one: docker-registry with the words of its router, crane's with an
+/// error of the specification. What the list holds is found in all of them.
+#[test]
+fn a_revocation_is_found_in_every_registry_that_is_here() {
+    let crane = Peer::Crane.or_skip().map(|program| CraneRegistry::start(&program).unwrap());
+    let mut addresses: Vec<String> = crane.iter().map(CraneRegistry::address).collect();
+    let hosts = hosts();
+    addresses.extend(hosts.iter().map(|(_, address)| address.clone()));
+    for address in addresses {
+        let (stage, stranger) = (Stage::new(), Stage::stranger());
+        stage.key("own");
+        fs::copy(stage.home().join("own.pub"), stranger.home().join("own.pub")).unwrap();
+        let repository = repository(&address, "listed");
+        let digest = Image::tiny("hello").push(&repository, "1").unwrap();
+        let image = repository.at(&digest);
+        stranger.refuses(&image, "own.pub", (3, "TC0301"));
+        stage.done(&["sign", &image, "--key", "own.key", "--storage", "bundle"]);
+        stranger.trusts(&image, "own.pub");
+        stage.done(&[&["revoke", &image, "--key", "own.key", "--keep-signatures"], &REASON[..]].concat());
+        stranger.refuses(&image, "own.pub", (1, "TC0309"));
+    }
 }
