@@ -2,9 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::Value;
 use trustctl_core::digest::Digest;
 use trustctl_core::evidence::{Entry, EvidenceFile, Locator};
 use trustctl_lab::image::Artifact;
+use trustctl_lab::sigstore::Claims;
 use trustctl_lab::world::{World, WorldOptions};
 use trustctl_tests::failure::Failure;
 use trustctl_tests::program::User;
@@ -95,6 +99,7 @@ fn main() -> Result<(), Failure> {
         seeds.write("reference", text.as_bytes())?;
     }
     seeds.write("trusted_root", trustctl_sigstore::keyless::PUBLIC_GOOD.as_bytes())?;
+    seeds.write_vouched(&user, &world)?;
     let file = read(&evidence)?;
     seeds.write("evidence", &file)?;
     seeds.write_evidence(&file)
@@ -118,6 +123,46 @@ impl Seeds {
         written.map_err(|source| Failure::Io { what: path.display().to_string(), source })
     }
 
+    /// Writes what the lab's services say of a file that is signed by identity, to the targets that read its parts.
+    fn write_vouched(&self, user: &User, world: &World) -> Result<(), Failure> {
+        let output = |error: &dyn std::fmt::Display| Failure::Output(error.to_string());
+        let file = |name: &str| world.sigstore_folder().join(name).display().to_string();
+        let token = world.write_token(&Claims::github("acme/shop", "refs/tags/v1")).map_err(|error| output(&error))?;
+        let subject = user.home().join("file");
+        std::fs::write(&subject, "file").map_err(|source| Failure::Io { what: "a file".to_owned(), source })?;
+        let (config, root, token) = (file("signing_config.json"), file("trusted_root.json"), token.display().to_string());
+        let words = ["blob", "sign", "file", "--identity-token", &token, "--signing-config", &config, "--trusted-root", &root];
+        user.run(&words)?.ok()?;
+        let bundle = read(&user.home().join("file.sigstore.json"))?;
+        self.write("keyless_bundle", &bundle)?;
+        let bundle: Value = serde_json::from_slice(&bundle).map_err(|error| output(&error))?;
+        let part = |at: &str| {
+            let text = bundle.pointer(at).and_then(Value::as_str).unwrap_or_default();
+            STANDARD.decode(text).map_err(|error| output(&error))
+        };
+        let certificate = part("/verificationMaterial/certificate/rawBytes")?;
+        self.write("certificate", &certificate)?;
+        // The extension's value: an octet string around the list, behind the name 1.3.6.1.4.1.11129.2.4.2.
+        let name = [0x06, 0x0a, 0x2b, 0x06, 0x01, 0x04, 0x01, 0xd6, 0x79, 0x02, 0x04, 0x02];
+        if let Some(at) = certificate.windows(name.len()).position(|window| window == name) {
+            let rest = certificate.get(at + name.len()..).unwrap_or_default();
+            // The certificate's value (tag and length) and then the list's, of fewer than 128 bytes in the lab.
+            let length = rest.get(1).map_or(0, |length| usize::from(*length));
+            let content = rest.get(2..length + 2);
+            self.write("certificate_timestamps", content.unwrap_or_default())?;
+        }
+        self.write("log_body", &part("/verificationMaterial/tlogEntries/0/canonicalizedBody")?)?;
+        self.write("log_body", b"own")?;
+        self.write(
+            "timestamp_token",
+            &part("/verificationMaterial/timestampVerificationData/rfc3161Timestamps/0/signedTimestamp")?,
+        )?;
+        let checkpoint = bundle.pointer("/verificationMaterial/tlogEntries/0/inclusionProof/checkpoint/envelope");
+        self.write("checkpoint", checkpoint.and_then(Value::as_str).unwrap_or_default().as_bytes())?;
+        self.write("checkpoint", b"@own@")?;
+        self.write("inclusion_proof", &[0; 96])
+    }
+
     /// Writes the pieces of evidence to the targets that read their like.
     fn write_evidence(&self, file: &[u8]) -> Result<(), Failure> {
         let file = EvidenceFile::from_json(file).map_err(|error| Failure::Output(error.to_string()))?;
@@ -131,6 +176,10 @@ impl Seeds {
                 Locator::Blob { .. } if bytes.starts_with(b"{\"critical\"") => self.write("simple_signing", bytes)?,
                 Locator::Blob { .. } => {
                     self.write("bundle", bytes)?;
+                    let envelope = serde_json::from_slice::<Value>(bytes).ok();
+                    if let Some(envelope) = envelope.as_ref().and_then(|bundle| bundle.get("dsseEnvelope")) {
+                        self.write("dsse", envelope.to_string().as_bytes())?;
+                    }
                     self.write("keyless_bundle", bytes)?;
                 }
                 _ => self.write("manifest", bytes)?,
