@@ -8,6 +8,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use trustctl_lab::image::Artifact;
+use trustctl_lab::sigstore::Claims;
 use trustctl_lab::world::{World, WorldOptions};
 use trustctl_tests::process::run;
 use trustctl_tests::program::program;
@@ -74,8 +75,13 @@ fn commands_in_the_documentation_do_what_it_says() {
             world.push(image, &Artifact::multi_platform(image)).unwrap();
         }
         let home = tempfile::tempdir().unwrap();
+        world.write_token(&Claims::email("dev@example.com").lives(3600)).unwrap();
+        for name in ["signing_config.json", "trusted_root.json", "token"] {
+            std::fs::copy(world.sigstore_folder().join(name), home.path().join(name)).unwrap();
+        }
         let path = format!("{}:{}", program().parent().unwrap().display(), std::env::var("PATH").unwrap());
         let script = script(&lines).replace("registry.example", &world.registry().host());
+        let script = script.replace("https://issuer.example", &world.sigstore().issuer().url());
         let mut shell = Command::new("bash");
         shell.arg("-c").arg(&script).current_dir(home.path()).env_clear().envs(world.environment());
         shell.env("HOME", home.path()).env("PATH", path).env("COSIGN_PASSWORD", "of the README");
@@ -94,6 +100,7 @@ fn links_between_pages_lead_somewhere() {
             "docs/README.md",
             "docs/threat-model.md",
             "docs/explanation/architecture.md",
+            "docs/explanation/keyless.md",
             "docs/explanation/revocation.md",
             "CONTRIBUTING.md",
             "SECURITY.md",
