@@ -75,6 +75,34 @@ fn one_certificate_serves_an_index_its_children_and_both_storages_and_a_second_r
 }
 
 #[test]
+fn one_certificate_serves_every_image_of_a_call() {
+    let stage = Stage::new();
+    let digest = stage.world.push("shop/other:1.0", &Artifact::image("another")).unwrap();
+    let other = format!("{}@{digest}", stage.world.name("shop/other"));
+    let report = stage.sign(LogVersion::V2, &[&other]);
+    assert_eq!((report["results"].as_array().unwrap().len(), stage.certificates()), (2, 1), "{report}");
+    assert_eq!(stage.entries(LogVersion::V2), 2);
+}
+
+/// The logs take what the library that judges their entries can verify: for the rest nothing is published.
+#[test]
+fn keys_of_other_kinds_are_logged_where_that_can_be_verified() {
+    for (kind, storage, ends) in
+        [("ecdsa-p256", "both", 0), ("ecdsa-p384", "bundle", 7), ("ed25519", "bundle", 0), ("ed25519", "legacy", 7)]
+    {
+        let stage = Stage::new();
+        assert_eq!(stage.user.run(&["key", "generate", "k", "--kind", kind, "--to", "."]).unwrap().code, Some(0));
+        let words = stage.words(LogVersion::V1, &["--key", "k.key", "--storage", storage]);
+        let before = stage.stored();
+        let ran = stage.user.run(&words.iter().map(String::as_str).collect::<Vec<_>>()).unwrap();
+        assert_eq!(ran.code, Some(ends), "{kind} {storage}: {}", ran.output());
+        assert_eq!(ran.stderr.contains("TC0506"), ends != 0, "{}", ran.stderr);
+        assert_eq!(stage.world.sigstore().timestamps().requests().count() > 0, ends == 0, "nobody is asked in vain");
+        assert_eq!(stage.stored() == before, ends != 0);
+    }
+}
+
+#[test]
 fn a_key_is_logged_where_a_signing_config_is_given_and_only_there() {
     let stage = Stage::new();
     assert_eq!(stage.user.run(&["key", "generate", "release", "--to", "."]).unwrap().code, Some(0));

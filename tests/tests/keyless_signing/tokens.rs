@@ -108,3 +108,10 @@ fn the_permission_that_a_job_lacks_is_named() {
     let said = stage.refused(&with("GITHUB_ACTIONS"), &["sign", &image].map(str::to_owned), (5, "TC0965"));
     assert!(said.contains("id-token: write"), "also where nothing says with what to sign: {said}");
 }
+
+#[test]
+fn nobody_is_asked_to_sign_in_where_nobody_is() {
+    let stage = Stage::new();
+    stage.refused(&stage.user, &stage.words(LogVersion::V1, &["--device"]), (5, "TC0960"));
+    assert_eq!((stage.certificates(), stage.world.sigstore().issuer().requests().count()), (0, 0));
+}

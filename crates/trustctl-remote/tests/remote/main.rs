@@ -10,6 +10,7 @@ mod publish;
 mod reading;
 mod referrers;
 mod server;
+mod services;
 mod tls;
 mod writing;
 

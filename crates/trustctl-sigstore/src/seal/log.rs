@@ -55,6 +55,10 @@ impl Signed {
             Fault::new(Code::KeyUnsupported, words)
         };
         match (api, &self.content) {
+            // cosign wants SHA-256 with these, and Sigstore's algorithms for them have longer hashes.
+            (LogApi::V1, _) if matches!(self.key.kind(), KeyKind::EcdsaP384 | KeyKind::EcdsaP521) => {
+                Err(unsupported("it is made with SHA-256, and logged ones are judged with the hash of the curve's length"))
+            }
             (LogApi::V1, Content::Envelope(envelope)) => Ok(self.dsse(&envelope.to_json())),
             // The log would have to verify over a hash, which plain Ed25519 cannot.
             (LogApi::V1, Content::Message { .. }) if self.key.kind() == KeyKind::Ed25519 => {

@@ -239,6 +239,11 @@ fn a_key_that_a_log_cannot_take_is_named() {
         assert_eq!(signed.log_request(api).unwrap_err().code, Code::KeyUnsupported);
     }
     assert!(Signed::envelope(&key, None, IN_TOTO, statement()).unwrap().log_request(LogApi::V1).is_ok());
+    let key = TestKey::ecdsa(crate::testing::Ecdsa::P384);
+    let signed = Signed::envelope(&key, None, IN_TOTO, statement()).unwrap();
+    for api in [LogApi::V1, LogApi::V2] {
+        assert_eq!(signed.log_request(api).unwrap_err().code, Code::KeyUnsupported);
+    }
 }
 
 #[test]

@@ -4,6 +4,7 @@ mod cosigning;
 
 use std::collections::BTreeSet;
 
+use futures_util::future::try_join_all;
 use serde_json::{Value, json};
 use trustctl_core::digest::DigestAlgorithm;
 use trustctl_core::publish::Edit;
@@ -28,6 +29,9 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::ui::Paint;
 use cosigning::Cosigning;
+
+/// Manifests that are signed at once; services answer 429 to those who ask for much more.
+const AT_ONCE: usize = 4;
 
 /// What one command works on.
 pub(super) struct Work<'a> {
@@ -190,18 +194,25 @@ async fn cosign(work: &Work<'_>, args: &SignArgs, (with, manifests): (&With<'_>,
     if args.dry_run {
         return Ok(signing.would_sign(manifests));
     }
-    let mut edits: Vec<Box<dyn Edit>> = Vec::new();
-    for manifest in manifests {
-        signing.refuse_revoked(manifest).await?;
-    }
-    for manifest in manifests {
-        edits.extend(signing.edits(manifest).await?);
-    }
+    // An identity is known once its certificate is there; then everything about the manifests can go on at once.
+    let signer = with.principal().await?;
+    each(manifests, |manifest| signing.refuse_revoked(manifest, &signer)).await?;
+    let edits: Vec<Box<dyn Edit>> = each(manifests, |manifest| signing.edits(manifest)).await?.into_iter().flatten().collect();
     let changed = publish(work, &edits).await?;
-    for manifest in manifests {
-        signing.prove(manifest).await?;
-    }
+    each(manifests, |manifest| signing.prove(manifest)).await?;
     signing.signed(manifests, changed).await
+}
+
+/// Does the same with every manifest, [`AT_ONCE`] at a time; the results are in the order of the manifests.
+async fn each<'m, T, W: Future<Output = Result<T, Failure>>>(
+    manifests: &'m [Subject],
+    work: impl Fn(&'m Subject) -> W,
+) -> Result<Vec<T>, Failure> {
+    let mut results = Vec::new();
+    for some in manifests.chunks(AT_ONCE) {
+        results.extend(try_join_all(some.iter().map(&work)).await?);
+    }
+    Ok(results)
 }
 
 /// Carries out edits; whether anything was changed.

@@ -297,14 +297,18 @@ impl Vouching {
             Keeping::Bundle => &[LogApi::V1, LogApi::V2],
             Keeping::Annotations => &[LogApi::V1],
         };
-        let logs = self.config.logs(apis, now).map_err(|fault| unmet_in(fault, keeping))?;
+        let mut requests = Vec::new();
+        for log in self.config.logs(apis, now).map_err(|fault| unmet_in(fault, keeping))? {
+            let api = LogApi::of_version(log.version).ok_or_else(no_signer)?;
+            requests.push((log, api, signed.log_request(api).map_err(unmet)?));
+        }
         let mut timestamps = Vec::new();
         for authority in self.config.timestamp_authorities(now).map_err(unmet)? {
             timestamps.push(self.timestamp(authority, signed.signature(), deadline).await?);
         }
         let (mut entries, mut was_there) = (Vec::new(), false);
-        for log in logs {
-            match self.enter(log, &signed, deadline).await? {
+        for (log, api, request) in requests {
+            match self.enter(log, api, request, deadline).await? {
                 Some((entry, there)) => {
                     was_there |= there;
                     entries.push(entry);
@@ -324,12 +328,16 @@ impl Vouching {
     }
 
     /// The entry, and whether the log says that it was there before; `None` for one that it does not hand out.
-    async fn enter(&self, log: &Service, signed: &Signed, deadline: Deadline) -> Result<Option<(Entry, bool)>, Failure> {
-        let api = LogApi::of_version(log.version).ok_or_else(no_signer)?;
-        let body = signed.log_request(api).map_err(unmet)?;
+    async fn enter(
+        &self,
+        log: &Service,
+        api: LogApi,
+        request: Vec<u8>,
+        deadline: Deadline,
+    ) -> Result<Option<(Entry, bool)>, Failure> {
         let logged = match api {
-            LogApi::V1 => self.services.enter_first(&log.url, body, deadline).await,
-            LogApi::V2 => self.services.enter_second(&log.url, body, deadline).await,
+            LogApi::V1 => self.services.enter_first(&log.url, request, deadline).await,
+            LogApi::V2 => self.services.enter_second(&log.url, request, deadline).await,
         };
         let (answer, was_there) = match logged {
             Ok(Logged::New(answer)) => (answer, false),

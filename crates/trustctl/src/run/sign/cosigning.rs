@@ -77,9 +77,8 @@ impl Cosigning<'_> {
     }
 
     /// Refuses what this signer has revoked.
-    pub(super) async fn refuse_revoked(&self, manifest: &Subject) -> Result<(), Failure> {
-        let signer = self.with.principal().await?;
-        revoke::refuse_revoked(self.work, manifest, (&self.with.anchors(), &signer), self.place.clone()).await
+    pub(super) async fn refuse_revoked(&self, manifest: &Subject, signer: &Principal) -> Result<(), Failure> {
+        revoke::refuse_revoked(self.work, manifest, (&self.with.anchors(), signer), self.place.clone()).await
     }
 
     /// The edits that publish what is not there yet.

@@ -87,6 +87,9 @@ async fn sign_in(session: &Session, args: &VouchingArgs, config: &SigningConfig,
         Some(url) => url.as_str(),
         None => config.issuer(clock()).map_err(|fault| Reason::new(fault.code, fault.detail))?.url.as_str(),
     };
+    if args.signing_config.is_none() {
+        session.ui.note("the public-good Sigstore keeps the name you sign in with in public logs, for good");
+    }
     let issuer = Issuer::discover(http, url, session.deadline()?).await.map_err(Reason::from)?;
     let (client, deadline) = (&args.oidc_client_id, Deadline::after(SIGN_IN));
     let token = if args.device {
