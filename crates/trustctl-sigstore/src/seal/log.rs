@@ -12,6 +12,7 @@ use trustctl_core::reason::Code;
 use super::{Content, Signed};
 use crate::format::{Bounded, FormatError, Integer, RawObject, Text, decode, encode, go_json, json, part, read};
 use crate::keyless::Fault;
+use crate::limits::MAX_SIGNATURES;
 use crate::signing_config::LogApi;
 
 /// Largest answer that is read, in bytes. An entry of a signature has about 10,000.
@@ -233,6 +234,33 @@ struct BodyForm<'a> {
     api_version: Text<'a>,
 }
 
+/// The signature in a body: `hashedrekord` has one, `dsse` a list.
+#[derive(Deserialize)]
+struct SignedBody<'a> {
+    #[serde(borrow)]
+    spec: SignedSpec<'a>,
+}
+
+#[derive(Deserialize)]
+struct SignedSpec<'a> {
+    #[serde(borrow, default)]
+    signature: Option<ContentForm<'a>>,
+    #[serde(borrow, default)]
+    signatures: Bounded<SignatureForm<'a>, MAX_SIGNATURES>,
+}
+
+#[derive(Deserialize)]
+struct ContentForm<'a> {
+    #[serde(borrow)]
+    content: Text<'a>,
+}
+
+#[derive(Deserialize)]
+struct SignatureForm<'a> {
+    #[serde(borrow)]
+    signature: Text<'a>,
+}
+
 /// Hashes are base64; zeros may be left out.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -346,6 +374,15 @@ impl Entry {
             }),
             body: decode(form.canonicalized_body.as_str(), "the body of the log entry")?,
         })
+    }
+
+    /// Whether its body holds this signature: an entry that a log says it has already may be anybody's. Of Rekor v1.
+    #[must_use]
+    pub fn is_of(&self, signature: &[u8]) -> bool {
+        let Ok(SignedBody { spec }) = read::<SignedBody<'_>>(&self.body, "the body of the log entry") else { return false };
+        let listed = spec.signatures.0.iter().map(|form| form.signature.as_str());
+        let mut all = spec.signature.iter().map(|form| form.content.as_str()).chain(listed);
+        all.any(|text| decode(text, "a signature").is_ok_and(|found| found == signature))
     }
 
     /// The value of the annotation `dev.sigstore.cosign/bundle`; `None` for an entry without a promise.

@@ -181,6 +181,18 @@ fn what_a_log_answers_falsely_is_not_sealed() {
 }
 
 #[test]
+fn an_entry_is_told_from_another_signatures() {
+    let (world, key) = (World::new(), TestKey::new());
+    let envelope = Signed::envelope(&key, None, IN_TOTO, statement()).unwrap();
+    let message = Signed::message(&key, None, b"payload").unwrap();
+    for (signed, other) in [(&envelope, &message), (&message, &envelope)] {
+        let answer = logged(&world, &signed.log_request(LogApi::V1).unwrap());
+        let entry = Entry::parse(answer.to_string().as_bytes(), LogApi::V1).unwrap();
+        assert!(entry.is_of(signed.signature()) && !entry.is_of(other.signature()) && !entry.is_of(b""));
+    }
+}
+
+#[test]
 fn what_is_no_entry_is_refused() {
     let (_, whole) = answered(&World::new());
     let parse = |answer: &Value, api| Entry::parse(answer.to_string().as_bytes(), api).err().map(|fault| fault.code);

@@ -212,8 +212,8 @@ impl<'a> With<'a> {
                 }
             };
             match vouching.vouch(signed, keeping, deadline).await? {
-                Vouched::Sealed { sealed, was_there } => {
-                    vouching.judge(&sealed, (what, about), (keeping, was_there)).await?;
+                Vouched::Sealed(sealed) => {
+                    vouching.judge(&sealed, (what, about), keeping).await?;
                     return Ok(*sealed);
                 }
                 // The answer to an earlier request was lost on its way.
@@ -260,7 +260,7 @@ impl What<'_> {
 
 /// What came of asking the services.
 enum Vouched {
-    Sealed { sealed: Box<Sealed>, was_there: bool },
+    Sealed(Box<Sealed>),
     Duplicate,
 }
 
@@ -306,17 +306,14 @@ impl Vouching {
         for authority in self.config.timestamp_authorities(now).map_err(unmet)? {
             timestamps.push(self.timestamp(authority, signed.signature(), deadline).await?);
         }
-        let (mut entries, mut was_there) = (Vec::new(), false);
+        let mut entries = Vec::new();
         for (log, api, request) in requests {
-            match self.enter(log, api, request, deadline).await? {
-                Some((entry, there)) => {
-                    was_there |= there;
-                    entries.push(entry);
-                }
+            match self.enter((log, api), request, signed.signature(), deadline).await? {
+                Some(entry) => entries.push(entry),
                 None => return Ok(Vouched::Duplicate),
             }
         }
-        Ok(Vouched::Sealed { sealed: Box::new(signed.sealed(entries, timestamps)), was_there })
+        Ok(Vouched::Sealed(Box::new(signed.sealed(entries, timestamps))))
     }
 
     async fn timestamp(&self, authority: &Service, signature: &[u8], deadline: Deadline) -> Result<Vec<u8>, Failure> {
@@ -327,35 +324,36 @@ impl Vouching {
         query.answered(&answer).map_err(|fault| untrue(&fault))
     }
 
-    /// The entry, and whether the log says that it was there before; `None` for one that it does not hand out.
+    /// The entry for `signature`; `None` when the log has it already and does not hand it out.
     async fn enter(
         &self,
-        log: &Service,
-        api: LogApi,
+        (log, api): (&Service, LogApi),
         request: Vec<u8>,
+        signature: &[u8],
         deadline: Deadline,
-    ) -> Result<Option<(Entry, bool)>, Failure> {
+    ) -> Result<Option<Entry>, Failure> {
         let logged = match api {
             LogApi::V1 => self.services.enter_first(&log.url, request, deadline).await,
             LogApi::V2 => self.services.enter_second(&log.url, request, deadline).await,
         };
-        let (answer, was_there) = match logged {
-            Ok(Logged::New(answer)) => (answer, false),
-            Ok(Logged::There(answer)) => (answer, true),
-            Err(ServiceError::Duplicate { .. }) => return Ok(None),
-            Err(error) => return Err(Failure::new(error.reason())),
-        };
-        let entry = Entry::parse(&answer, api).map_err(|fault| untrue(&fault))?;
-        Ok(Some((entry, was_there)))
+        let read = |answer: &[u8]| Entry::parse(answer, api).map_err(|fault| untrue(&fault));
+        match logged {
+            Ok(Logged::New(answer)) => read(&answer).map(Some),
+            // The answer to an earlier request was lost on its way, or somebody names another's entry.
+            Ok(Logged::There(answer)) => match read(&answer)? {
+                entry if entry.is_of(signature) => Ok(Some(entry)),
+                _ => Err(untrue(&Fault {
+                    code: Code::NotOurs,
+                    detail: format!("{} has an entry already, it says, and hands out another signature's", log.url),
+                })),
+            },
+            Err(ServiceError::Duplicate { .. }) => Ok(None),
+            Err(error) => Err(Failure::new(error.reason())),
+        }
     }
 
     /// Judges the finished signature as any verifier would. Clocks of services may be a little ahead: then a moment is waited.
-    async fn judge(
-        &self,
-        sealed: &Sealed,
-        (what, about): (What<'_>, About<'_>),
-        (keeping, was_there): (Keeping, bool),
-    ) -> Result<(), Failure> {
+    async fn judge(&self, sealed: &Sealed, (what, about): (What<'_>, About<'_>), keeping: Keeping) -> Result<(), Failure> {
         // A key that nobody was asked to vouch for proves itself.
         if sealed.chain().is_none() && sealed.entries().is_empty() && sealed.timestamps() == 0 {
             return Ok(());
@@ -371,12 +369,6 @@ impl Vouching {
                 Err(fault) if fault.code == Code::CosignTimeInFuture && waited < CLOCK_AHEAD => {
                     waited += 1;
                     tokio::time::sleep(Duration::from_secs(1)).await;
-                }
-                Err(fault) if fault.code == Code::CosignLogMismatch && was_there => {
-                    let words = format!(
-                        "the log says that it has the entry already, and hands out another: {fault}; nothing was published"
-                    );
-                    return Err(Failure::new(Reason::new(Code::NotOurs, words)));
                 }
                 Err(fault) => return Err(untrue(&fault)),
             }
