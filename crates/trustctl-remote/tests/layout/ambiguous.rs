@@ -20,7 +20,7 @@ fn judged(made: &Made, index: &str) -> Result<Digest, Code> {
     std::fs::write(made.path().join("index.json"), index).unwrap();
     let layout = Layout::open(made.path()).map_err(|reason| reason.code)?;
     let image = "registry.example/shop/cart:1.0".parse().unwrap();
-    layout.resolve(&image).map(|subject| subject.digest).map_err(|reason| reason.code)
+    layout.resolve(&image).map(|found| found.subject.digest).map_err(|reason| reason.code)
 }
 
 fn listed(entries: &[String]) -> String {
