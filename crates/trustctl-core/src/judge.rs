@@ -89,6 +89,9 @@ pub(crate) fn judge_strictly(
         Ok(Applies::Default(DefaultAction::Deny)) => return uncovered(policy, subject),
         Ok(Applies::Rule(rule)) => rule,
     };
+    if let Some(reason) = policy.lacking(rule) {
+        return Judgement { rule: Some(rule.name.clone()), ..Judgement::undecided(reason.clone()) };
+    }
     let mut judgement = by_rule(&Case { policy, rule, subject, asked, findings, now });
     judgement.rule = Some(rule.name.clone());
     if let Some(allow) = policy.ended_allow(&subject.repository, &subject.digest)

@@ -5,6 +5,7 @@
 
 mod explain;
 mod form;
+mod instances;
 mod names;
 mod parse;
 pub mod reference;
@@ -13,7 +14,6 @@ mod scope;
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 use std::time::Duration;
 
 use crate::claim::SchemeName;
@@ -21,7 +21,7 @@ use crate::digest::Digest;
 use crate::public_key::PublicKey;
 use crate::reason::{Code, Reason};
 use crate::reference::Repository;
-use crate::scheme::{Anchors, AuthorityAnchor, DctAnchor, KeyAnchor, SigstoreAnchor, Thresholds};
+use crate::scheme::{Anchors, AuthorityAnchor, DctAnchor, KeyAnchor, RepositoryAnchor, SigstoreAnchor};
 use crate::time::Timestamp;
 
 pub use explain::explain;
@@ -49,6 +49,9 @@ pub struct Policy {
     pub sigstores: Vec<SigstoreAnchor>,
     /// The certificate authorities of signers that bring their own.
     pub authorities: Vec<AuthorityAnchor>,
+    /// The instances whose trusted root is kept up to date from a TUF repository; what was fetched is given by
+    /// [`Policy::with_fetched`].
+    pub repositories: Vec<RepositoryAnchor>,
 }
 
 /// What happens to images that no rule covers.
@@ -247,16 +250,8 @@ impl Policy {
             allow: Vec::new(),
             sigstores: Vec::new(),
             authorities: Vec::new(),
+            repositories: Vec::new(),
         }
-    }
-
-    /// The same policy with the trusted root that counts where a signer names no Sigstore instance. Without one, such signers are
-    /// undecided.
-    #[must_use]
-    pub fn with_sigstore(mut self, trusted_root: Arc<[u8]>) -> Self {
-        self.sigstores.retain(|anchor| anchor.name.is_some());
-        self.sigstores.push(SigstoreAnchor { name: None, trusted_root, thresholds: Thresholds::default() });
-        self
     }
 
     /// The same policy for an image without a name: the repository that signatures name is not compared with anything.
@@ -343,20 +338,6 @@ impl Policy {
             }
         }
         anchors
-    }
-
-    /// The authorities of the rule's signers, each with the logs and timestamp authorities that count for it.
-    fn authorities_of(&self, rule: &Rule) -> Vec<AuthorityAnchor> {
-        let of_rule = |anchor: &&AuthorityAnchor| {
-            self.named_by(rule).any(|(_, signer)| {
-                matches!(signer, SignerRule::CosignIdentity { demands, .. } if demands.sigstore.as_ref() == Some(&anchor.name))
-            })
-        };
-        let with_instance = |anchor: &AuthorityAnchor| AuthorityAnchor {
-            sigstore: self.sigstores.iter().find(|sigstore| sigstore.name == anchor.instance).cloned(),
-            ..anchor.clone()
-        };
-        self.authorities.iter().filter(of_rule).map(with_instance).collect()
     }
 
     /// The signers that `rule` names anywhere, each once.

@@ -159,7 +159,7 @@ mod tests {
                 6 => &["proxy."],
                 7 => &["policy.", "config."],
                 8 => &["usage."],
-                9 => &["sigstore.", "token."],
+                9 => &["sigstore.", "token.", "anchor."],
                 _ => &[],
             };
             assert!(prefixes.iter().any(|prefix| code.name().starts_with(prefix)), "{} {}", code, code.name());

@@ -86,6 +86,21 @@ pub struct SigstoreAnchor {
     pub thresholds: Thresholds,
 }
 
+/// A Sigstore instance whose trusted root is a target of a TUF repository.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RepositoryAnchor {
+    /// Its name in the policy.
+    pub name: String,
+    /// The address of the repository's metadata, without a final slash.
+    pub url: String,
+    /// The root metadata that trust begins with, JSON.
+    pub root: Arc<[u8]>,
+    /// How much must vouch for a signature.
+    pub thresholds: Thresholds,
+    /// Why what its signers signed cannot be judged, as long as no trusted root of it is at hand.
+    pub lacking: Reason,
+}
+
 /// How many distinct operators must vouch for a signature, whatever its signer demands beyond that.
 ///
 /// An operator counts once, however many entries or timestamps it made.

@@ -13,7 +13,7 @@ pub(super) struct PolicyForm {
     #[serde(default)]
     pub(super) signers: BTreeMap<String, Spanned<SignerForm>>,
     #[serde(default)]
-    pub(super) sigstores: BTreeMap<String, SigstoreForm>,
+    pub(super) sigstores: BTreeMap<String, Spanned<SigstoreForm>>,
     #[serde(default)]
     pub(super) rules: Vec<Spanned<RuleForm>>,
     #[serde(default)]
@@ -45,7 +45,9 @@ pub(super) struct SignerForm {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct SigstoreForm {
-    pub(super) trusted_root: Spanned<String>,
+    pub(super) trusted_root: Option<Spanned<String>>,
+    pub(super) tuf: Option<Spanned<String>>,
+    pub(super) root: Option<Spanned<String>>,
     pub(super) logs: Option<Spanned<i64>>,
     pub(super) times: Option<Spanned<i64>>,
     pub(super) certificate_logs: Option<Spanned<i64>>,

@@ -14,6 +14,7 @@ use super::{
     Allow, AttestationRule, DefaultAction, Deny, Pattern, Platforms, Policy, Requirement, Rule, SignedRepository, SignedTag,
     SignerRule,
 };
+use sigstore::Instance;
 pub(super) use sigstore::is_judged_by;
 
 use crate::digest::{Digest, DigestAlgorithm};
@@ -89,8 +90,13 @@ impl Policy {
             signers.insert(name.clone(), reader.signer(name, signer)?);
             authorities.extend(reader.authority(name, signer)?);
         }
-        let sigstores = form.sigstores.iter().map(|(name, instance)| reader.sigstore(name, instance));
-        let sigstores = sigstores.collect::<Result<_, PolicyError>>()?;
+        let (mut sigstores, mut repositories) = (Vec::new(), Vec::new());
+        for (name, instance) in &form.sigstores {
+            match reader.sigstore(name, instance)? {
+                Instance::Fixed(anchor) => sigstores.push(anchor),
+                Instance::Fetched(anchor) => repositories.push(anchor),
+            }
+        }
         let names: BTreeSet<&str> = signers.keys().map(String::as_str).collect();
         let mut rules = Vec::new();
         for rule in &form.rules {
@@ -103,7 +109,7 @@ impl Policy {
         });
         let deny = deny.collect::<Result<_, PolicyError>>()?;
         let allow = form.allow.iter().map(|allow| reader.allow(allow)).collect::<Result<_, _>>()?;
-        Ok(Self { name: source.name.to_owned(), default, signers, rules, deny, allow, sigstores, authorities })
+        Ok(Self { name: source.name.to_owned(), default, signers, rules, deny, allow, sigstores, authorities, repositories })
     }
 }
 

@@ -123,7 +123,14 @@ pub const TABLES: &[TableReference] = &[
         header: "[sigstores.NAME]",
         meaning: "A private Sigstore instance.",
         fields: &[
-            field("trusted-root", "a path relative to the policy", "", "its trusted root file"),
+            field("trusted-root", "a path relative to the policy", "none", "its trusted root file; or `tuf` and `root`"),
+            field(
+                "tuf",
+                "an address",
+                "none",
+                "the TUF repository that its trusted root is fetched from, by `trustctl anchor update` alone",
+            ),
+            field("root", "a path relative to the policy", "none", "the root metadata of that repository that trust begins with"),
             field("logs", "0 to 32", "0", "how many operators must have logged a signature, whatever its signer's `log` says"),
             field(
                 "times",

@@ -2,6 +2,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::scheme::Thresholds;
 
 const KEY: &str = "-----BEGIN PUBLIC KEY-----\nMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEaxfR8uEsQkf4vOblY6RA8ncDfYEt\n6zOg9KE5RdiYwpZP40Li/hp/m47n60p8D54WK84zV2sxXs7LtkBoN79R9Q==\n-----END PUBLIC KEY-----\n";
 
@@ -198,6 +199,38 @@ fn sigstore_instances_are_read_strictly_and_handed_to_the_signers_that_name_them
     for wrong in ["logs = -1", "logs = 33", "times = 0", "certificate-logs = 33", "inclusion-proof = true", "sct = 1"] {
         let error = read(&with(wrong)).unwrap_err();
         assert_eq!(error.line, line_of(&with(wrong), wrong), "{error}");
+    }
+}
+
+#[test]
+fn an_instance_has_a_file_or_a_repository_and_never_both() {
+    let with = |lines: &str| FULL.replace("trusted-root = \"root.json\"", lines);
+    let policy = read(&with("tuf = \"https://tuf.corp.example/v1/\"\nroot = \"root.json\"\ntimes = 2")).unwrap();
+    let repository = policy.repositories.first().unwrap();
+    assert_eq!((repository.name.as_str(), repository.url.as_str()), ("corp", "https://tuf.corp.example/v1"));
+    let rule = policy.rules.first().unwrap().clone();
+    assert!(policy.anchors(&rule).sigstores.is_empty(), "nothing was fetched yet");
+    assert_eq!(policy.lacking(&rule).map(|reason| reason.code), Some(Code::AnchorNotFetched));
+    let ended = policy.clone().with_fetched("corp", Err(Reason::new(Code::AnchorOutdated, "it has ended")));
+    assert_eq!(ended.lacking(&rule).map(|reason| reason.code), Some(Code::AnchorOutdated));
+    let other = policy.with_fetched("other", Ok(b"x".as_slice().into()));
+    assert!(other.lacking(&rule).is_some());
+    let fetched = other.with_fetched("corp", Ok(b"y".as_slice().into()));
+    assert_eq!(fetched.lacking(&rule), None);
+    let anchors = fetched.anchors(&rule).sigstores;
+    assert_eq!(anchors.first().map(|anchor| (&*anchor.trusted_root, anchor.thresholds.times)), Some((b"y".as_slice(), 2)));
+    for (wrong, words) in [
+        ("times = 2", "either trusted-root, or tuf and root"),
+        ("tuf = \"https://t.example\"", "either trusted-root, or tuf and root"),
+        ("root = \"root.json\"", "either trusted-root, or tuf and root"),
+        ("trusted-root = \"root.json\"\ntuf = \"https://t.example\"\nroot = \"root.json\"", "either trusted-root"),
+        ("tuf = \"ftp://t.example\"\nroot = \"root.json\"", "https address"),
+        ("tuf = \"https://me@t.example\"\nroot = \"root.json\"", "https address"),
+        ("tuf = \"https://\"\nroot = \"root.json\"", "https address"),
+        ("tuf = \"https://t.example\"\nroot = \"gone.json\"", "cannot be read"),
+    ] {
+        let error = read(&with(wrong)).unwrap_err();
+        assert!(error.message.contains(words), "{wrong}: {error}");
     }
 }
 

@@ -116,7 +116,17 @@ impl Code {
             | Self::CosignTimeInFuture
             | Self::CosignTimeMissing
             | Self::CosignTimestampInvalid => Ending::Rejected,
-            Self::Danger
+            Self::AnchorExpired
+            | Self::AnchorHashMismatch
+            | Self::AnchorMalformed
+            | Self::AnchorNotSigned
+            | Self::AnchorRolledBack
+            | Self::AnchorRotation => Ending::Rejected,
+            Self::AnchorExists | Self::AnchorForeign => Ending::Configuration,
+            Self::AnchorUnknown => Ending::NotFound,
+            Self::AnchorFileMissing | Self::AnchorNotFetched | Self::AnchorOutdated => Ending::Undecided,
+            Self::AnchorOld
+            | Self::Danger
             | Self::KeyEmptyPassphrase
             | Self::DctCached
             | Self::DctExpiresSoon

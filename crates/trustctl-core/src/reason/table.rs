@@ -605,4 +605,58 @@ codes! {
         "the issuer has not verified the address in the token";
         "A certificate would name an address that nobody has shown to be theirs.";
         "verify the address with the issuer, then sign again"
+
+    // 098x and 099x what trust begins with
+    AnchorRolledBack = 980 "anchor.rolled-back" rank 80
+        "the repository offers older metadata than was seen before";
+        "Versions of a TUF repository only grow. Older metadata can bring back keys and logs that were withdrawn since.";
+        "ask who runs the repository; if it was set up anew, pin its new root: trustctl anchor forget, then trustctl anchor pin"
+    AnchorExpired = 981 "anchor.expired" rank 76
+        "the repository's metadata has expired";
+        "Somebody may hold back newer metadata, or nobody has renewed it. What was fetched before stays as it is.";
+        "check the clock of this machine; then ask who runs the repository"
+    AnchorNotSigned = 982 "anchor.not-signed" rank 79
+        "too few of the right keys signed the repository's metadata";
+        "Each role has keys and a threshold, named by the root. Fewer valid signatures than that are none.";
+        "ask who runs the repository; the file may have been altered"
+    AnchorRotation = 983 "anchor.bad-rotation" rank 79
+        "a root of the repository does not follow from the one before it";
+        "A new root has the next version and is signed by the keys of the old root and by its own.";
+        "ask who runs the repository; the file may have been altered"
+    AnchorHashMismatch = 984 "anchor.hash-mismatch" rank 78
+        "a file of the repository is not the one that its metadata names";
+        "Length, hash or version differ from what was signed, or the name that was signed is no name.";
+        "try again in some minutes: the repository may be publishing; then ask who runs it"
+    AnchorMalformed = 985 "anchor.malformed" rank 77
+        "a file of the repository cannot be read";
+        "It is not metadata of The Update Framework, or names what this program cannot use.";
+        "check the address; a captive portal or a proxy often answers in place of the server"
+    AnchorFileMissing = 986 "anchor.file-missing" rank 74
+        "the repository does not have a file that it needs";
+        "The server answered 404 for a file that every repository has, or that its metadata names.";
+        "check the address: it is the folder in which timestamp.json lies"
+    AnchorForeign = 987 "anchor.foreign-root" rank 70
+        "the pinned root does not belong to what was fetched from this address before";
+        "The root that trust begins with is not among the roots that led to the newest one. Another repository lies there now, or the wrong file was named.";
+        "compare the root with who runs the repository; to start afresh: trustctl anchor forget"
+    AnchorUnknown = 988 "anchor.unknown" rank 60
+        "there is no anchor of this name";
+        "Neither the policy in force nor trustctl anchor pin has named it.";
+        "look at trustctl anchor list"
+    AnchorExists = 989 "anchor.exists" rank 60
+        "another anchor is pinned under this name";
+        "Pins are never replaced in passing.";
+        "choose another name, or forget the old one first: trustctl anchor forget"
+    AnchorNotFetched = 990 "anchor.not-fetched" rank 69
+        "the trusted root of a Sigstore instance was never fetched";
+        "A verification asks nobody but the registry. The repository that the policy names is asked by trustctl anchor update alone.";
+        "run trustctl anchor update"
+    AnchorOutdated = 991 "anchor.outdated" rank 69
+        "the trusted root of a Sigstore instance was fetched too long ago to be used";
+        "The repository said until when its metadata may be used without asking again, and that time is over.";
+        "run trustctl anchor update"
+    AnchorOld = 992 "anchor.old" rank 12
+        "the trusted root of the public-good Sigstore instance is old";
+        "Keys and logs that were added since are not known here, and those that were withdrawn since still count.";
+        "run trustctl anchor update, or install a newer version of this program"
 }

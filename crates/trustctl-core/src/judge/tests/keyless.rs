@@ -120,3 +120,19 @@ fn a_regular_expression_is_held_to_the_whole_identity_and_issuer() {
     assert_eq!(judged(&policy, by("https://forge.example/acme/shop@refs/tags/v1-evil", issuer, None)), wrong);
     assert_eq!(judged(&policy, by("https://forge.example/acme/shop@refs/tags/v1", "https://token.example.evil", None)), wrong);
 }
+
+/// What the signer of such an instance withdrew could not be seen, so nobody else's signature counts instead.
+#[test]
+fn a_rule_that_names_an_instance_without_its_trusted_root_is_undecided() {
+    let load = |_: &str| Ok(b"{}".to_vec());
+    let text = format!(
+        "version = 1\n{SIGNER}{}sigstore = \"corp\"\n[sigstores.corp]\ntuf = \"https://tuf.example\"\nroot = \"root.json\"\n\
+         [[rules]]\nname = \"r\"\nimages = [\"r.example/**\"]\nrequire = {{ any = [\"ci\"] }}\nrevokers = [\"corp\"]\n",
+        SIGNER.replace("[signers.ci]", "[signers.corp]")
+    );
+    let policy = Policy::parse(&PolicyText { name: "p.toml", text: &text, load: &load }).unwrap();
+    assert_eq!(judged(&policy, release()), (VerdictKind::Undecided, vec![Code::AnchorNotFetched]));
+    let ended = policy.clone().with_fetched("corp", Err(Reason::new(Code::AnchorOutdated, "it has ended")));
+    assert_eq!(judged(&ended, release()), (VerdictKind::Undecided, vec![Code::AnchorOutdated]));
+    assert_eq!(judged(&policy.with_fetched("corp", Ok(b"{}".as_slice().into())), release()).0, VerdictKind::Trusted);
+}

@@ -8,7 +8,8 @@ use super::super::form::{SignerForm, SigstoreForm};
 use super::super::{CosignDemands, Glob, NamePattern, SignerRule};
 use super::{PolicyError, Reader, nearest};
 use crate::claim::CERTIFICATE_CLAIMS;
-use crate::scheme::{AuthorityAnchor, SigstoreAnchor, Thresholds};
+use crate::reason::{Code, Reason};
+use crate::scheme::{AuthorityAnchor, RepositoryAnchor, SigstoreAnchor, Thresholds};
 
 /// Most operators that can be demanded: more than any instance has.
 const MAX_OPERATORS: i64 = 32;
@@ -17,6 +18,16 @@ const MAX_OPERATORS: i64 = 32;
 const MAX_CERTIFICATES: usize = 64;
 /// What the name of a signer's own authority starts with. No instance may be called so.
 const OWN: &str = "ca:";
+/// Longest address of a repository, in bytes.
+const MAX_URL: usize = 2048;
+
+/// Where the trusted root of an instance comes from.
+pub(super) enum Instance {
+    /// From a TUF repository.
+    Fetched(RepositoryAnchor),
+    /// From a file beside the policy.
+    Fixed(SigstoreAnchor),
+}
 
 impl Reader<'_> {
     /// A signer by key, or by a name in a certificate.
@@ -104,23 +115,52 @@ impl Reader<'_> {
         }))
     }
 
-    pub(super) fn sigstore(&self, name: &str, form: &SigstoreForm) -> Result<SigstoreAnchor, PolicyError> {
+    pub(super) fn sigstore(&self, name: &str, form: &Spanned<SigstoreForm>) -> Result<Instance, PolicyError> {
         if name.starts_with(OWN) {
-            return Err(self.error(form.trusted_root.span(), "the name of an instance must not start with \"ca:\""));
+            return Err(self.error(form.span(), "the name of an instance must not start with \"ca:\""));
         }
+        let instance = form.get_ref();
+        let thresholds = self.thresholds(instance)?;
+        match (&instance.trusted_root, &instance.tuf, &instance.root) {
+            (Some(file), None, None) => {
+                let trusted_root = self.load(file)?.into();
+                Ok(Instance::Fixed(SigstoreAnchor { name: Some(name.to_owned()), trusted_root, thresholds }))
+            }
+            (None, Some(url), Some(root)) => {
+                let (url, root) = (self.url(url)?, self.load(root)?.into());
+                let lacking = Reason::new(Code::AnchorNotFetched, format!("no trusted root of [sigstores.{name}] is at hand"));
+                Ok(Instance::Fetched(RepositoryAnchor { name: name.to_owned(), url, root, thresholds, lacking }))
+            }
+            _ => Err(self.error(form.span(), "an instance has either trusted-root, or tuf and root")),
+        }
+    }
+
+    /// The address of a repository, without a final slash. Whether it can be asked is for whoever asks to say.
+    fn url(&self, url: &Spanned<String>) -> Result<String, PolicyError> {
+        let text = url.get_ref();
+        let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+        let plain = |c: char| c.is_ascii_graphic() && !matches!(c, '?' | '#' | '@');
+        match rest.map(|rest| rest.trim_end_matches('/')) {
+            Some(rest) if !rest.is_empty() && text.len() <= MAX_URL && rest.chars().all(plain) => {
+                Ok(text.trim_end_matches('/').to_owned())
+            }
+            _ => Err(self.error(url.span(), "tuf is an https address, without user, query and fragment")),
+        }
+    }
+
+    fn thresholds(&self, form: &SigstoreForm) -> Result<Thresholds, PolicyError> {
         let usual = Thresholds::default();
         let inclusion_proof = match form.inclusion_proof.as_ref().map(|word| (word.get_ref().as_str(), word.span())) {
             None | Some(("optional", _)) => false,
             Some(("required", _)) => true,
             Some((_, span)) => return Err(self.error(span, "inclusion-proof is \"required\" or \"optional\"")),
         };
-        let thresholds = Thresholds {
+        Ok(Thresholds {
             logs: self.operators(form.logs.as_ref(), 0, usual.logs)?,
             times: self.operators(form.times.as_ref(), 1, usual.times)?,
             certificate_logs: self.operators(form.certificate_logs.as_ref(), 0, usual.certificate_logs)?,
             inclusion_proof,
-        };
-        Ok(SigstoreAnchor { name: Some(name.to_owned()), trusted_root: self.load(&form.trusted_root)?.into(), thresholds })
+        })
     }
 
     fn operators(&self, count: Option<&Spanned<i64>>, least: i64, usual: usize) -> Result<usize, PolicyError> {
