@@ -8,7 +8,8 @@
 //!   by artifact;
 //! - [`layout`]: how signatures lie in a registry; [`simple_signing`], [`bundle`], [`dsse`], [`statement`], [`log`]: what they
 //!   consist of;
-//! - [`keyless`]: what a Sigstore instance vouches for: certificates, log entries, times;
+//! - [`keyless`]: what a Sigstore instance vouches for: certificates, log entries, times; [`tuf`]: how its trusted root is kept up
+//!   to date;
 //! - what is proven of files: [`blob`];
 //! - [`revocation`]: withdrawing an image; [`make`]: signing, revoking and removing, as plans;
 //! - [`signing_config`], [`seal`]: which services vouch for a signature, what they are asked, and the finished bundle;
@@ -61,6 +62,7 @@ pub mod statement;
 mod survey;
 #[cfg(test)]
 mod testing;
+pub mod tuf;
 mod withdrawal;
 
 /// The signed annotation that names the repository a signature is for, without tag: `docker.io/library/alpine`.
