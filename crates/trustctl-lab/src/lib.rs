@@ -10,6 +10,7 @@
 //! - [`registry`]: OCI distribution 1.1 with the referrers API
 //! - [`notary`]: Notary v1, with its upload validation
 //! - [`sigstore`]: an OpenID Connect issuer, Fulcio, Rekor v1 and v2, and a timestamp authority
+//! - [`tuf`]: a TUF repository for a Sigstore instance's trusted root
 //! - [`image`]: tiny images to push
 //! - [`faults`], [`requests`]: what goes wrong, and what was asked
 //! - [`access`], [`authority`]: logins and TLS; [`clock`]: its time
@@ -38,4 +39,5 @@ pub mod registry;
 pub mod requests;
 mod server;
 pub mod sigstore;
+pub mod tuf;
 pub mod world;
