@@ -6,9 +6,9 @@
 //! - [`limits`], [`error`]: how much is read and waited for, and what can go wrong;
 //! - [`http`]: the client; [`credentials`], [`token`]: who asks, and to whom that is told;
 //! - [`registry`], [`referrers`]: the OCI distribution protocol; [`notary`]: Notary servers;
-//! - [`oidc`]: identity tokens; [`sigstore`]: services that vouch for signatures;
+//! - [`oidc`]: identity tokens; [`sigstore`]: services that vouch for signatures; [`tuf`]: repositories of trusted roots;
 //! - [`gather`]: all evidence at once; [`publish`]: changes that lose nothing of others;
-//! - [`mod@file`], [`state`]: what is written to disk as a whole, and what is remembered there;
+//! - [`mod@file`], [`state`]: what is written to disk as a whole, and what is remembered there; [`anchors`]: what trust begins with;
 //! - [`layout`], [`trust_dir`]: image layouts, and Docker's and Notary's own files.
 //!
 //! ```no_run
@@ -30,6 +30,7 @@
 //! # }
 //! ```
 
+pub mod anchors;
 pub mod credentials;
 pub mod error;
 pub mod file;
@@ -49,3 +50,4 @@ pub mod state;
 mod tls;
 pub mod token;
 pub mod trust_dir;
+pub mod tuf;
