@@ -4,6 +4,7 @@
 //! Rules: OBJECT VERB except the everyday verbs; a flag means the same everywhere; imperative mood; secrets never as arguments;
 //! danger is spelled `--danger-…`.
 
+mod anchor;
 mod blob;
 mod key;
 mod lab;
@@ -18,6 +19,7 @@ use clap::builder::{PossibleValue, StringValueParser, TypedValueParser};
 use clap::{Arg, Args, Parser, Subcommand, ValueEnum};
 use trustctl_core::reason::Code;
 
+pub use anchor::{AnchorCommand, ExportAnchorArgs, ForgetAnchorArgs, ListAnchorsArgs, PinAnchorArgs, UpdateAnchorArgs};
 pub use blob::{BlobCommand, BlobSignArgs, BlobVerifyArgs, Log};
 pub use key::{KeyCommand, KeyFormat, KeyKindArg};
 pub use lab::{LabCommand, LabUpArgs};
@@ -128,6 +130,9 @@ pub enum Command {
     /// Write, check, explain and test policies
     #[command(subcommand)]
     Policy(PolicyCommand),
+    /// Show, fetch, pin and export what trust begins with
+    #[command(subcommand)]
+    Anchor(AnchorCommand),
     /// Explain a reason code such as TC0204
     Explain(ExplainArgs),
     /// Watch an image being refused, signed, accepted, attacked and revoked, on this machine alone

@@ -1,5 +1,6 @@
 //! The commands: each module carries out one, by wiring schemes, keys and network together.
 
+mod anchor;
 mod blob;
 mod dct;
 mod demo;
@@ -138,6 +139,7 @@ async fn carry_out(session: &Session, command: &Command) -> Result<Exit, Failure
         Command::Blob(command) => blob::run(session, command).await,
         Command::Key(command) => key::run(session, command),
         Command::Policy(command) => policy::run(session, command),
+        Command::Anchor(command) => anchor::run(session, command).await,
         Command::Explain(args) => explain::explain(&session.ui, args),
         Command::Completions(args) => Ok(docs::completions(&session.ui, args)),
         Command::Man(args) => docs::man(&session.ui, args),

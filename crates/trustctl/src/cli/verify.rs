@@ -66,6 +66,9 @@ pub struct TrustArgs {
     /// Judge certificates and log entries with this trusted root, instead of the public-good Sigstore instance's
     #[arg(long, value_name = "FILE")]
     pub trusted_root: Option<PathBuf>,
+    /// Judge certificates and log entries with this pinned Sigstore instance, instead of the public-good one
+    #[arg(long, value_name = "NAME", conflicts_with = "trusted_root")]
+    pub sigstore: Option<String>,
     /// Trust the Notary collection with this root key id (repeatable; any one suffices)
     #[arg(long, value_name = "KEYID")]
     pub dct_root: Vec<String>,

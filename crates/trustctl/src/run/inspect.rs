@@ -88,8 +88,10 @@ fn anchors(session: &Session, trust: &TrustArgs) -> Result<Anchors, Failure> {
     // Whoever vouches is shown; whether that is enough is not said here.
     let policy = match policy {
         Some(policy) => policy,
-        None => sigstore::with_trusted_root(Policy::of_command_line(BTreeMap::new()), trust.trusted_root.as_deref())?,
+        None => sigstore::with_trusted_root(session, Policy::of_command_line(BTreeMap::new()), Some(trust))?,
     };
+    let policy = sigstore::with_fetched(session, policy, session.now(None)?)?;
+    sigstore::lacking(&policy).for_each(|reason| render::warning(&session.ui, reason));
     anchors.sigstores = policy.sigstores;
     Ok(anchors)
 }

@@ -10,7 +10,7 @@ use trustctl_core::reference::Reference;
 use trustctl_core::report::ReasonReport;
 use trustctl_core::time::Timestamp;
 
-use super::{Session, policy_cases, sigstore};
+use super::{Session, clock, policy_cases, sigstore};
 use crate::cli::PolicyCommand;
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -53,7 +53,7 @@ pub(super) fn load(session: &Session, path: Option<&Path>) -> Result<Policy, Fai
     let load = |named: &str| read_limited(&folder.join(named)).map_err(|error| error.to_string());
     let policy = Policy::parse(&PolicyText { name: &name, text: &text, load: &load });
     let policy = policy.map_err(|error| Failure { file: Some(name.clone()), ..Failure::new(error.reason()) })?;
-    sigstore::with_trusted_root(policy, None)
+    sigstore::with_trusted_root(session, policy, None)
 }
 
 /// The bytes of a file of at most [`MAX_FILE`] bytes.
@@ -71,9 +71,9 @@ pub(super) fn read_limited(path: &Path) -> std::io::Result<Vec<u8>> {
 }
 
 fn check(session: &Session, file: Option<&Path>) -> Result<Exit, Failure> {
-    let policy = load(session, file)?;
+    let policy = sigstore::with_fetched(session, load(session, file)?, clock())?;
     let ui = &session.ui;
-    let warnings = warnings(&policy);
+    let warnings: Vec<Reason> = warnings(&policy).into_iter().chain(sigstore::lacking(&policy).cloned()).collect();
     if ui.json() {
         let warnings: Vec<ReasonReport> = warnings.iter().map(ReasonReport::new).collect();
         let report = json!({

@@ -13,7 +13,7 @@ use trustctl_core::memory::Memory;
 use trustctl_core::reason::{Code, Reason};
 use trustctl_core::time::Timestamp;
 
-use super::{Session, policy, schemes};
+use super::{Session, policy, schemes, sigstore};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::ui::Paint;
@@ -97,12 +97,13 @@ fn one(session: &Session, case: &Path, shared: Option<&Path>) -> Result<Outcome,
     let expect: Expect = toml::from_str(&text).map_err(|error| broken("expect.toml", &error.message()))?;
     let file = EvidenceFile::from_json(&read("evidence.json")?).map_err(|error| broken("evidence.json", &error))?;
     let own = case.join("policy.toml");
+    let now = expect.now.unwrap_or(file.gathered);
     let policy = policy::load(session, if own.is_file() { Some(&own) } else { shared })?;
+    let policy = sigstore::with_fetched(session, policy, now)?;
 
     let schemes = schemes(&policy, None);
     let memory = Memory::new();
-    let assessor =
-        Assessor { policy: &policy, schemes: &schemes.all(), memory: &memory, now: expect.now.unwrap_or(file.gathered) };
+    let assessor = Assessor { policy: &policy, schemes: &schemes.all(), memory: &memory, now };
     let judged = assessor.assess(&file.subject, &file.evidence).judgement;
     let found = judged.verdict.kind().word();
     let codes: Vec<String> = judged.verdict.reasons().iter().map(|reason| reason.code.id()).collect();

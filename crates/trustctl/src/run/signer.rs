@@ -31,7 +31,7 @@ use trustctl_sigstore::seal::authority::{self, Chain};
 use trustctl_sigstore::seal::log::Entry;
 use trustctl_sigstore::seal::timestamp::{NONCE, Query};
 use trustctl_sigstore::seal::{Sealed, Signed};
-use trustctl_sigstore::signing_config::{self, LogApi, Service, SigningConfig};
+use trustctl_sigstore::signing_config::{LogApi, Service, SigningConfig};
 
 use super::{Session, clock, policy, sigstore};
 use crate::cli::VouchingArgs;
@@ -268,10 +268,10 @@ impl Vouching {
     fn new(session: &Session, args: &VouchingArgs) -> Result<Self, Failure> {
         let config = match &args.signing_config {
             Some(path) => policy::read_limited(path).map_err(|error| Failure::file(path, &error))?,
-            None => signing_config::PUBLIC_GOOD.as_bytes().to_vec(),
+            None => sigstore::signing_config(session)?,
         };
         let config = SigningConfig::parse(&config).map_err(unmet)?;
-        let (instance, anchor) = sigstore::for_signing(args.trusted_root.as_deref())?;
+        let (instance, anchor) = sigstore::for_signing(session, args.trusted_root.as_deref())?;
         let http = session.http();
         Ok(Self { config, services: Services::new(http.clone()), http, instance, anchor })
     }

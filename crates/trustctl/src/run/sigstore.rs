@@ -1,26 +1,102 @@
 //! Which Sigstore instances vouch for identities and log entries: the one of the run, and those that a policy names.
+//!
+//! No verification asks anybody for a trusted root. The public-good one is the newer of two: what `anchor update` fetched last, and what
+//! this program carries.
 
 use std::path::Path;
 
 use trustctl_core::policy::{Policy, SignerRule};
-use trustctl_core::reason::{Code, Reason};
+use trustctl_core::reason::{Code, Reason, Step};
 use trustctl_core::scheme::{SigstoreAnchor, Thresholds};
 use trustctl_core::time::Timestamp;
+use trustctl_remote::anchors::Pin;
 use trustctl_sigstore::keyless::authority::Authority;
-use trustctl_sigstore::keyless::{Instance, PUBLIC_GOOD, PUBLIC_GOOD_DATE};
+use trustctl_sigstore::keyless::{self, Instance, PUBLIC_GOOD_DATE};
+use trustctl_sigstore::signing_config;
+use trustctl_sigstore::tuf::{Kept, Target, kept};
 
-use super::{Session, policy};
+use super::anchor::Origin;
+use super::{Session, clock, policy};
+use crate::cli::TrustArgs;
 use crate::failure::Failure;
 
-/// The policy with the trusted root that counts where a signer names no instance: the one in `file`, else the public-good one that this
-/// program carries.
+/// How old the public-good trusted root may be before every report says so, in days. Its keys and logs change about twice a year.
+const OLD: u64 = 90;
+
+/// Where a trusted root comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Source {
+    /// This program.
+    Carried,
+    /// The instance's repository.
+    Fetched,
+}
+
+/// The trusted root of the public-good instance that is used when nothing else is named.
+pub(super) struct PublicGood {
+    pub(super) trusted_root: Vec<u8>,
+    pub(super) source: Source,
+    /// When it was released, or verified.
+    pub(super) of: Timestamp,
+    pub(super) until: Option<Timestamp>,
+    /// The version of the repository's newest verified root metadata.
+    pub(super) root: Option<u64>,
+}
+
+/// What is used of the public-good instance.
 ///
 /// # Errors
-/// [`Code::AnchorUnusable`] for a trusted root that cannot be used, [`Code::LocalFile`] for a file that cannot be read.
-pub(super) fn with_trusted_root(policy: Policy, file: Option<&Path>) -> Result<Policy, Failure> {
-    let root = match file {
-        Some(path) => policy::read_limited(path).map_err(|error| Failure::file(path, &error))?,
-        None => PUBLIC_GOOD.as_bytes().to_vec(),
+/// As the store's, when what was fetched cannot be read.
+pub(super) fn public_good(session: &Session) -> Result<PublicGood, Failure> {
+    if session.environment.state.is_some() {
+        let remembered = session.anchors()?.repository(&Origin::public_good().url)?;
+        if let Some(kept) = kept(&remembered).filter(is_newer) {
+            return Ok(PublicGood {
+                trusted_root: kept.trusted_root.to_vec(),
+                source: Source::Fetched,
+                of: kept.fetched,
+                until: Some(kept.until),
+                root: Some(kept.root_version),
+            });
+        }
+    }
+    Ok(PublicGood {
+        trusted_root: keyless::PUBLIC_GOOD.as_bytes().to_vec(),
+        source: Source::Carried,
+        of: carried_date(),
+        until: None,
+        root: None,
+    })
+}
+
+/// Whether what was fetched of the public-good instance is not older than what this program carries.
+pub(super) fn is_newer(kept: &Kept<'_>) -> bool {
+    kept.fetched >= carried_date()
+}
+
+fn carried_date() -> Timestamp {
+    PUBLIC_GOOD_DATE.parse().unwrap_or(Timestamp::UNIX_EPOCH)
+}
+
+/// Whole days from one time to a later one.
+pub(super) fn days(from: Timestamp, to: Timestamp) -> u64 {
+    to.since(from).as_secs() / 86_400
+}
+
+/// The policy with the trusted root that counts where a signer names no instance: the one that `trust` names, else the public-good one.
+///
+/// # Errors
+/// [`Code::AnchorUnusable`] for a trusted root that cannot be used, [`Code::LocalFile`] for a file that cannot be read, and a 098x or
+/// 099x reason for a pinned instance whose trusted root is not here.
+pub(super) fn with_trusted_root(session: &Session, policy: Policy, trust: Option<&TrustArgs>) -> Result<Policy, Failure> {
+    let file = trust.and_then(|trust| trust.trusted_root.as_deref());
+    let pinned = trust.and_then(|trust| trust.sigstore.as_deref());
+    let root = match (file, pinned) {
+        (Some(path), _) => policy::read_limited(path).map_err(|error| Failure::file(path, &error))?,
+        (None, Some(name)) if name != super::anchor::PUBLIC_GOOD => pinned_root(session, name)?,
+        // Nothing is read where nobody is judged by it; who has no signers shows what there is.
+        _ if policy.signers.is_empty() || matters(&policy) => public_good(session)?.trusted_root,
+        _ => keyless::PUBLIC_GOOD.as_bytes().to_vec(),
     };
     let policy = policy.with_sigstore(root.into());
     for anchor in policy.sigstores.iter().filter(|anchor| anchor.name.is_some() || file.is_some()) {
@@ -33,19 +109,59 @@ pub(super) fn with_trusted_root(policy: Policy, file: Option<&Path>) -> Result<P
     Ok(policy)
 }
 
+/// The signing config of the public-good instance: as it was fetched last, else as this program carries it.
+///
+/// # Errors
+/// As the store's.
+pub(super) fn signing_config(session: &Session) -> Result<Vec<u8>, Failure> {
+    if session.environment.state.is_some() {
+        let files = session.anchor_files(super::anchor::PUBLIC_GOOD, None)?;
+        if let Some((_, bytes)) = files.into_iter().find(|(target, _)| *target == Target::SigningConfig) {
+            return Ok(bytes);
+        }
+    }
+    Ok(signing_config::PUBLIC_GOOD.as_bytes().to_vec())
+}
+
 /// The instance whose services are asked when signing, and its anchor: by the trusted root in `file`, else the public-good one.
 ///
 /// # Errors
 /// As [`with_trusted_root`].
-pub(super) fn for_signing(file: Option<&Path>) -> Result<(Instance, SigstoreAnchor), Failure> {
+pub(super) fn for_signing(session: &Session, file: Option<&Path>) -> Result<(Instance, SigstoreAnchor), Failure> {
     let root = match file {
         Some(path) => policy::read_limited(path).map_err(|error| Failure::file(path, &error))?,
-        None => PUBLIC_GOOD.as_bytes().to_vec(),
+        None => public_good(session)?.trusted_root,
     };
     let anchor = SigstoreAnchor { name: None, trusted_root: root.into(), thresholds: Thresholds::default() };
     check(&anchor, file)?;
     let instance = Instance::new(&anchor).map_err(|fault| Failure::new(fault.reason("the trusted root")))?;
     Ok((instance, anchor))
+}
+
+/// Whether a signer is judged by the instance that counts where none is named.
+fn matters(policy: &Policy) -> bool {
+    let brought = policy.authorities.iter().any(|authority| authority.instance.is_none());
+    brought
+        || policy.signers.values().any(|signer| match signer {
+            SignerRule::CosignIdentity { demands, .. } => demands.sigstore.is_none(),
+            SignerRule::CosignKey { demands, .. } => demands.log && demands.sigstore.is_none(),
+            _ => false,
+        })
+}
+
+fn pinned_root(session: &Session, name: &str) -> Result<Vec<u8>, Failure> {
+    let anchors = session.anchors()?;
+    match anchors.pinned(name)? {
+        Some(Pin::TrustedRoot(bytes)) => Ok(bytes),
+        Some(Pin::Repository { url, root }) => {
+            let remembered = anchors.repository(&url)?;
+            Ok(Origin::pinned(&url, &root).usable(name, &remembered, clock())?.trusted_root.to_vec())
+        }
+        None => {
+            let reason = Reason::new(Code::AnchorUnknown, format!("no Sigstore instance is pinned as \"{name}\""));
+            Err(Failure::new(reason.step(Step::command("see what is there", ["trustctl", "anchor", "list"]))))
+        }
+    }
 }
 
 fn check(anchor: &SigstoreAnchor, file: Option<&Path>) -> Result<(), Failure> {
@@ -58,22 +174,51 @@ fn check(anchor: &SigstoreAnchor, file: Option<&Path>) -> Result<(), Failure> {
     Err(Failure::new(Reason::new(Code::AnchorUnusable, format!("{whose}: {fault}"))))
 }
 
+/// The policy with what was fetched for its instances and may be used at `now`, and with why the others have nothing.
+///
+/// # Errors
+/// As the store's.
+pub(super) fn with_fetched(session: &Session, policy: Policy, now: Timestamp) -> Result<Policy, Failure> {
+    if policy.repositories.is_empty() {
+        return Ok(policy);
+    }
+    let (mut policy, anchors) = (policy, session.anchors()?);
+    for anchor in policy.repositories.clone() {
+        let remembered = anchors.repository(&anchor.url)?;
+        let usable = Origin::pinned(&anchor.url, &anchor.root).usable(&anchor.name, &remembered, now);
+        policy = policy.with_fetched(&anchor.name, usable.map(|kept| kept.trusted_root.into()));
+    }
+    Ok(policy)
+}
+
+/// Why instances that the policy names cannot be judged by.
+pub(super) fn lacking(policy: &Policy) -> impl Iterator<Item = &Reason> {
+    let at_hand = |name: &str| policy.sigstores.iter().any(|anchor| anchor.name.as_deref() == Some(name));
+    policy.repositories.iter().filter(move |repository| !at_hand(&repository.name)).map(|repository| &repository.lacking)
+}
+
 impl Session {
-    /// Says, where it matters and details are asked for, how old the trusted root is that this program carries.
-    pub(super) fn tell_age_of_root(&self, policy: &Policy, now: Timestamp) {
-        let carried = |anchor: &SigstoreAnchor| anchor.name.is_none() && *anchor.trusted_root == *PUBLIC_GOOD.as_bytes();
-        let matters = policy.signers.values().any(|signer| match signer {
-            SignerRule::CosignIdentity { demands, .. } => demands.sigstore.is_none(),
-            SignerRule::CosignKey { demands, .. } => demands.log && demands.sigstore.is_none(),
-            _ => false,
-        });
-        if !self.ui.verbose || !matters || !policy.sigstores.iter().any(carried) {
-            return;
+    /// What is to be said about the trusted root of the public-good instance, where it matters: on request how old it is, and always
+    /// when that is too old.
+    pub(super) fn age_of_root(&self, policy: &Policy, now: Timestamp) -> Result<Option<Reason>, Failure> {
+        if !matters(policy) {
+            return Ok(None);
         }
-        let Ok(released) = PUBLIC_GOOD_DATE.parse::<Timestamp>() else { return };
-        let days = now.since(released).as_secs() / 86_400;
-        self.ui.tell(format!(
-            "trusted root: public-good Sigstore, carried by this program, of {PUBLIC_GOOD_DATE} ({days} days old)"
-        ));
+        let public = public_good(self)?;
+        let in_use = |anchor: &SigstoreAnchor| anchor.name.is_none() && *anchor.trusted_root == *public.trusted_root;
+        if !policy.sigstores.iter().any(in_use) {
+            return Ok(None);
+        }
+        let age = days(public.of, now);
+        let source = if public.source == Source::Carried { "carried by this program, of" } else { "fetched on" };
+        let words = format!("trusted root: public-good Sigstore, {source} {} ({age} days old)", public.of.date());
+        if age > OLD {
+            let step = Step::command("fetch the newest one", ["trustctl", "anchor", "update"]);
+            return Ok(Some(Reason::new(Code::AnchorOld, words).step(step)));
+        }
+        if self.ui.verbose {
+            self.ui.tell(words);
+        }
+        Ok(None)
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use trustctl_core::policy::{CosignDemands, NamePattern, Policy, SignerRule};
+use trustctl_core::policy::{CosignDemands, NamePattern, Policy, PolicyText, SignerRule};
 use trustctl_core::public_key::PublicKey;
 use trustctl_core::reason::{Code, Reason, Step};
 use trustctl_core::reference::Repository;
@@ -28,8 +28,8 @@ impl Session {
         let signers = self.signers_of(trust)?;
         let named = !signers.is_empty();
         let mut policy = if named { Policy::of_command_line(signers) } else { policy::load(self, trust.policy.as_deref())? };
-        if named || trust.trusted_root.is_some() {
-            policy = sigstore::with_trusted_root(policy, trust.trusted_root.as_deref())?;
+        if named || trust.trusted_root.is_some() || trust.sigstore.is_some() {
+            policy = sigstore::with_trusted_root(self, policy, Some(trust))?;
         }
         for signer in policy.signers.values() {
             if let SignerRule::CosignKey { key, .. } = signer {
@@ -37,6 +37,48 @@ impl Session {
             }
         }
         Ok(policy)
+    }
+
+    /// As [`Session::policy_of`]; where nothing says whom to trust, what was pinned for the repositories of `images`.
+    ///
+    /// # Errors
+    /// As [`Session::policy_of`]; no pin for one of the images counts as none.
+    pub(super) fn policy_or_pins(&self, trust: &TrustArgs, images: &[String]) -> Result<Policy, Failure> {
+        match self.policy_of(trust) {
+            Err(failure)
+                if failure.reason.code == Code::UsageAnchor && !images.is_empty() && self.environment.state.is_some() =>
+            {
+                self.policy_of_pins(images)?.ok_or(failure)
+            }
+            policy => policy,
+        }
+    }
+
+    /// A policy with one rule a repository: its pinned root must have signed.
+    fn policy_of_pins(&self, images: &[String]) -> Result<Option<Policy>, Failure> {
+        let anchors = self.anchors()?;
+        let mut pins = BTreeMap::new();
+        for image in images {
+            let repository = super::parse_image(image)?.repository;
+            let roots = anchors.collection(&repository)?;
+            if roots.is_empty() {
+                return Ok(None);
+            }
+            pins.insert(repository.to_string(), roots);
+        }
+        let mut text = String::from("version = 1\n");
+        for (position, (repository, roots)) in pins.iter().enumerate() {
+            let roots: Vec<String> = roots.iter().map(|root| format!("\"{root}\"")).collect();
+            let image = toml::Value::from(repository.as_str());
+            text.push_str(&format!(
+                "[signers.pin-{position}]\nscheme = \"dct\"\nroots = [{}]\n[[rules]]\nname = {}\nimages = [{image}]\nrequire = {{ any = [\"pin-{position}\"] }}\n",
+                roots.join(", "),
+                toml::Value::from(format!("pinned root of {repository}")),
+            ));
+        }
+        let source = PolicyText { name: "anchor pins", text: &text, load: &|_| Err("no file is named".to_owned()) };
+        let policy = Policy::parse(&source).map_err(|error| Failure::new(error.reason()))?;
+        sigstore::with_trusted_root(self, policy, None).map(Some)
     }
 
     /// A remark where the policy that the environment names gives way to what was typed.

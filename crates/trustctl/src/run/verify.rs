@@ -24,7 +24,7 @@ use trustctl_remote::registry::Resolved;
 use trustctl_remote::state::Store;
 
 use super::network::World;
-use super::{Schemes, Session, schemes, trust};
+use super::{Schemes, Session, schemes, sigstore, trust};
 use crate::cli::VerifyArgs;
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -52,6 +52,8 @@ struct Bench<'a> {
     now: Timestamp,
     /// When the evidence was gathered, where it was saved earlier.
     gathered: OnceCell<Timestamp>,
+    /// Remarks on what trust begins with.
+    anchor_remarks: Vec<Reason>,
 }
 
 /// Judges images and prints what came out. The exit code follows from the verdicts alone.
@@ -119,7 +121,7 @@ fn print(bench: &Bench<'_>, answers: &[Answer], exit: Exit) {
 
 impl<'a> Bench<'a> {
     fn new(session: &'a Session, args: &'a VerifyArgs) -> Result<Self, Failure> {
-        let mut policy = session.policy_of(&args.trust)?;
+        let mut policy = session.policy_or_pins(&args.trust, &args.images)?;
         if args.oci_layout.is_some() && args.images.is_empty() {
             session.ui.note("no image was named: the repository that signatures name is not compared with anything");
             policy = policy.for_nameless_image();
@@ -127,14 +129,16 @@ impl<'a> Bench<'a> {
         let named = trust::repository("--signature-repository", args.trust.signature_repository.as_deref())?;
         let store = if args.danger_no_memory { None } else { Some(session.store()?) };
         let now = session.now(args.at.as_deref())?;
-        session.tell_age_of_root(&policy, now);
-        Ok(Self { session, args, schemes: schemes(&policy, named), policy, store, now, gathered: OnceCell::new() })
+        let policy = sigstore::with_fetched(session, policy, now)?;
+        let anchor_remarks = session.age_of_root(&policy, now)?.into_iter().collect();
+        Ok(Self { session, args, schemes: schemes(&policy, named), policy, store, now, gathered: OnceCell::new(), anchor_remarks })
     }
 
     /// Remarks on how this run judges.
     fn remarks(&self) -> Vec<Reason> {
         let mut remarks = self.session.dangers();
         remarks.extend(self.session.policy_not_used(&self.args.trust));
+        remarks.extend(self.anchor_remarks.iter().cloned());
         if self.args.danger_no_memory {
             let words =
                 "--danger-no-memory: what was seen before is not known, so that old data and past revocations pass unnoticed";
