@@ -2,14 +2,18 @@
 //! `# exit N` says otherwise.
 #![expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+use trustctl_lab::clock::Clock;
 use trustctl_lab::image::Artifact;
 use trustctl_lab::sigstore::Claims;
+use trustctl_lab::tuf::{LabTuf, Repository};
 use trustctl_lab::world::{World, WorldOptions};
+use trustctl_sigstore::keyless::PUBLIC_GOOD;
 use trustctl_tests::process::run;
 use trustctl_tests::program::program;
 
@@ -43,6 +47,14 @@ fn commands(text: &str) -> Vec<String> {
         }
     }
     lines
+}
+
+/// The TUF repository of a private Sigstore instance; its root is put into `folder`.
+fn instance(folder: &Path) -> LabTuf {
+    let targets = BTreeMap::from([("trusted_root.json".to_owned(), PUBLIC_GOOD.into())]);
+    let repository = Repository::create(targets, Clock::system().now()).unwrap();
+    std::fs::write(folder.join("root.json"), repository.root(1).unwrap()).unwrap();
+    LabTuf::start(0, repository.files()).unwrap()
 }
 
 /// A script that runs each line and stops at the first that ends otherwise than it should.
@@ -82,6 +94,9 @@ fn commands_in_the_documentation_do_what_it_says() {
         let path = format!("{}:{}", program().parent().unwrap().display(), std::env::var("PATH").unwrap());
         let script = script(&lines).replace("registry.example", &world.registry().host());
         let script = script.replace("https://issuer.example", &world.sigstore().issuer().url());
+        // A private Sigstore instance, whose root the reader was given.
+        let tuf = instance(home.path());
+        let script = script.replace("https://tuf.corp.example", &tuf.url());
         let mut shell = Command::new("bash");
         shell.arg("-c").arg(&script).current_dir(home.path()).env_clear().envs(world.environment());
         shell.env("HOME", home.path()).env("PATH", path).env("COSIGN_PASSWORD", "of the README");

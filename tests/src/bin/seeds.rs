@@ -104,6 +104,7 @@ fn main() -> Result<(), Failure> {
     seeds.write("signing_config", trustctl_sigstore::signing_config::PUBLIC_GOOD.as_bytes())?;
     let token = world.sigstore().token(&Claims::github("acme/shop", "refs/tags/v1"));
     seeds.write("identity_token", token.map_err(|error| Failure::Output(error.to_string()))?.as_bytes())?;
+    seeds.write("tuf_refresh", trustctl_sigstore::tuf::PUBLIC_GOOD_ROOT)?;
     let file = read(&evidence)?;
     seeds.write("evidence", &file)?;
     seeds.write_evidence(&file)
