@@ -131,7 +131,16 @@ impl<'a> Bench<'a> {
         let now = session.now(args.at.as_deref())?;
         let policy = sigstore::with_fetched(session, policy, now)?;
         let anchor_remarks = session.age_of_root(&policy, now)?.into_iter().collect();
-        Ok(Self { session, args, schemes: schemes(&policy, named), policy, store, now, gathered: OnceCell::new(), anchor_remarks })
+        Ok(Self {
+            session,
+            args,
+            schemes: schemes(&policy, named),
+            policy,
+            store,
+            now,
+            gathered: OnceCell::new(),
+            anchor_remarks,
+        })
     }
 
     /// Remarks on how this run judges.
