@@ -16,6 +16,34 @@ const NAMES: usize = 16;
 /// [`io::Error`]; of kind [`ErrorKind::InvalidInput`] when something else than a file is there: a link, a folder, a device. What was
 /// there before then still is.
 pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    replace_with(path, bytes, Readers::All)
+}
+
+/// The same, with a file that only its owner may read, and a name that is on disk when this returns.
+///
+/// # Errors
+/// As [`replace`].
+pub fn replace_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    replace_with(path, bytes, Readers::Owner)?;
+    match path.parent() {
+        Some(folder) if cfg!(unix) => {
+            let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+            File::open(folder)?.sync_all()
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Who may read a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Readers {
+    /// Whom the system's mask lets.
+    All,
+    /// Its owner.
+    Owner,
+}
+
+fn replace_with(path: &Path, bytes: &[u8], readers: Readers) -> io::Result<()> {
     match fs::symlink_metadata(path) {
         Ok(found) if !found.is_file() => {
             return Err(io::Error::new(
@@ -26,7 +54,7 @@ pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
         Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    let (beside, mut file) = unfinished(path)?;
+    let (beside, mut file) = unfinished(path, readers)?;
     let written = file.write_all(bytes).and_then(|()| file.sync_all()).and_then(|()| fs::rename(&beside, path));
     if written.is_err() {
         // The first error is the one to tell.
@@ -60,14 +88,22 @@ fn too_large(max_bytes: u64) -> io::Error {
 }
 
 /// A new file beside `path`, which no link can lead elsewhere.
-fn unfinished(path: &Path) -> io::Result<(PathBuf, File)> {
+fn unfinished(path: &Path, readers: Readers) -> io::Result<(PathBuf, File)> {
     let name = path.file_name().ok_or_else(|| io::Error::new(ErrorKind::InvalidInput, "it is not the name of a file"))?;
     for _ in 0..NAMES {
         let mut beside = OsString::from(".");
         beside.push(name);
         beside.push(format!(".{:016x}.new", fastrand::u64(..)));
         let beside = path.with_file_name(beside);
-        match OpenOptions::new().write(true).create_new(true).open(&beside) {
+        let mut options = OpenOptions::new();
+        options.write(true).create_new(true);
+        #[cfg(unix)]
+        if readers == Readers::Owner {
+            std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        }
+        #[cfg(not(unix))]
+        let _ = readers;
+        match options.open(&beside) {
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
             opened => return opened.map(|file| (beside, file)),
         }
@@ -96,6 +132,16 @@ mod tests {
             assert_eq!(fs::read_to_string(&path).unwrap(), text);
         }
         assert_eq!(names(folder.path()), ["evidence.json"]);
+    }
+
+    #[test]
+    fn a_private_file_is_for_its_owner_alone() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("pending.json");
+        replace_private(&path, b"x").unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(names(folder.path()), ["pending.json"]);
     }
 
     #[test]

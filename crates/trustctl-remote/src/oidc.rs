@@ -10,6 +10,7 @@ pub mod ambient;
 pub mod browser;
 pub mod device;
 pub mod discovery;
+mod machine;
 mod spiffe;
 pub mod token;
 

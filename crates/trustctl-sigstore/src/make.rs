@@ -8,7 +8,7 @@ mod bundle;
 mod remove;
 mod signature;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use trustctl_core::digest::Digest;
 use trustctl_core::evidence::{Entry, Evidence, Locator};
@@ -22,6 +22,7 @@ use trustctl_core::time::Timestamp;
 
 use crate::keyless::Fault;
 use crate::keys::{has_signed, schemes};
+use crate::limits::MAX_SUBJECTS;
 use crate::revocation::Cause;
 use crate::seal::Sealed;
 use crate::simple_signing;
@@ -145,7 +146,7 @@ pub fn sign(signing: &Signing, storages: &[Storage], signer: &dyn Signer) -> Res
     storages.iter().map(edit).collect()
 }
 
-/// The edit that publishes a signature that was sealed: of [`Signing::statement`] for a bundle, of [`Signing::payload`] for a `.sig` tag.
+/// The edit that publishes a signature that was sealed: of [`Signing::statement`] or [`statement_of`] for a bundle, of [`Signing::payload`] for a `.sig` tag.
 ///
 /// # Errors
 /// [`MakeError::OtherContent`] when something else was sealed; [`MakeError::DigestTooLong`]; [`MakeError::Storage`] when a log entry
@@ -157,15 +158,58 @@ pub fn publish(signing: &Signing, storage: Storage, sealed: &Sealed) -> Result<B
     })
 }
 
+/// One in-toto statement for several images, each with the annotations it would have in one of its own. Published for each image, it
+/// costs one signature and one log entry.
+///
+/// Readers refuse a statement with more than [`MAX_SUBJECTS`](crate::limits::MAX_SUBJECTS) subjects, and about a digest that it names twice:
+/// [`shares`] says how to avoid both.
+///
+/// # Errors
+/// [`MakeError::ReservedAnnotation`].
+pub fn statement_of<'s>(signings: impl IntoIterator<Item = &'s Signing>) -> Result<Vec<u8>, MakeError> {
+    let subjects = signings.into_iter().map(Signing::subject).collect::<Result<Vec<_>, _>>()?;
+    Ok(statement::build_each(&subjects, SIGN, "{}"))
+}
+
+/// The fewest groups that can share a statement each, in the order given: at most [`MAX_SUBJECTS`](crate::limits::MAX_SUBJECTS) images, none
+/// with the digest of another.
+#[must_use]
+pub fn shares(signings: Vec<Signing>) -> Vec<Vec<Signing>> {
+    let mut groups: Vec<(BTreeSet<Digest>, Vec<Signing>)> = Vec::new();
+    for signing in signings {
+        let digest = signing.image.digest;
+        let free = groups.iter_mut().find(|(taken, group)| group.len() < MAX_SUBJECTS && !taken.contains(&digest));
+        match free {
+            Some((taken, group)) => {
+                taken.insert(digest);
+                group.push(signing);
+            }
+            None => groups.push((BTreeSet::from([digest]), vec![signing])),
+        }
+    }
+    groups.into_iter().map(|(_, group)| group).collect()
+}
+
 impl Signing {
     /// The in-toto statement that a bundle signs: what cosign 3 would sign, with repository and tag as annotations where they are given.
     ///
     /// # Errors
     /// [`MakeError::ReservedAnnotation`].
     pub fn statement(&self) -> Result<Vec<u8>, MakeError> {
+        statement_of([self])
+    }
+
+    /// Whether a statement says about the image what [`Signing::statement`] says.
+    #[must_use]
+    pub fn is_said_in(&self, statement: &[u8]) -> bool {
+        self.statement().is_ok_and(|own| bundle::says_the_same(statement, &own, &self.image.digest))
+    }
+
+    /// What the statement says about the image.
+    fn subject(&self) -> Result<(Digest, BTreeMap<String, String>), MakeError> {
         let mut annotations = self.checked_annotations()?.clone();
         annotations.extend(bundle::names(self.repository.as_ref(), self.tag.as_ref()));
-        Ok(statement::build(&[self.image.digest], &annotations, SIGN, "{}"))
+        Ok((self.image.digest, annotations))
     }
 
     /// The payload that a signature under a `.sig` tag signs, as cosign writes it.

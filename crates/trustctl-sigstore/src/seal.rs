@@ -13,6 +13,7 @@
 //! [`Sealed::judge`] accepts is to be published.
 
 pub mod authority;
+pub mod kept;
 pub mod log;
 pub mod timestamp;
 mod written;

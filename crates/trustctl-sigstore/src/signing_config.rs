@@ -86,7 +86,8 @@ impl LogApi {
         }
     }
 
-    fn version(self) -> u32 {
+    /// Its number.
+    pub(crate) fn version(self) -> u32 {
         match self {
             Self::V1 => 1,
             Self::V2 => 2,

@@ -115,7 +115,14 @@ impl<'a> Statement<'a> {
 /// `predicate` is JSON; annotations are the same for every digest.
 #[must_use]
 pub fn build(digests: &[Digest], annotations: &BTreeMap<String, String>, predicate_type: &str, predicate: &str) -> Vec<u8> {
-    let subjects: Vec<Written<'_>> = digests.iter().map(|digest| Written::new(digest, annotations)).collect();
+    let subjects: Vec<(Digest, BTreeMap<String, String>)> = digests.iter().map(|digest| (*digest, annotations.clone())).collect();
+    build_each(&subjects, predicate_type, predicate)
+}
+
+/// The same, with annotations of its own for every digest: what is said about one says nothing about another.
+#[must_use]
+pub fn build_each(subjects: &[(Digest, BTreeMap<String, String>)], predicate_type: &str, predicate: &str) -> Vec<u8> {
+    let subjects: Vec<Written<'_>> = subjects.iter().map(|(digest, annotations)| Written::new(digest, annotations)).collect();
     let subjects = json(&subjects);
     let predicate_type = json(&predicate_type);
     format!(r#"{{"_type":"{V1}","subject":{subjects},"predicateType":{predicate_type},"predicate":{predicate}}}"#).into_bytes()

@@ -24,7 +24,10 @@ pub use blob::{BlobCommand, BlobSignArgs, BlobVerifyArgs, Log};
 pub use key::{KeyCommand, KeyFormat, KeyKindArg};
 pub use lab::{LabCommand, LabUpArgs};
 pub use policy::PolicyCommand;
-pub use sign::{DctArgs, InspectArgs, RevokeArgs, RevokeReason, SchemeArg, SignArgs, SigningArgs, StorageArg, VouchingArgs};
+pub use sign::{
+    CompleteArgs, DctArgs, IfLogDown, InspectArgs, RevokeArgs, RevokeReason, SchemeArg, SignArgs, SigningArgs, StorageArg,
+    VouchingArgs,
+};
 pub use verify::{TrustArgs, VerifyArgs};
 
 /// Decide which container images may run, and prove why
@@ -117,6 +120,8 @@ pub enum Command {
     Verify(VerifyArgs),
     /// Sign an image, named by its digest, and verify what was published
     Sign(SignArgs),
+    /// Finish the signatures that wait in the queue because a signing service was down
+    Complete(CompleteArgs),
     /// Withdraw an image, and prove that it is withdrawn
     Revoke(RevokeArgs),
     /// Show every piece of evidence about an image, marked proven, claimed or broken

@@ -2,6 +2,7 @@
 
 mod anchor;
 mod blob;
+mod complete;
 mod dct;
 mod demo;
 mod docs;
@@ -14,6 +15,7 @@ mod manifests;
 mod network;
 mod policy;
 mod policy_cases;
+mod queue;
 mod revoke;
 mod sign;
 mod signer;
@@ -132,6 +134,7 @@ async fn carry_out(session: &Session, command: &Command) -> Result<Exit, Failure
     match command {
         Command::Verify(args) => verify::run(session, args).await,
         Command::Sign(args) => sign::run(session, args).await,
+        Command::Complete(args) => complete::run(session, args).await,
         Command::Revoke(args) => revoke::run(session, args).await,
         Command::Inspect(args) => inspect::run(session, args).await,
         Command::Demo(args) => demo::run(session, args).await,

@@ -45,6 +45,7 @@ impl Code {
             Self::LegacyNotPossible | Self::ServiceMissing | Self::ServiceRefused | Self::SigningConfigUnusable => {
                 Ending::Configuration
             }
+            Self::QueueUnusable => Ending::Configuration,
             Self::NotOurs => Ending::Rejected,
             Self::SignInFailed
             | Self::TokenAudience
@@ -137,6 +138,7 @@ impl Code {
             | Self::PolicyDefaultAllow
             | Self::PolicyNotUsed
             | Self::PolicyRevocationByOther
+            | Self::SecondLogEntry
             | Self::PolicyWarn => Ending::Remark,
             Self::BadAnswer
             | Self::CosignKeylessUnjudged
@@ -148,6 +150,8 @@ impl Code {
             | Self::OutOfBudget
             | Self::PolicyRevocationUnproven
             | Self::PublishNotVisible
+            | Self::QueueNotEmpty
+            | Self::SignatureQueued
             | Self::TooLarge
             | Self::Unavailable => Ending::Undecided,
             Self::CosignUnsigned | Self::DctDigestNotSigned | Self::DctNoData | Self::DctTagNotSigned => Ending::Unsigned,

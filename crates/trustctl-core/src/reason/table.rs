@@ -544,6 +544,24 @@ codes! {
         "What is typed counts more than a variable that was set some time before. What the policy denies is not denied in this run.";
         "leave the flag out to judge by the policy"
 
+    // 083x the queue of signatures that wait for a service
+    SignatureQueued = 830 "queue.signature-waits" rank 60
+        "the signature is not finished: a signing service is down, and it waits in the queue";
+        "With --if-log-down queue, what is finished of a signature is kept in a file when the log, the timestamp authority, the certificate authority or the source of tokens cannot be asked. Nothing was published for it, and nothing is verified yet: the run does not end well.";
+        "run trustctl complete when the service answers again; let nothing be deployed before that ended with 0"
+    QueueNotEmpty = 831 "queue.not-empty" rank 60
+        "not every signature in the queue could be finished";
+        "A service is still down, or another process is working on the same file. What could be finished is published and verified; the rest stays in the queue.";
+        "run trustctl complete again later"
+    QueueUnusable = 832 "queue.unusable" rank 60
+        "the queue, or a file in it, cannot be used";
+        "The folder cannot be written, or a file in it is not what trustctl sign wrote: it is cut off, altered, or of another version. Nothing was signed because of it.";
+        "remove the file that is named, and run trustctl sign for its images again"
+    SecondLogEntry = 833 "queue.second-log-entry" rank 20
+        "the log has an entry of this signature that is lost, and gets a second one";
+        "An earlier request was carried out and its answer lost, and a Rekor v2 does not hand out what it has. A new signature was made and logged. The first entry is about the same image by the same signer, and belongs to no signature that was published.";
+        "nothing; whoever watches the log for this identity will see two entries"
+
     // 095x services that sign, 096x identity tokens
     SigningConfigUnusable = 950 "sigstore.signing-config-unusable" rank 60
         "the signing config cannot be used";

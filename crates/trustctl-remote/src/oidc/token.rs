@@ -15,6 +15,7 @@ use trustctl_core::time::Timestamp;
 use zeroize::Zeroizing;
 
 use super::TokenError;
+use super::machine::Machine;
 use crate::http::Authorization;
 
 /// Longest token, in bytes. GitHub's have about 2,000; headers of more than 16 KiB are refused by most servers.
@@ -53,6 +54,8 @@ pub struct Claims {
     begins: Option<Timestamp>,
     #[serde(skip)]
     nonce: Option<String>,
+    #[serde(skip)]
+    machine: Machine,
 }
 
 /// What a token has to say to be used.
@@ -86,6 +89,8 @@ struct Form {
     email_verified: Option<Flag>,
     #[serde(default)]
     nonce: Option<String>,
+    #[serde(flatten)]
+    machine: Machine,
 }
 
 impl IdentityToken {
@@ -125,6 +130,17 @@ impl IdentityToken {
     #[must_use]
     pub fn identity(&self) -> &str {
         self.claims.email.as_deref().unwrap_or(&self.claims.subject)
+    }
+
+    /// The identity and issuer that a certificate for it will name, by the rules of Fulcio: one of these, unless an instance has rules of
+    /// its own.
+    #[must_use]
+    pub fn names(&self) -> Vec<(String, String)> {
+        let claims = &self.claims;
+        let identities = claims.machine.identities(claims.email.as_deref(), &claims.subject);
+        let issuers = [Some(&claims.issuer), claims.machine.connector()];
+        let pairs = identities.iter().flat_map(|identity| issuers.iter().flatten().map(move |issuer| (identity, issuer)));
+        pairs.map(|(identity, issuer)| (identity.clone(), (*issuer).clone())).collect()
     }
 
     /// Checks that it can be used at `now`.
@@ -172,7 +188,7 @@ impl fmt::Debug for IdentityToken {
 impl Form {
     fn claims(self) -> Result<Claims, TokenError> {
         let texts = [Some(&self.iss), Some(&self.sub), self.email.as_ref(), self.nonce.as_ref()];
-        for text in texts.into_iter().flatten().chain(&self.aud.0) {
+        for text in texts.into_iter().flatten().chain(&self.aud.0).chain(self.machine.texts()) {
             if text.len() > MAX_CLAIM || text.chars().any(char::is_control) {
                 return Err(malformed("a claim is too long or holds control characters"));
             }
@@ -191,6 +207,7 @@ impl Form {
             email_verified: self.email_verified.map(|Flag(flag)| flag),
             begins: self.nbf.map(time).transpose()?,
             nonce: self.nonce,
+            machine: self.machine,
         })
     }
 }

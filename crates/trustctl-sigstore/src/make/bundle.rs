@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use trustctl_core::digest::Digest;
 use trustctl_core::evidence::{Evidence, Locator, Want};
 use trustctl_core::public_key::PublicKey;
 use trustctl_core::publish::{Edit, Put};
@@ -42,12 +43,16 @@ impl AddBundle {
         Self::of(signing, &signed(signing.statement()?, signer)?)
     }
 
-    /// Publishes a signature that was sealed over [`Signing::statement`].
+    /// Publishes a signature that was sealed over [`Signing::statement`], or over a statement that says the same about this image and
+    /// something about others ([`super::statement_of`]).
     ///
     /// # Errors
     /// [`MakeError::OtherContent`] when something else was sealed.
     pub fn of(signing: &Signing, sealed: &Sealed) -> Result<Self, MakeError> {
-        let statement = signing.statement()?;
+        let own = signing.statement()?;
+        let said = sealed.envelope().filter(|envelope| says_the_same(&envelope.payload, &own, &signing.image.digest));
+        let Some(said) = said else { return Err(MakeError::OtherContent { digest: signing.image.digest }) };
+        let statement = said.payload.clone();
         let storing = Storing { image: &signing.image, place: signing.place(), media_type: MEDIA_TYPE, created: signing.created };
         Attach::of(storing, SIGN, statement, sealed).map(Self)
     }
@@ -99,6 +104,13 @@ impl Edit for AddRevocation {
             _ => false,
         })
     }
+}
+
+/// Whether one statement says about `digest` what the other says.
+pub(super) fn says_the_same(one: &[u8], other: &[u8], digest: &Digest) -> bool {
+    let (Ok(one), Ok(other)) = (Statement::parse(one), Statement::parse(other)) else { return false };
+    let about = |statement: &Statement<'_>| statement.about(digest).ok().flatten().cloned();
+    one.predicate_type == other.predicate_type && about(&one).is_some() && about(&one) == about(&other)
 }
 
 /// The signed annotations that this program writes.

@@ -14,9 +14,11 @@ use trustctl_core::signer::{SignError, Signer};
 use trustctl_core::subject::Subject;
 
 use super::*;
+use crate::dsse::IN_TOTO;
 use crate::layout::signatures::{Notes, SignatureManifest, build};
 use crate::layout::{fallback_tag, signature_tag};
 use crate::scheme::Cosign;
+use crate::seal::Signed;
 use crate::testing::{Ecdsa, Registry, TestKey, anchors, at, attestation, image, revoking, signing};
 
 fn gather(registry: &Registry, edit: &dyn Edit) -> Evidence {
@@ -227,4 +229,34 @@ fn every_kind_of_key_signs_in_both_layouts() {
         }
         assert_eq!(signers(&registry, &image, &[&key]).len(), 2, "{:?}", key.public_key());
     }
+}
+
+#[test]
+fn one_statement_serves_many_images_and_each_only_with_its_own_claims() {
+    let (mut registry, key) = (Registry::new(), TestKey::new());
+    let mut signings = [signing(&image("a")), signing(&image("b"))];
+    signings[1].annotations.insert("env".to_owned(), "prod".to_owned());
+    let statement = statement_of(&signings).unwrap();
+    let sealed = Signed::envelope(&key, None, IN_TOTO, statement.clone()).unwrap().sealed(Vec::new(), Vec::new());
+    for signing in &signings {
+        assert!(signing.is_said_in(&statement));
+        registry.publish(publish(signing, Storage::Bundle, &sealed).unwrap().as_ref());
+        assert_eq!(signers(&registry, &signing.image, &[&key]).len(), 1);
+    }
+    let mut swapped = signings[0].clone();
+    swapped.annotations.clone_from(&signings[1].annotations);
+    let stranger = signing(&image("c"));
+    for other in [swapped, stranger] {
+        assert!(!other.is_said_in(&statement));
+        assert!(matches!(publish(&other, Storage::Bundle, &sealed), Err(MakeError::OtherContent { .. })));
+    }
+}
+
+#[test]
+fn what_cannot_share_a_statement_gets_another() {
+    let one = signing(&image("a"));
+    let groups = shares(vec![one.clone(), signing(&image("b")), one.clone(), one]);
+    assert_eq!(groups.iter().map(Vec::len).collect::<Vec<_>>(), [2, 1, 1]);
+    let many = (0..=MAX_SUBJECTS).map(|number| signing(&image(&number.to_string()))).collect();
+    assert_eq!(shares(many).iter().map(Vec::len).collect::<Vec<_>>(), [MAX_SUBJECTS, 1]);
 }

@@ -19,7 +19,7 @@ use crate::keyless::certificate::Certificate;
 use crate::make::{MakeError, checked_signature};
 
 /// Most certificates of a chain; the public one has three.
-const MAX_CHAIN: usize = 8;
+pub(super) const MAX_CHAIN: usize = 8;
 /// Largest answer that is read, in bytes; real ones have about 5,000.
 const MAX_ANSWER: usize = 128 * 1024;
 const WHAT: &str = "the certificate authority's answer";
@@ -104,7 +104,7 @@ impl Chain {
         Self::of_der(leaf, ders.collect(), key)
     }
 
-    fn of_der(leaf: Vec<u8>, above: Vec<Vec<u8>>, key: &PublicKey) -> Result<Self, Fault> {
+    pub(super) fn of_der(leaf: Vec<u8>, above: Vec<Vec<u8>>, key: &PublicKey) -> Result<Self, Fault> {
         let malformed = |error: der::Error| Fault::malformed(format!("the certificate: {error}"));
         let certificate = X509::from_der(&leaf).map_err(malformed)?.tbs_certificate;
         if certificate.subject_public_key_info.to_der().map_err(malformed)? != key.spki_der() {
@@ -133,6 +133,11 @@ impl Chain {
     /// As [`Certificate::from_der`].
     pub fn names(&self) -> Result<Certificate, Fault> {
         Certificate::from_der(&self.leaf)
+    }
+
+    /// The certificates, DER, leaf first.
+    pub(super) fn ders(&self) -> impl Iterator<Item = &[u8]> {
+        std::iter::once(self.leaf.as_slice()).chain(self.above.iter().map(Vec::as_slice))
     }
 
     /// The certificate, PEM.

@@ -32,12 +32,50 @@ pub struct SignArgs {
     /// Show what would be published, and publish nothing
     #[arg(long)]
     pub dry_run: bool,
+    /// What to do when a signing service is down: fail, or keep what is finished in a queue for trustctl complete, and end with 4
+    #[arg(long, value_enum, default_value_t = IfLogDown::Fail, value_name = "WHAT")]
+    pub if_log_down: IfLogDown,
+    /// The folder of the queue; in the state folder when nothing is said
+    #[arg(long, value_name = "DIR", env = "TRUSTCTL_QUEUE")]
+    pub queue: Option<std::path::PathBuf>,
     /// Identities, and who vouches for signatures.
     #[command(flatten)]
     pub vouching: VouchingArgs,
     /// Keys and servers; last, because their headings hold for what follows.
     #[command(flatten)]
     pub signing: SigningArgs,
+}
+
+/// What to do when a signing service is down
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum IfLogDown {
+    /// Fail, and keep nothing
+    Fail,
+    /// Keep what is finished in the queue
+    Queue,
+}
+
+/// Finish the signatures that wait in the queue
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:\n  \
+    trustctl complete\n  \
+    trustctl complete registry.example/shop/cart@sha256:… --queue pending")]
+pub struct CompleteArgs {
+    /// Finish only what is about these images alone; everything when none is given
+    #[arg(value_name = "IMAGE@DIGEST")]
+    pub images: Vec<String>,
+    /// The folder of the queue; in the state folder when nothing is said
+    #[arg(long, value_name = "DIR", env = "TRUSTCTL_QUEUE")]
+    pub queue: Option<std::path::PathBuf>,
+    /// The Cosign key, where one has to sign anew: a file, the name of a stored key, its fingerprint, or env:NAME
+    #[arg(long, value_name = "KEY")]
+    pub key: Option<String>,
+    /// Where the key's passphrase is: a file, env:NAME or keyring:NAME; else the usual variables, else a prompt
+    #[arg(long, value_name = "SOURCE")]
+    pub passphrase: Option<String>,
+    /// Identities, and who vouches for signatures.
+    #[command(flatten)]
+    pub vouching: VouchingArgs,
 }
 
 /// Identities, and who vouches for signatures

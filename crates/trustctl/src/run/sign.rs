@@ -1,6 +1,7 @@
 //! `trustctl sign`: sign a digest with one scheme or both, publish, and verify what was published through a fresh client.
 
 mod cosigning;
+mod settle;
 
 use std::collections::BTreeSet;
 
@@ -18,20 +19,24 @@ use trustctl_dct::edit::{Change, SignIn, SignTag};
 use trustctl_dct::role::RoleName;
 use trustctl_keys::private_key::PrivateKey;
 use trustctl_remote::publish::Publisher;
-use trustctl_sigstore::make::Storage;
+use trustctl_sigstore::make::{Signing, Storage};
 
 use super::dct::{Intention, Publication};
 use super::network::World;
+use super::queue::Queue;
 use super::signer::{self, With};
 use super::{Session, manifests, trust};
-use crate::cli::{SchemeArg, SignArgs, SigningArgs, StorageArg};
+use crate::cli::{IfLogDown, SchemeArg, SignArgs, SigningArgs, StorageArg};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::ui::Paint;
-use cosigning::Cosigning;
+pub(super) use cosigning::Cosigning;
+pub(super) use settle::{is_outage, waits};
 
-/// Manifests that are signed at once; services answer 429 to those who ask for much more.
+/// Manifests that are looked at at once; registries answer 429 to those who ask for much more.
 const AT_ONCE: usize = 4;
+/// Edits that share the time that one image may take.
+const EDITS_AT_A_TIME: usize = 16;
 
 /// What one command works on.
 pub(super) struct Work<'a> {
@@ -55,32 +60,48 @@ pub(super) async fn run(session: &Session, args: &SignArgs) -> Result<Exit, Fail
         false => None,
     };
     let world = session.world(args.signing.dct.dct_server.as_deref())?;
-    let mut reports = Vec::new();
+    let mut subjects = Vec::new();
     for image in &args.images {
-        let subject =
-            resolve(session, &world, &Image { text: image, resolve_tag: args.resolve_tag, tag: args.tag.as_deref() }).await?;
-        let work = Work { session, world: &world, subject: &subject, now: session.now(None)? };
+        let image = Image { text: image, resolve_tag: args.resolve_tag, tag: args.tag.as_deref() };
+        let subject = resolve(session, &world, &image).await?;
         if asked.contains(&SchemeArg::Dct) && subject.tag.is_none() {
             let words = "Docker Content Trust signs a tag: give --tag";
             return Err(Failure::usage(Code::TagNotAllowed, words));
         }
-        let manifests = manifests::to_sign(&work, args.recursive).await?;
-        if let Some(with) = &with {
-            reports.push(cosign(&work, args, (with, &manifests)).await?);
-        }
+        subjects.push(subject);
+    }
+    let now = session.now(None)?;
+    let works: Vec<Work<'_>> = subjects.iter().map(|subject| Work { session, world: &world, subject, now }).collect();
+    let mut named = Vec::new();
+    for work in &works {
+        named.push(manifests::to_sign(work, args.recursive).await?);
+    }
+    let (mut reports, waiting) = match &with {
+        Some(with) => cosign((&works, named), args, with).await?,
+        None => (Vec::new(), None),
+    };
+    for (work, image) in works.iter().zip(&args.images) {
         if asked.contains(&SchemeArg::Dct) {
-            reports.push(dct(&work, args).await?);
+            reports.push(dct(work, args).await?);
         }
         if args.resolve_tag {
-            still_there(&work, image).await?;
+            still_there(work, image).await?;
         }
     }
+    let exit = waiting.as_ref().map_or(Exit::Done, |failure| failure.exit);
     if session.ui.json() {
         let warnings: Vec<ReasonReport> = session.dangers().iter().map(ReasonReport::new).collect();
-        let report = json!({ "schema": "trustctl/sign/v1", "exit": 0, "results": reports, "warnings": warnings });
+        let error = waiting.as_ref().map(|failure| ReasonReport::new(&failure.reason));
+        let mut report = json!({ "schema": "trustctl/sign/v1", "exit": exit.code(), "results": reports, "warnings": warnings });
+        if let (Some(error), Value::Object(members)) = (error, &mut report) {
+            members.insert("error".to_owned(), json!(error));
+        }
         session.ui.say(report.to_string());
     }
-    Ok(Exit::Done)
+    if let Some(failure) = &waiting {
+        crate::render::failure(&session.ui, failure);
+    }
+    Ok(exit)
 }
 
 /// Refuses, before anything is asked or sent, what Docker Content Trust cannot sign.
@@ -178,38 +199,53 @@ pub(super) async fn resolve(session: &Session, world: &World, image: &Image<'_>)
     Ok(subject)
 }
 
-/// Signs the image, and with `--recursive` every manifest an index names, with a Cosign key or an identity.
-async fn cosign(work: &Work<'_>, args: &SignArgs, (with, manifests): (&With<'_>, &[Subject])) -> Result<Value, Failure> {
-    let signing = Cosigning {
-        work,
+/// Signs the images, and with `--recursive` every manifest an index names, with a Cosign key or an identity. What waits in the queue, if
+/// anything does.
+async fn cosign(
+    (works, manifests): (&[Work<'_>], Vec<Vec<Subject>>),
+    args: &SignArgs,
+    with: &With<'_>,
+) -> Result<(Vec<Value>, Option<Failure>), Failure> {
+    let Some(Work { session, world, .. }) = works.first() else { return Ok((Vec::new(), None)) };
+    let place = trust::repository("--signature-repository", args.signing.signature_repository.as_deref())?;
+    let annotations = trust::annotations(&args.annotation)?;
+    let signings = |(work, manifests): (&Work<'_>, Vec<Subject>)| {
+        cosigning::signings((manifests, work.subject.tag.as_ref()), &annotations, (place.as_ref(), work.now))
+    };
+    let all: Vec<Vec<Signing>> = works.iter().zip(manifests).map(signings).collect();
+    if args.dry_run {
+        let reports = works.iter().zip(&all).map(|(work, signings)| cosigning::would_sign(work, with, signings));
+        return Ok((reports.collect(), None));
+    }
+    let queue = match args.if_log_down {
+        IfLogDown::Fail => None,
+        IfLogDown::Queue => Some(Queue::new(session, args.queue.as_deref())?),
+    };
+    let cosigning = Cosigning {
+        session,
+        world,
         with,
-        place: trust::repository("--signature-repository", args.signing.signature_repository.as_deref())?,
-        annotations: trust::annotations(&args.annotation)?,
+        place: place.clone(),
+        annotations: annotations.clone(),
         storages: match args.storage {
             StorageArg::Bundle => &[Storage::Bundle],
             StorageArg::Legacy => &[Storage::SignatureTag],
             StorageArg::Both => &[Storage::Bundle, Storage::SignatureTag],
         },
+        queue: queue.as_ref(),
     };
-    if args.dry_run {
-        return Ok(signing.would_sign(manifests));
-    }
-    // An identity is known once its certificate is there; then everything about the manifests can go on at once.
-    let signer = with.principal().await?;
-    each(manifests, |manifest| signing.refuse_revoked(manifest, &signer)).await?;
-    let edits: Vec<Box<dyn Edit>> = each(manifests, |manifest| signing.edits(manifest)).await?.into_iter().flatten().collect();
-    let changed = publish(work, &edits).await?;
-    each(manifests, |manifest| signing.prove(manifest)).await?;
-    signing.signed(manifests, changed).await
+    let outcome = cosigning.sign(&all.concat()).await?;
+    let reports = works.iter().zip(&all).map(|(work, signings)| cosigning::report(work, signings, &outcome));
+    Ok((reports.collect(), waits(&outcome)))
 }
 
-/// Does the same with every manifest, [`AT_ONCE`] at a time; the results are in the order of the manifests.
-async fn each<'m, T, W: Future<Output = Result<T, Failure>>>(
-    manifests: &'m [Subject],
-    work: impl Fn(&'m Subject) -> W,
+/// Does the same with each of them, [`AT_ONCE`] at a time; the results are in their order.
+pub(super) async fn each<'m, I, T, W: Future<Output = Result<T, Failure>>>(
+    all: &'m [I],
+    work: impl Fn(&'m I) -> W,
 ) -> Result<Vec<T>, Failure> {
     let mut results = Vec::new();
-    for some in manifests.chunks(AT_ONCE) {
+    for some in all.chunks(AT_ONCE) {
         results.extend(try_join_all(some.iter().map(&work)).await?);
     }
     Ok(results)
@@ -217,20 +253,26 @@ async fn each<'m, T, W: Future<Output = Result<T, Failure>>>(
 
 /// Carries out edits; whether anything was changed.
 pub(super) async fn publish(work: &Work<'_>, edits: &[Box<dyn Edit>]) -> Result<bool, Failure> {
-    let publisher = Publisher::new(work.world.registry.clone());
-    let publisher = match &work.session.environment.state {
+    Ok(publish_each((work.session, work.world), edits).await?.contains(&true))
+}
+
+/// Carries out edits; whether each has changed anything. The time that one image may take holds for some edits at a time.
+pub(super) async fn publish_each((session, world): (&Session, &World), edits: &[Box<dyn Edit>]) -> Result<Vec<bool>, Failure> {
+    let publisher = Publisher::new(world.registry.clone());
+    let publisher = match &session.environment.state {
         Some(state) => publisher.with_locks(state),
         None => publisher,
     };
-    let edits: Vec<&dyn Edit> = edits.iter().map(AsRef::as_ref).collect();
-    let publishing = publisher.publish_all(&edits, work.session.deadline()?);
-    let results = work.session.ui.progress(&format!("publishing to {}", work.subject.repository), publishing).await;
-    let mut changed = false;
-    for result in results {
-        let published = result?;
-        changed |= published.changed;
-        for warning in &published.warnings {
-            crate::render::warning(&work.session.ui, warning);
+    let mut changed = Vec::new();
+    for some in edits.chunks(EDITS_AT_A_TIME) {
+        let some: Vec<&dyn Edit> = some.iter().map(AsRef::as_ref).collect();
+        let publishing = publisher.publish_all(&some, session.deadline()?);
+        for result in session.ui.progress("publishing", publishing).await {
+            let published = result?;
+            changed.push(published.changed);
+            for warning in &published.warnings {
+                crate::render::warning(&session.ui, warning);
+            }
         }
     }
     Ok(changed)

@@ -8,26 +8,29 @@
 //! - Timestamps come first, log entries last: what is in a log stays there.
 
 pub(super) mod token;
+mod who;
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::sync::Mutex;
 use trustctl_core::claim::Principal;
 use trustctl_core::digest::Digest;
 use trustctl_core::hashes::Hashes;
-use trustctl_core::policy::{CosignDemands, Glob, Policy, SignerRule};
 use trustctl_core::public_key::{KeyKind, PublicKey};
 use trustctl_core::reason::{Code, Reason, Step};
-use trustctl_core::scheme::{Anchors, KeyAnchor, SigstoreAnchor};
+use trustctl_core::scheme::SigstoreAnchor;
 use trustctl_core::signer::Signer;
 use trustctl_keys::private_key::PrivateKey;
 use trustctl_remote::http::Http;
 use trustctl_remote::limits::Deadline;
+use trustctl_remote::oidc::token::IdentityToken;
 use trustctl_remote::sigstore::{Logged, ServiceError, Services};
 use trustctl_sigstore::keyless::{About, Fault, Instance};
 use trustctl_sigstore::make::MakeError;
 use trustctl_sigstore::seal::authority::{self, Chain};
+use trustctl_sigstore::seal::kept::Kept;
 use trustctl_sigstore::seal::log::Entry;
 use trustctl_sigstore::seal::timestamp::{NONCE, Query};
 use trustctl_sigstore::seal::{Sealed, Signed};
@@ -36,13 +39,14 @@ use trustctl_sigstore::signing_config::{LogApi, Service, SigningConfig};
 use super::{Session, clock, policy, sigstore};
 use crate::cli::VouchingArgs;
 use crate::failure::Failure;
+pub(super) use who::Who;
 
 /// How much of its life a certificate must have left to be used again: one signature with all its services takes less.
 const LIFE_LEFT: Duration = Duration::from_secs(60);
 /// How far the clocks of services may be ahead of this machine's: that long is waited before what they say is called the future.
 const CLOCK_AHEAD: u32 = 5;
 /// How often a log may say that it has a signature already that it does not hand out, before it is given up: each time is signed anew.
-const MOST_DUPLICATES: u32 = 3;
+pub(super) const MOST_DUPLICATES: u32 = 3;
 
 /// What signs, and who vouches for it.
 pub(super) struct With<'a> {
@@ -51,6 +55,8 @@ pub(super) struct With<'a> {
     key: Option<Arc<PrivateKey>>,
     vouching: Option<Vouching>,
     certified: Mutex<Option<Arc<Certified>>>,
+    /// A token that was fetched to know who will sign, until the certificate is asked for.
+    token: Mutex<Option<IdentityToken>>,
 }
 
 /// The services of an instance, and how their answers are judged.
@@ -81,9 +87,12 @@ pub(super) enum Keeping {
 
 /// What is signed.
 #[derive(Clone, Copy)]
-enum What<'w> {
+pub(super) enum What<'w> {
+    /// A DSSE envelope around a payload of a type.
     Envelope { payload_type: &'w str, payload: &'w [u8] },
+    /// The bytes as they are.
     Message(&'w [u8]),
+    /// A file of which only hashes are known.
     File(&'w Hashes),
 }
 
@@ -101,7 +110,14 @@ impl<'a> With<'a> {
         if let (None, Some(vouching)) = (&key, &vouching) {
             vouching.check_for_identity()?;
         }
-        Ok(Self { session, args: args.clone(), key: key.map(Arc::new), vouching, certified: Mutex::new(None) })
+        Ok(Self {
+            session,
+            args: args.clone(),
+            key: key.map(Arc::new),
+            vouching,
+            certified: Mutex::new(None),
+            token: Mutex::new(None),
+        })
     }
 
     /// A sealed DSSE envelope around `payload`, whose statement names `about`.
@@ -138,43 +154,7 @@ impl<'a> With<'a> {
     /// # Errors
     /// As [`With::envelope`].
     pub(super) async fn principal(&self) -> Result<Principal, Failure> {
-        if let Some(key) = &self.key {
-            return Ok(Principal::Key { fingerprint: key.fingerprint() });
-        }
-        let certified = self.certified().await?;
-        Ok(Principal::Identity { identity: certified.identity.clone(), issuer: certified.issuer.clone(), sigstore: None })
-    }
-
-    /// A policy that trusts just this signer, with `demands`; log entries are demanded where they are made.
-    ///
-    /// # Errors
-    /// As [`With::envelope`].
-    pub(super) async fn policy(&self, demands: CosignDemands) -> Result<Policy, Failure> {
-        let demands = CosignDemands { log: self.logs(), ..demands };
-        let rule = match (&self.key, self.principal().await?) {
-            (None, Principal::Identity { identity, issuer, .. }) => {
-                let (identity, issuer) = (Glob::new(identity).into(), Glob::new(issuer).into());
-                SignerRule::CosignIdentity { identity, issuer, demands }
-            }
-            (Some(key), _) => SignerRule::CosignKey { key: Box::new(key.public_key().clone()), demands },
-            (None, _) => return Err(Failure::new(Reason::new(Code::CosignSelfCheck, "the certificate names nobody"))),
-        };
-        let policy = Policy::of_command_line([("the signer".to_owned(), rule)].into());
-        Ok(match &self.vouching {
-            Some(vouching) => policy.with_sigstore(vouching.anchor.trusted_root.clone()),
-            None => policy,
-        })
-    }
-
-    /// What a verifier trusts to begin with to know this signer's statements.
-    #[must_use]
-    pub(super) fn anchors(&self) -> Anchors {
-        let key = |key: &Arc<PrivateKey>| KeyAnchor { signer: "the signer".to_owned(), key: key.public_key().clone() };
-        Anchors {
-            keys: self.key.as_ref().map(key).into_iter().collect(),
-            sigstores: self.vouching.as_ref().map(|vouching| vouching.anchor.clone()).into_iter().collect(),
-            ..Anchors::default()
-        }
+        Ok(self.who().await?.principal())
     }
 
     /// The key, where one signs.
@@ -198,32 +178,68 @@ impl<'a> With<'a> {
     }
 
     async fn seal(&self, what: What<'_>, about: About<'_>, keeping: Keeping) -> Result<Sealed, Failure> {
-        let Some(vouching) = &self.vouching else {
+        if self.vouching.is_none() {
             let Some(key) = &self.key else { return Err(no_signer()) };
             return Ok(what.sign(key.as_ref(), None).map_err(failed)?.sealed(Vec::new(), Vec::new()));
-        };
-        let deadline = self.session.deadline()?;
-        for _ in 0..MOST_DUPLICATES {
-            let signed = match &self.key {
-                Some(key) => what.sign(key.as_ref(), None).map_err(failed)?,
-                None => {
-                    let certified = self.certified().await?;
-                    what.sign(&certified.key, Some(certified.chain.clone())).map_err(failed)?
-                }
-            };
-            match vouching.vouch(signed, keeping, deadline).await? {
-                Vouched::Sealed(sealed) => {
-                    vouching.judge(&sealed, (what, about), keeping).await?;
-                    return Ok(*sealed);
-                }
-                // The answer to an earlier request was lost on its way.
-                Vouched::Duplicate => {}
-            }
         }
-        Err(Failure::new(Reason::new(
-            Code::NotOurs,
-            "the log says each time that it has the signature already; nothing was published",
-        )))
+        for _ in 0..MOST_DUPLICATES {
+            let mut kept = self.stamped(what, keeping).await?;
+            // Without one, the answer to an earlier request was lost on its way.
+            if let Some(sealed) = self.logged(&mut kept, (what, about), keeping).await? {
+                return Ok(sealed);
+            }
+            tell_second_entry(self.session);
+        }
+        Err(too_many_duplicates())
+    }
+
+    /// A signature with its certificate and timestamps, of which no log knows yet. For those who keep it until a log can be asked.
+    ///
+    /// # Errors
+    /// As [`With::envelope`].
+    pub(super) async fn stamped(&self, what: What<'_>, keeping: Keeping) -> Result<Kept, Failure> {
+        let Some(vouching) = &self.vouching else { return Err(no_signer()) };
+        let logs = vouching.logs(keeping)?;
+        let signed = match &self.key {
+            Some(key) => what.sign(key.as_ref(), None).map_err(failed)?,
+            None => {
+                let certified = self.certified().await?;
+                what.sign(&certified.key, Some(certified.chain.clone())).map_err(failed)?
+            }
+        };
+        // Nobody is asked about a signature that a log cannot take.
+        for api in logs.into_iter().filter_map(|log| LogApi::of_version(log.version)) {
+            signed.log_request(api).map_err(unmet)?;
+        }
+        let timestamps = vouching.timestamps(signed.signature(), self.session.deadline()?).await?;
+        Ok(Kept::new(signed, timestamps))
+    }
+
+    /// The finished signature, judged, with the entries of all logs, which `kept` then holds. `None` where a log says that it has the
+    /// signature already, and does not hand the entry out.
+    ///
+    /// # Errors
+    /// As [`With::envelope`].
+    pub(super) async fn logged(
+        &self,
+        kept: &mut Kept,
+        (what, about): (What<'_>, About<'_>),
+        keeping: Keeping,
+    ) -> Result<Option<Sealed>, Failure> {
+        let Some(vouching) = &self.vouching else { return Err(no_signer()) };
+        if !kept.is_logged() && !vouching.enter_all(kept, keeping, self.session.deadline()?).await? {
+            return Ok(None);
+        }
+        let sealed = kept.sealed().map_err(|fault| untrue(&fault))?;
+        vouching.judge(&sealed, (what, about), keeping).await?;
+        Ok(Some(sealed))
+    }
+
+    /// Whether a signature that was kept can still become one that verifies: its certificate may have ended meanwhile.
+    pub(super) fn is_in_time(&self, kept: &Kept, keeping: Keeping) -> Result<bool, Failure> {
+        let Some(vouching) = &self.vouching else { return Ok(false) };
+        let apis = vouching.logs(keeping)?.into_iter().filter_map(|log| LogApi::of_version(log.version));
+        Ok(kept.is_logged() || apis.into_iter().all(|api| kept.is_in_time(api, clock())))
     }
 
     /// The key pair of this run and its certificate; asked for once, and anew when it is about to end.
@@ -235,7 +251,7 @@ impl<'a> With<'a> {
         }
         let key = PrivateKey::generate(KeyKind::EcdsaP256)?;
         let authority = vouching.config.authority(clock()).map_err(unmet)?;
-        let token = token::fetch(self.session, &self.args, &vouching.config, &vouching.http).await?;
+        let token = self.token(vouching).await?;
         let request = authority::request(&key, token.identity()).map_err(failed)?;
         let asking = vouching.services.certificate(&authority.url, request, &token, self.session.deadline()?);
         let answer = self.session.ui.progress(&format!("asking {} for a certificate", authority.url), asking).await;
@@ -256,12 +272,6 @@ impl What<'_> {
             Self::File(file) => Signed::file(signer, chain, file),
         }
     }
-}
-
-/// What came of asking the services.
-enum Vouched {
-    Sealed(Box<Sealed>),
-    Duplicate,
 }
 
 impl Vouching {
@@ -290,30 +300,38 @@ impl Vouching {
         Err(Failure::new(Reason::new(Code::ServiceMissing, words)))
     }
 
-    /// Has everybody vouch for what is signed: first the timestamps, then the logs.
-    async fn vouch(&self, signed: Signed, keeping: Keeping, deadline: Deadline) -> Result<Vouched, Failure> {
-        let now = clock();
+    /// The logs to ask.
+    fn logs(&self, keeping: Keeping) -> Result<Vec<&Service>, Failure> {
         let apis: &[LogApi] = match keeping {
             Keeping::Bundle => &[LogApi::V1, LogApi::V2],
             Keeping::Annotations => &[LogApi::V1],
         };
-        let mut requests = Vec::new();
-        for log in self.config.logs(apis, now).map_err(|fault| unmet_in(fault, keeping))? {
-            let api = LogApi::of_version(log.version).ok_or_else(no_signer)?;
-            requests.push((log, api, signed.log_request(api).map_err(unmet)?));
-        }
+        self.config.logs(apis, clock()).map_err(|fault| unmet_in(fault, keeping))
+    }
+
+    async fn timestamps(&self, signature: &[u8], deadline: Deadline) -> Result<Vec<Vec<u8>>, Failure> {
         let mut timestamps = Vec::new();
-        for authority in self.config.timestamp_authorities(now).map_err(unmet)? {
-            timestamps.push(self.timestamp(authority, signed.signature(), deadline).await?);
+        for authority in self.config.timestamp_authorities(clock()).map_err(unmet)? {
+            timestamps.push(self.timestamp(authority, signature, deadline).await?);
         }
-        let mut entries = Vec::new();
-        for (log, api, request) in requests {
-            match self.enter((log, api), request, signed.signature(), deadline).await? {
-                Some(entry) => entries.push(entry),
-                None => return Ok(Vouched::Duplicate),
+        Ok(timestamps)
+    }
+
+    /// Has every log enter it; false for an entry that a log has and does not hand out.
+    async fn enter_all(&self, kept: &mut Kept, keeping: Keeping, deadline: Deadline) -> Result<bool, Failure> {
+        let mut answers = Vec::new();
+        for log in self.logs(keeping)? {
+            let api = LogApi::of_version(log.version).ok_or_else(no_signer)?;
+            match self.enter((log, api), kept.signed(), deadline).await? {
+                Some(answer) => answers.push((api, answer)),
+                None => return Ok(false),
             }
         }
-        Ok(Vouched::Sealed(Box::new(signed.sealed(entries, timestamps))))
+        // All or none: whoever finds one takes the signature for logged.
+        for (api, answer) in answers {
+            kept.add(api, &answer).map_err(|fault| untrue(&fault))?;
+        }
+        Ok(true)
     }
 
     async fn timestamp(&self, authority: &Service, signature: &[u8], deadline: Deadline) -> Result<Vec<u8>, Failure> {
@@ -324,29 +342,25 @@ impl Vouching {
         query.answered(&answer).map_err(|fault| untrue(&fault))
     }
 
-    /// The entry for `signature`; `None` when the log has it already and does not hand it out.
-    async fn enter(
-        &self,
-        (log, api): (&Service, LogApi),
-        request: Vec<u8>,
-        signature: &[u8],
-        deadline: Deadline,
-    ) -> Result<Option<Entry>, Failure> {
+    /// What the log answered about its entry for the signature; `None` when it has it already and does not hand it out.
+    async fn enter(&self, (log, api): (&Service, LogApi), signed: &Signed, deadline: Deadline) -> Result<Option<Bytes>, Failure> {
+        let request = signed.log_request(api).map_err(unmet)?;
         let logged = match api {
             LogApi::V1 => self.services.enter_first(&log.url, request, deadline).await,
             LogApi::V2 => self.services.enter_second(&log.url, request, deadline).await,
         };
-        let read = |answer: &[u8]| Entry::parse(answer, api).map_err(|fault| untrue(&fault));
         match logged {
-            Ok(Logged::New(answer)) => read(&answer).map(Some),
+            Ok(Logged::New(answer)) => Ok(Some(answer)),
             // The answer to an earlier request was lost on its way, or somebody names another's entry.
-            Ok(Logged::There(answer)) => match read(&answer)? {
-                entry if entry.is_of(signature) => Ok(Some(entry)),
-                _ => Err(untrue(&Fault {
-                    code: Code::NotOurs,
-                    detail: format!("{} has an entry already, it says, and hands out another signature's", log.url),
-                })),
-            },
+            Ok(Logged::There(answer)) => {
+                match Entry::parse(&answer, api).map_err(|fault| untrue(&fault))?.is_of(signed.signature()) {
+                    true => Ok(Some(answer)),
+                    false => Err(untrue(&Fault {
+                        code: Code::NotOurs,
+                        detail: format!("{} has an entry already, it says, and hands out another signature's", log.url),
+                    })),
+                }
+            }
             Err(ServiceError::Duplicate { .. }) => Ok(None),
             Err(error) => Err(Failure::new(error.reason())),
         }
@@ -413,6 +427,18 @@ fn unmet_in(fault: Fault, keeping: Keeping) -> Failure {
 
 fn failed(error: MakeError) -> Failure {
     Failure::new(error.reason())
+}
+
+/// Says that a log gets a second entry of one signature.
+pub(super) fn tell_second_entry(session: &Session) {
+    let words = "the log says that it has the signature, and does not hand its entry out: a new signature is made and logged";
+    crate::render::warning(&session.ui, &Reason::new(Code::SecondLogEntry, words));
+}
+
+/// A log that has whatever it is given.
+pub(super) fn too_many_duplicates() -> Failure {
+    let words = "the log says each time that it has the signature already; nothing was published";
+    Failure::new(Reason::new(Code::NotOurs, words))
 }
 
 /// A state that [`With::new`] does not make.

@@ -1,166 +1,276 @@
-//! Signing an image with Cosign: what is there already, what is sealed, and the proof that it was published.
+//! Signing images with Cosign: what is there already, what is sealed, and the proof that it was published.
+//!
+//! All images of a run share one statement, one certificate and one log entry, as far as their bundles can ([`make::shares`]). What is
+//! there already costs nothing: neither certificate nor log entry.
 
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 use trustctl_core::assess::{Assessment, Assessor};
 use trustctl_core::claim::{Claim, Principal, Statement};
+use trustctl_core::digest::Digest;
 use trustctl_core::evidence::Evidence;
 use trustctl_core::memory::Memory;
 use trustctl_core::policy::CosignDemands;
 use trustctl_core::publish::Edit;
 use trustctl_core::reason::{Code, Reason};
-use trustctl_core::reference::Repository;
+use trustctl_core::reference::{Repository, Tag};
 use trustctl_core::subject::Subject;
+use trustctl_core::time::Timestamp;
 use trustctl_remote::gather::{Limits, Supply, collect};
 use trustctl_sigstore::artifact::Form;
-use trustctl_sigstore::dsse::IN_TOTO;
 use trustctl_sigstore::make::{self, Signing, Storage};
 
 use super::super::network::World;
-use super::super::signer::{Keeping, With};
-use super::super::{clock, revoke, schemes};
-use super::{Work, say};
+use super::super::queue::{Pending, Queue};
+use super::super::signer::{Who, With};
+use super::super::{Session, clock, revoke, schemes};
+use super::settle::{Down, Job, Settled, is_outage};
+use super::{Work, each, publish_each, say};
 use crate::failure::Failure;
 
-/// Signing one image and its children.
-pub(super) struct Cosigning<'a> {
-    pub(super) work: &'a Work<'a>,
-    pub(super) with: &'a With<'a>,
-    pub(super) place: Option<Repository>,
-    pub(super) annotations: BTreeMap<String, String>,
-    pub(super) storages: &'static [Storage],
+/// Signing the images of one run.
+pub(in crate::run) struct Cosigning<'a> {
+    pub(in crate::run) session: &'a Session,
+    pub(in crate::run) world: &'a World,
+    pub(in crate::run) with: &'a With<'a>,
+    pub(in crate::run) place: Option<Repository>,
+    pub(in crate::run) annotations: BTreeMap<String, String>,
+    pub(in crate::run) storages: &'a [Storage],
+    /// Where signatures wait while a service is down; without one, the run fails then.
+    pub(in crate::run) queue: Option<&'a Queue>,
+}
+
+/// Where something is signed: a repository, and a manifest in it.
+type Place = (Repository, Digest);
+
+/// What came of signing.
+#[derive(Debug, Default)]
+pub(in crate::run) struct Outcome {
+    /// Who signed; nobody where everything waits.
+    pub(in crate::run) signer: Option<Principal>,
+    /// The manifests that were signed now, by repository and digest.
+    pub(in crate::run) changed: Vec<Place>,
+    /// Those that wait in the queue, each with its file.
+    pub(in crate::run) waiting: Vec<(Repository, Digest, String)>,
+    /// Why they wait.
+    pub(in crate::run) down: Option<Failure>,
 }
 
 impl Cosigning<'_> {
-    /// What a run would sign, without asking any service for anything.
-    pub(super) fn would_sign(&self, manifests: &[Subject]) -> Value {
-        let how = match self.with.key() {
-            Some(key) => format!("cosign key {}", key.fingerprint()),
-            None => "an identity".to_owned(),
-        };
-        say(self.work, "would sign", &format!("{how}, {} manifest(s)", manifests.len()));
-        let mut report = self.report(manifests, "would sign");
-        if let (Some(key), Value::Object(members)) = (self.with.key(), &mut report) {
-            members.insert("key".to_owned(), json!(key.fingerprint()));
-        }
-        report
-    }
-
-    /// The report of a run that signed, or found everything signed.
-    pub(super) async fn signed(&self, manifests: &[Subject], changed: bool) -> Result<Value, Failure> {
-        let done = if changed { "signed" } else { "already signed" };
-        let mut report = self.report(manifests, done);
-        let principal = self.with.principal().await?;
-        let (name, value, how) = match &principal {
-            Principal::Identity { identity, issuer, .. } => {
-                ("identity", json!({ "identity": identity, "issuer": issuer }), format!("identity {principal}"))
-            }
-            Principal::Key { fingerprint } => ("key", json!(fingerprint), format!("cosign key {fingerprint}")),
-            Principal::Role { .. } => ("role", json!(principal), principal.to_string()),
-            _ => ("signer", json!(principal), principal.to_string()),
-        };
-        if let Value::Object(members) = &mut report {
-            members.insert(name.to_owned(), value);
-        }
-        say(self.work, done, &format!("{how}, {} manifest(s)", manifests.len()));
-        Ok(report)
-    }
-
-    fn report(&self, manifests: &[Subject], done: &str) -> Value {
-        let digests: Vec<String> = manifests.iter().map(|manifest| manifest.digest.to_string()).collect();
-        let subject = self.work.subject;
-        json!({
-            "image": subject.repository.to_string(), "digest": subject.digest, "scheme": "cosign", "done": done,
-            "digests": digests, "tag": subject.tag,
-        })
-    }
-
-    /// Refuses what this signer has revoked.
-    pub(super) async fn refuse_revoked(&self, manifest: &Subject, signer: &Principal) -> Result<(), Failure> {
-        revoke::refuse_revoked(self.work, manifest, (&self.with.anchors(), signer), self.place.clone()).await
-    }
-
-    /// The edits that publish what is not there yet.
+    /// Signs each image, and of an index what it names, and verifies what is published then.
     ///
-    /// A signature by key alone is the same whenever it is made, and the edit itself sees that it is there. Services are only asked for
-    /// what is missing: an entry in a log stays for ever.
-    pub(super) async fn edits(&self, manifest: &Subject) -> Result<Vec<Box<dyn Edit>>, Failure> {
-        let there = match self.with.is_vouched_for() {
-            true => self.there(manifest).await?,
-            false => Vec::new(),
+    /// # Errors
+    /// A [`Failure`], by the first thing that stands in the way; an outage only where there is no queue.
+    pub(in crate::run) async fn sign(&self, signings: &[Signing]) -> Result<Outcome, Failure> {
+        let mut down = Down::default();
+        let mut known = match self.with.expected().await {
+            Ok(known) => known,
+            Err(failure) if self.waits_for(&failure) => return self.wait_for_all(signings, failure),
+            Err(failure) => return Err(failure),
         };
-        let signing = Signing {
-            image: manifest.clone(),
-            repository: Some(self.work.subject.repository.clone()),
-            tag: self.work.subject.tag.clone(),
-            annotations: self.annotations.clone(),
-            signature_repository: self.place.clone(),
-            created: self.work.now,
-        };
-        let failed = |error: make::MakeError| Failure::new(error.reason());
-        let mut edits = Vec::new();
-        for storage in self.storages.iter().copied().filter(|storage| !there.contains(storage)) {
-            let sealed = match storage {
-                Storage::Bundle => {
-                    let statement = signing.statement().map_err(failed)?;
-                    self.with.envelope((IN_TOTO, &statement), &manifest.digest, Keeping::Bundle).await?
+        let mut jobs = self.jobs(signings, &known).await?;
+        if !jobs.is_empty() && self.with.is_vouched_for() && !self.are_kept(&jobs, &known)? {
+            match self.with.who().await {
+                Ok(who) if known.contains(&who) => {}
+                // The authority names somebody else than the token made believe.
+                Ok(who) => {
+                    known = vec![who];
+                    jobs = self.jobs(signings, &known).await?;
                 }
-                Storage::SignatureTag => self.with.message(&signing.payload().map_err(failed)?, Keeping::Annotations).await?,
-            };
-            edits.push(make::publish(&signing, storage, &sealed).map_err(failed)?);
+                Err(failure) if self.waits_for(&failure) => down.note(failure),
+                Err(failure) => return Err(failure),
+            }
         }
-        Ok(edits)
+        self.carry_out(signings, jobs, (&known, down)).await
     }
 
-    /// The storages that hold this signer's signature with the same claims already, vouched for as a new one would be.
-    async fn there(&self, manifest: &Subject) -> Result<Vec<Storage>, Failure> {
-        let signer = self.with.principal().await?;
-        let assessment = self.judge(manifest, self.work.world).await?;
-        let logged = |claim: &Claim| !claim.log.proven.is_empty() || !self.with.logs();
-        let claims = assessment.findings.iter().flat_map(|findings| &findings.claims);
-        let same: Vec<&Claim> =
-            claims.filter(|claim| claim.principal == signer && logged(claim) && self.says_the_same(claim)).collect();
-        let form = |storage: Storage| match storage {
+    /// Finishes what a file of the queue says, whose lock the caller holds.
+    ///
+    /// # Errors
+    /// As [`Cosigning::sign`].
+    pub(in crate::run) async fn complete(&self, name: &str, pending: &Pending) -> Result<Outcome, Failure> {
+        let signings = pending.signings();
+        let kept = pending.kept()?;
+        let mut known = match &kept {
+            Some(kept) => vec![Who::of(kept)?],
+            None => self.with.expected().await?,
+        };
+        let mut job = Job { storage: pending.storage(), name: name.to_owned(), missing: Vec::new(), held: true };
+        job.missing = self.missing_for(job.storage, &signings, &known).await?;
+        // It has to be signed anew, by whoever this run signs as.
+        if !job.missing.is_empty() && !self.are_kept(std::slice::from_ref(&job), &known)? {
+            known = vec![self.with.who().await?];
+            job.missing = self.missing_for(job.storage, &signings, &known).await?;
+        }
+        if job.missing.is_empty() {
+            let mut outcome = Outcome::default();
+            self.publish_and_prove(&signings, (&[], Vec::new()), (&known, &mut outcome)).await?;
+            if let Some(queue) = self.queue {
+                queue.remove(name)?;
+            }
+            return Ok(outcome);
+        }
+        self.carry_out(&signings, vec![job], (&known, Down::default())).await
+    }
+
+    /// Signs, publishes and proves what the jobs say.
+    async fn carry_out(
+        &self,
+        signings: &[Signing],
+        jobs: Vec<Job>,
+        (known, mut down): (&[Who], Down),
+    ) -> Result<Outcome, Failure> {
+        let mut outcome = Outcome::default();
+        let (mut edits, mut places, mut finished) = (Vec::new(), Vec::new(), Vec::new());
+        for job in jobs {
+            match self.settle(job, known, &mut down).await? {
+                Settled::Finished { sealed, job, turn } => {
+                    for signing in &job.missing {
+                        let edit = make::publish(signing, job.storage, &sealed);
+                        edits.push(edit.map_err(|error| Failure::new(error.reason()))?);
+                        places.push((signing.image.repository.clone(), signing.image.digest));
+                    }
+                    finished.push((job.name, turn));
+                }
+                Settled::There => {}
+                Settled::Waiting { job, path } => {
+                    let waiting = |signing: &Signing| (signing.image.repository.clone(), signing.image.digest, path.clone());
+                    outcome.waiting.extend(job.missing.iter().map(waiting));
+                }
+            }
+        }
+        let done = self.publish_and_prove(signings, (&edits, places), (known, &mut outcome)).await;
+        outcome.down = down.reason();
+        for (name, turn) in finished {
+            if let (Some(queue), Ok(())) = (self.queue, &done) {
+                queue.remove(&name)?;
+            }
+            drop(turn);
+        }
+        done.map(|()| outcome)
+    }
+
+    async fn publish_and_prove(
+        &self,
+        signings: &[Signing],
+        (edits, places): (&[Box<dyn Edit>], Vec<Place>),
+        (known, outcome): (&[Who], &mut Outcome),
+    ) -> Result<(), Failure> {
+        let changed = publish_each((self.session, self.world), edits).await?;
+        outcome.changed.extend(places.into_iter().zip(changed).filter(|(_, changed)| *changed).map(|(place, _)| place));
+        let waits = |signing: &Signing| {
+            let place = (&signing.image.repository, &signing.image.digest);
+            outcome.waiting.iter().any(|(repository, digest, _)| (repository, digest) == place)
+        };
+        let done: Vec<&Signing> = signings.iter().filter(|signing| !waits(signing)).collect();
+        outcome.signer = each(&done, |signing| self.prove(signing, known)).await?.pop();
+        Ok(())
+    }
+
+    /// What has to be signed, after looking for what is there and refusing what the signer has revoked.
+    ///
+    /// A signature by key alone is the same whenever it is made, and its edit sees that it is there.
+    async fn jobs(&self, signings: &[Signing], known: &[Who]) -> Result<Vec<Job>, Failure> {
+        each(signings, |signing| self.refuse_revoked(&signing.image, known)).await?;
+        let mut jobs = Vec::new();
+        for storage in self.storages {
+            let missing = self.missing(*storage, signings, known).await?;
+            let groups = match *storage == Storage::Bundle && self.with.is_vouched_for() {
+                true => make::shares(signings.to_vec()),
+                false => signings.iter().map(|signing| vec![signing.clone()]).collect(),
+            };
+            for group in groups {
+                let name = Queue::name(*storage, &group);
+                let lacks = |one: &Signing| missing.iter().any(|signing| is_same(signing, one));
+                let missing: Vec<Signing> = group.into_iter().filter(lacks).collect();
+                if !missing.is_empty() {
+                    jobs.push(Job { storage: *storage, name, missing, held: false });
+                }
+            }
+        }
+        Ok(jobs)
+    }
+
+    /// As [`Cosigning::missing`], after refusing what the signer has revoked.
+    async fn missing_for(&self, storage: Storage, signings: &[Signing], known: &[Who]) -> Result<Vec<Signing>, Failure> {
+        each(signings, |signing| self.refuse_revoked(&signing.image, known)).await?;
+        self.missing(storage, signings, known).await
+    }
+
+    /// What is not signed yet, in this storage, by one of these with the same claims, vouched for as a new signature would be.
+    pub(super) async fn missing(&self, storage: Storage, signings: &[Signing], known: &[Who]) -> Result<Vec<Signing>, Failure> {
+        if !self.with.is_vouched_for() {
+            return Ok(signings.to_vec());
+        }
+        let form = match storage {
             Storage::Bundle => Form::Bundle,
             Storage::SignatureTag => Form::SignatureTag,
         };
-        let held = |storage: &Storage| same.iter().any(|claim| claim.source.form == form(*storage).words());
-        Ok(self.storages.iter().copied().filter(held).collect())
+        let missing = each(signings, |signing| async move {
+            let assessment = self.judge(&signing.image, known, self.world).await?;
+            let there = self.same(&assessment, signing, known).any(|claim| claim.source.form == form.words());
+            Ok((!there).then(|| signing.clone()))
+        });
+        Ok(missing.await?.into_iter().flatten().collect())
     }
 
-    fn says_the_same(&self, claim: &Claim) -> bool {
-        let subject = self.work.subject;
-        claim.statement == Statement::Signature
-            && claim.annotations == self.annotations
-            && claim.repository.as_ref().is_some_and(|named| *named == subject.repository.to_string())
-            && claim.tag == subject.tag.as_ref().map(ToString::to_string)
+    /// Whether a failure is one that the queue is for.
+    pub(super) fn waits_for(&self, failure: &Failure) -> bool {
+        self.queue.is_some() && is_outage(failure)
     }
 
-    /// Verifies what was published as anybody would: through a client that knows nothing of this run, trusting just this signer.
-    pub(super) async fn prove(&self, manifest: &Subject) -> Result<(), Failure> {
-        let verdict = self.judge(manifest, &self.work.world.fresh()).await?.judgement.verdict;
+    /// Refuses what one of these has revoked.
+    async fn refuse_revoked(&self, manifest: &Subject, known: &[Who]) -> Result<(), Failure> {
+        let work = self.work(manifest);
+        for who in known {
+            let (anchors, signer) = (self.with.anchors_for(std::slice::from_ref(who)), who.principal());
+            revoke::refuse_revoked(&work, manifest, (&anchors, &signer), self.place.clone()).await?;
+        }
+        Ok(())
+    }
+
+    fn work<'w>(&'w self, subject: &'w Subject) -> Work<'w> {
+        Work { session: self.session, world: self.world, subject, now: clock() }
+    }
+
+    /// What is proven of it that says the same, by one of these.
+    fn same<'c>(&'c self, assessment: &'c Assessment, signing: &'c Signing, known: &'c [Who]) -> impl Iterator<Item = &'c Claim> {
+        let by = |claim: &Claim| known.iter().any(|who| claim.principal == who.principal());
+        let logged = |claim: &Claim| !claim.log.proven.is_empty() || !self.with.logs();
+        let claims = assessment.findings.iter().flat_map(|findings| &findings.claims);
+        claims.filter(move |claim| by(claim) && logged(claim) && says_the_same(claim, signing))
+    }
+
+    /// Verifies what was published as anybody would: through a client that knows nothing of this run, trusting just these. Who signed it.
+    async fn prove(&self, signing: &Signing, known: &[Who]) -> Result<Principal, Failure> {
+        let assessment = self.judge(&signing.image, known, &self.world.fresh()).await?;
+        let verdict = &assessment.judgement.verdict;
+        let digest = signing.image.digest;
         if verdict.is_trusted() {
-            return Ok(());
+            let signer = self.same(&assessment, signing, known).next().map(|claim| claim.principal.clone());
+            let words = format!("{digest} was published and does not say what it should");
+            return signer.ok_or_else(|| Failure::new(Reason::new(Code::CosignSelfCheck, words)));
         }
         let why = verdict.reasons().first().map(|reason| reason.message.clone()).unwrap_or_default();
         let code = match verdict.reasons().first().map(|reason| reason.code) {
             Some(Code::CosignRevoked) => Code::CosignRevoked,
+            Some(Code::Unavailable) => Code::Unavailable,
             _ => Code::CosignSelfCheck,
         };
-        let words = format!("{} was published and is {}: {why}", manifest.digest, verdict.kind().word());
+        let words = format!("{digest} was published and is {}: {why}", verdict.kind().word());
         Err(Failure::new(Reason::new(code, words)))
     }
 
-    /// What is proven of this manifest alone, trusting just this signer, as of now: what was just signed has times of just now.
-    async fn judge(&self, manifest: &Subject, world: &World) -> Result<Assessment, Failure> {
+    /// What is proven of this manifest alone, trusting just these, as of now: what was just signed has times of just now.
+    async fn judge(&self, manifest: &Subject, known: &[Who], world: &World) -> Result<Assessment, Failure> {
         let demands = CosignDemands { annotations: self.annotations.clone(), ..CosignDemands::default() };
-        let policy = self.with.policy(demands).await?;
+        let policy = self.with.policy_for(known, demands);
         let schemes = schemes(&policy, self.place.clone());
         let (held, memory) = (schemes.all(), Memory::new());
         let assessor = Assessor { policy: &policy, schemes: &held, memory: &memory, now: clock() };
         let subject = Subject { children: Vec::new(), ..manifest.clone() };
-        let deadline = self.work.session.deadline()?;
+        let deadline = self.session.deadline()?;
         let source = world.until(deadline);
         let wants = |have: &Evidence| assessor.wants(&subject, have);
         let supply = Supply { source: &source, limits: Limits::default(), deadline };
@@ -168,4 +278,86 @@ impl Cosigning<'_> {
         let assessor = Assessor { now: clock(), ..assessor };
         Ok(assessor.assess(&subject, &evidence))
     }
+}
+
+fn is_same(one: &Signing, other: &Signing) -> bool {
+    (&one.image.repository, &one.image.digest, &one.tag) == (&other.image.repository, &other.image.digest, &other.tag)
+}
+
+fn says_the_same(claim: &Claim, signing: &Signing) -> bool {
+    claim.statement == Statement::Signature
+        && claim.annotations == signing.annotations
+        && claim.repository.as_ref().is_some_and(|named| *named == signing.image.repository.to_string())
+        && claim.tag == signing.tag.as_ref().map(ToString::to_string)
+}
+
+/// What is to be signed of an image: itself, and each manifest in `manifests` that it names, under the image's tag.
+pub(super) fn signings(
+    (manifests, tag): (Vec<Subject>, Option<&Tag>),
+    annotations: &BTreeMap<String, String>,
+    (place, created): (Option<&Repository>, Timestamp),
+) -> Vec<Signing> {
+    let signing = |manifest: Subject| Signing {
+        repository: Some(manifest.repository.clone()),
+        image: Subject { children: Vec::new(), ..manifest },
+        tag: tag.cloned(),
+        annotations: annotations.clone(),
+        signature_repository: place.cloned(),
+        created,
+    };
+    manifests.into_iter().map(signing).collect()
+}
+
+/// The report on one image.
+pub(super) fn report(work: &Work<'_>, manifests: &[Signing], outcome: &Outcome) -> Value {
+    let is = |repository: &Repository, digest: &Digest| {
+        manifests.iter().any(|signing| (&signing.image.repository, &signing.image.digest) == (repository, digest))
+    };
+    let waiting = outcome.waiting.iter().find(|(repository, digest, _)| is(repository, digest));
+    let changed = outcome.changed.iter().any(|(repository, digest)| is(repository, digest));
+    let done = match (waiting, changed) {
+        (Some(_), _) => "waits in the queue",
+        (None, true) => "signed",
+        (None, false) => "already signed",
+    };
+    let mut report = described(work, manifests, done);
+    let (name, value, how) = match &outcome.signer {
+        Some(principal @ Principal::Identity { identity, issuer, .. }) => {
+            ("identity", json!({ "identity": identity, "issuer": issuer }), format!("identity {principal}"))
+        }
+        Some(Principal::Key { fingerprint }) => ("key", json!(fingerprint), format!("cosign key {fingerprint}")),
+        Some(other) => ("signer", json!(other), other.to_string()),
+        None => ("signer", Value::Null, "nothing is signed yet".to_owned()),
+    };
+    if let Value::Object(members) = &mut report {
+        members.insert(name.to_owned(), value);
+        if let Some((_, _, path)) = waiting {
+            members.insert("pending".to_owned(), json!(path));
+        }
+    }
+    say(work, done, &format!("{how}, {} manifest(s)", manifests.len()));
+    report
+}
+
+/// What a run would sign, without asking any service for anything.
+pub(super) fn would_sign(work: &Work<'_>, with: &With<'_>, manifests: &[Signing]) -> Value {
+    let how = match with.key() {
+        Some(key) => format!("cosign key {}", key.fingerprint()),
+        None => "an identity".to_owned(),
+    };
+    say(work, "would sign", &format!("{how}, {} manifest(s)", manifests.len()));
+    let mut report = described(work, manifests, "would sign");
+    if let (Some(key), Value::Object(members)) = (with.key(), &mut report) {
+        members.insert("key".to_owned(), json!(key.fingerprint()));
+    }
+    report
+}
+
+fn described(work: &Work<'_>, manifests: &[Signing], done: &str) -> Value {
+    let digests: Vec<String> = manifests.iter().map(|signing| signing.image.digest.to_string()).collect();
+    let subject = work.subject;
+    json!({
+        "image": subject.repository.to_string(), "digest": subject.digest, "scheme": "cosign", "done": done,
+        "digests": digests, "tag": subject.tag,
+    })
 }

@@ -1,0 +1,9 @@
+//! The CI step: re-runs that cost nothing, outages, the queue, kill -9, and many images with one log entry. Never a silent duplicate, never
+//! a false "unsigned", never a run that ends well without a verified signature.
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a failed unwrap fails the test")]
+
+mod kills;
+mod many;
+mod outages;
+mod reruns;
+mod stage;
