@@ -47,7 +47,8 @@ impl Who {
         match self {
             Self::Key(key) => SignerRule::CosignKey { key: key.clone(), demands },
             Self::Identity { identity, issuer } => {
-                SignerRule::CosignIdentity { identity: Glob::new(identity.clone()), issuer: Glob::new(issuer.clone()), demands }
+                let (identity, issuer) = (Glob::new(identity.clone()).into(), Glob::new(issuer.clone()).into());
+                SignerRule::CosignIdentity { identity, issuer, demands }
             }
         }
     }
