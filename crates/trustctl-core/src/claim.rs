@@ -6,6 +6,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize, Serializer};
 
 use crate::digest::Digest;
+use crate::predicate::Predicate;
 use crate::reason::Reason;
 use crate::time::Timestamp;
 
@@ -97,6 +98,9 @@ pub enum Statement {
     Attestation {
         /// The in-toto predicate type, a URI.
         predicate_type: String,
+        /// What it says. Reports leave it out: it may have megabytes.
+        #[serde(skip)]
+        predicate: Predicate,
     },
     /// The signer withdraws the image.
     Revocation {

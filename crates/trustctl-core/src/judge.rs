@@ -3,6 +3,7 @@
 //! The order is fixed: deny entries, allow entries, the most specific rule; then revocations, then the required signers, then
 //! attestations. Evidence that could not be read blocks trust wherever it could have changed the answer.
 
+mod attestation;
 mod signer;
 #[cfg(test)]
 mod tests;
@@ -10,7 +11,7 @@ mod tests;
 use std::collections::BTreeSet;
 
 use crate::claim::{Claim, Principal, SchemeName, Statement};
-use crate::policy::{Applies, DefaultAction, Platforms, Policy};
+use crate::policy::{Applies, AttestationRule, DefaultAction, Platforms, Policy};
 use crate::reason::{Code, Reason, Step};
 use crate::reference::Tag;
 use crate::scheme::Findings;
@@ -57,6 +58,64 @@ impl Judgement {
 pub fn judge(policy: &Policy, subject: &Subject, findings: &[Findings], now: Timestamp) -> Judgement {
     let judged = judge_strictly(policy, (subject, subject.tag.as_ref()), findings, now);
     warn_only(policy, subject, now, judged)
+}
+
+/// Judges what is attested about one manifest: whether the attestations of one predicate type that the rule demands are there and say
+/// what they must. Whether the image is signed is not looked at; a revocation counts.
+///
+/// The problems in `findings` are taken for such as concern attestations of that type.
+#[must_use]
+pub fn judge_attestations(
+    policy: &Policy,
+    subject: &Subject,
+    findings: &[Findings],
+    predicate_type: &str,
+    now: Timestamp,
+) -> Judgement {
+    if let Some(deny) = policy.deny.iter().find(|deny| deny.digest == subject.digest) {
+        return Judgement::rejected(Reason::new(
+            Code::PolicyDenied,
+            format!("the policy denies {}: {}", subject.digest, deny.reason),
+        ));
+    }
+    let rule = match policy.rule_for(&subject.repository) {
+        Err(reason) => return Judgement::rejected(reason),
+        Ok(None) => return uncovered(policy, subject),
+        Ok(Some(rule)) => rule,
+    };
+    let case = Case { policy, rule, subject, asked: subject.tag.as_ref(), findings, now };
+    let demands = || rule.attestations.iter().filter(|demand| demand.predicate_type == predicate_type);
+    let verdict = if demands().next().is_none() {
+        let words = format!("{} demands no attestation of the type {predicate_type}", case.rule_in_words());
+        Verdict::Rejected { reasons: Reasons::one(Reason::new(Code::AttestationNotDemanded, words)) }
+    } else {
+        attestation_verdict(&case, &demands().collect::<Vec<_>>())
+    };
+    Judgement { rule: Some(rule.name.clone()), ..Judgement::new(verdict) }
+}
+
+fn attestation_verdict(case: &Case<'_>, demands: &[&AttestationRule]) -> Verdict {
+    if let Some(reasons) = Reasons::ranked(case.revocations().map(|claim| case.revoked(claim)).collect()) {
+        return Verdict::Rejected { reasons };
+    }
+    let hidden = case.consulted().flat_map(|findings| &findings.missing).filter(|missing| missing.may_hide_revocation);
+    let hidden = hidden.map(|missing| missing.reason.clone()).chain(case.unproven().0).collect();
+    let attested = case.attested(demands.iter().copied());
+    match (Reasons::ranked(attested.failed.clone()), Reasons::ranked(attested.blocked), Reasons::ranked(hidden)) {
+        (None, Some(missing), _) | (None, None, Some(missing)) => Verdict::Undecided { missing },
+        (None, None, None) => Verdict::Trusted { claims: attested.claims },
+        (Some(reasons), _, _) => {
+            let troubles: Vec<Reason> = demands.iter().flat_map(|demand| case.troubles(demand)).collect();
+            let nothing =
+                demands.iter().all(|demand| case.of_type(&demand.predicate_type).next().is_none()) && troubles.is_empty();
+            if nothing {
+                let looked_at = case.consulted().flat_map(|findings| findings.looked_at.iter().cloned()).collect();
+                return Verdict::Unsigned { looked_at, reasons };
+            }
+            let all = attested.failed.into_iter().chain(troubles).collect();
+            Verdict::Rejected { reasons: Reasons::ranked(all).unwrap_or(reasons) }
+        }
+    }
 }
 
 /// The judgement before warn mode. `asked` is the tag the image was asked for by: for a platform image, that of its index.
@@ -253,10 +312,11 @@ fn by_rule(case: &Case<'_>) -> Judgement {
     if let Some(missing) = Reasons::ranked(hidden.clone()) {
         return done(Verdict::Undecided { missing });
     }
-    match case.attestations() {
-        Outcome::Blocked(reasons) => done(undecided(reasons, claims)),
-        Outcome::Failed(reasons) => done(rejected(reasons, claims)),
-        Outcome::Absent | Outcome::Satisfied(_) => done(Verdict::Trusted { claims }),
+    let attested = case.attested(case.rule.attestations.iter());
+    match (attested.failed.is_empty(), attested.blocked.is_empty()) {
+        (false, _) => done(rejected(attested.failed, claims)),
+        (true, false) => done(undecided(attested.blocked, claims)),
+        (true, true) => done(Verdict::Trusted { claims: claims.into_iter().chain(attested.claims).collect() }),
     }
 }
 

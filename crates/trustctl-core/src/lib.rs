@@ -26,6 +26,7 @@ pub mod json;
 pub mod judge;
 pub mod memory;
 pub mod policy;
+pub mod predicate;
 pub mod public_key;
 pub mod publish;
 pub mod reason;

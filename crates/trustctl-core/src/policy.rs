@@ -3,6 +3,7 @@
 //! An unknown field, a contradiction or a missing key file refuses the whole policy, with its line: a typing error must never
 //! widen trust. The reference with every field is `docs/reference/policy.md`.
 
+pub mod condition;
 mod explain;
 mod form;
 mod instances;
@@ -24,9 +25,10 @@ use crate::reference::Repository;
 use crate::scheme::{Anchors, AuthorityAnchor, DctAnchor, KeyAnchor, RepositoryAnchor, SigstoreAnchor};
 use crate::time::Timestamp;
 
+use condition::Condition;
 pub use explain::explain;
 pub use names::{NamePattern, NamePatternError};
-pub use parse::{PolicyError, PolicyText, predicate_type};
+pub use parse::{PolicyError, PolicyText};
 pub use scope::{Glob, Pattern, PatternError};
 
 /// A policy that was read, with every key it names.
@@ -187,6 +189,21 @@ pub struct AttestationRule {
     pub signers: Vec<String>,
     /// The greatest age.
     pub max_age: Option<Duration>,
+    /// What must hold of its predicate; all of these.
+    pub conditions: Vec<Condition>,
+    /// Of which attestations the conditions must hold.
+    pub which: Which,
+    /// The line it is written on, from 1; 0 when it was not read from a file.
+    pub line: usize,
+}
+
+/// Of which of several attestations the conditions must hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Which {
+    /// Of one.
+    Any,
+    /// Of the newest by proven time, and of each whose time nobody proves: it could be the newest.
+    Newest,
 }
 
 /// A digest that is refused.

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 use trustctl_core::claim::{Claim, Claimed, LogEntry, Principal, SchemeName, Source, Statement};
 use trustctl_core::digest::Digest;
+use trustctl_core::predicate::Predicate;
 use trustctl_core::reason::{Code, Reason};
 
 use crate::bundle::{Bundle, Content as BundleContent, Material};
@@ -42,6 +43,8 @@ pub struct Artifact {
     pub log_entries: Vec<Claimed<LogEntry>>,
     /// How many signed timestamps it carries.
     pub timestamps: usize,
+    /// Its envelope, where it has one that can be read.
+    pub envelope: Option<Claimed<Envelope>>,
     /// What is known about it.
     pub state: State,
     /// Who signed it, when that is proven, whatever else is wrong with it.
@@ -76,6 +79,7 @@ impl Artifact {
             has_certificate: false,
             log_entries: Vec::new(),
             timestamps: 0,
+            envelope: None,
             state: State::Unread,
             principal: None,
             withdraws: false,
@@ -230,6 +234,7 @@ impl Artifact {
     }
 
     fn judge_envelope(mut self, envelope: &Envelope, bundle: Option<&[u8]>, digest: &Digest, grounds: &Grounds<'_>) -> Self {
+        self.envelope = Some(Claimed::new(envelope.clone()));
         let said = statement::Statement::parse(&envelope.payload);
         self.predicate_type = said.as_ref().ok().map(|said| Claimed::new(said.predicate_type.clone()));
         self.withdraws = withdrawal::withdraws(said.as_ref().ok(), digest).unwrap_or(self.withdraws);
@@ -330,6 +335,9 @@ fn stated(said: &statement::Statement<'_>) -> Statement {
     match said.predicate_type.as_str() {
         SIGN => Statement::Signature,
         other if is_revocation(other) => revocation::read(said),
-        other => Statement::Attestation { predicate_type: other.to_owned() },
+        other => Statement::Attestation {
+            predicate_type: other.to_owned(),
+            predicate: Predicate::new(said.predicate_json().unwrap_or("null")),
+        },
     }
 }

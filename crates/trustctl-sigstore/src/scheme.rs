@@ -18,7 +18,7 @@ use trustctl_core::reference::Repository;
 use trustctl_core::scheme::{Context, Findings, Missing, Problem, Scheme, Unproven};
 use trustctl_core::subject::Subject;
 
-use crate::artifact::{Artifact, State};
+use crate::artifact::{Artifact, Form, State};
 use crate::bundle::{Bundle, Content as BundleContent};
 use crate::grounds::Grounds;
 use crate::layout::listing::Listings;
@@ -44,6 +44,9 @@ pub struct Cosign {
     pub read_attestations: bool,
     /// What was read of listings so far: each is read once, however often it is asked what to fetch.
     pub listings: Listings,
+    /// The predicate types of the attestations that are read, of those that say theirs outside of what is signed; all where none is
+    /// named. What is read is judged by its signed type.
+    pub attestation_types: BTreeSet<String>,
 }
 
 impl Scheme for Cosign {
@@ -56,7 +59,7 @@ impl Scheme for Cosign {
     }
 
     fn examine(&self, subject: &Subject, evidence: &Evidence, context: &Context<'_>) -> Findings {
-        let mut findings = findings_of(self.survey(subject, evidence), subject, context);
+        let mut findings = findings_of(self.survey(subject, evidence), subject, context, &|_| true);
         attestations_only(&mut findings);
         findings
     }
@@ -67,7 +70,7 @@ impl Scheme for Cosign {
     }
 
     fn examine_revocations(&self, subject: &Subject, evidence: &Evidence, context: &Context<'_>) -> Findings {
-        let mut findings = findings_of(self.survey_revocations(subject, evidence), subject, context);
+        let mut findings = findings_of(self.survey_revocations(subject, evidence), subject, context, &|_| true);
         findings.claims.retain(is_revocation);
         findings.problems.clear();
         findings.missing.retain(|missing| missing.may_hide_revocation);
@@ -75,8 +78,9 @@ impl Scheme for Cosign {
     }
 }
 
-/// What a survey of the evidence about `subject` proves, with what the memory holds.
-fn findings_of(survey: Survey<'_>, subject: &Subject, context: &Context<'_>) -> Findings {
+/// What a survey of the evidence about `subject` proves, with what the memory holds. Of what proves nothing only that is told which is
+/// `told`.
+fn findings_of(survey: Survey<'_>, subject: &Subject, context: &Context<'_>, told: &dyn Fn(&Artifact) -> bool) -> Findings {
     let grounds = Grounds::of(context);
     let mut findings = Findings::new(SchemeName::Cosign);
     findings.missing = survey.missing();
@@ -99,7 +103,9 @@ fn findings_of(survey: Survey<'_>, subject: &Subject, context: &Context<'_>) -> 
             revoked_by.insert(claim.principal.clone());
         }
         findings.unproven.extend(unproven(&artifact));
-        report(artifact, &mut findings);
+        if matches!(artifact.state, State::Proven(_)) || told(&artifact) {
+            report(artifact, &mut findings);
+        }
     }
     for text in remembered(subject, context) {
         let artifact = Artifact::remembered(text.as_bytes(), &subject.digest, &grounds);
@@ -122,6 +128,23 @@ fn findings_of(survey: Survey<'_>, subject: &Subject, context: &Context<'_>) -> 
 }
 
 impl Cosign {
+    /// As [`Scheme::examine`], about the attestations of one predicate type: what is wrong with signatures, and with attestations that
+    /// are of another type by their own word, is not told.
+    #[must_use]
+    pub fn examine_attestations(
+        &self,
+        subject: &Subject,
+        evidence: &Evidence,
+        context: &Context<'_>,
+        predicate_type: &str,
+    ) -> Findings {
+        let told = |artifact: &Artifact| match &artifact.predicate_type {
+            Some(stated) => stated.peek() == predicate_type,
+            None => matches!(artifact.form, Form::AttestationTag | Form::Bundle),
+        };
+        findings_of(self.survey(subject, evidence), subject, context, &told)
+    }
+
     /// Every artifact that the evidence holds, in the order in which they are read, proven with the anchors' keys where it can
     /// be.
     #[must_use]
@@ -152,6 +175,7 @@ impl Cosign {
             signatures: Some(signatures.clone()),
             referrers: referrers.into_iter().collect(),
             attestations: self.read_attestations.then(|| signatures.clone()),
+            attestation_types: self.attestation_types.clone(),
             diagnose: true,
             listings: self.listings.clone(),
             only_revocations: false,
@@ -236,7 +260,7 @@ fn attestations_only(findings: &mut Findings) {
     let signers: BTreeSet<_> = findings.claims.iter().filter(|claim| signs(claim)).map(|claim| claim.principal.clone()).collect();
     let mut told = BTreeSet::new();
     for claim in &findings.claims {
-        let Statement::Attestation { predicate_type } = &claim.statement else { continue };
+        let Statement::Attestation { predicate_type, .. } = &claim.statement else { continue };
         if signers.contains(&claim.principal) || !told.insert(claim.principal.clone()) {
             continue;
         }

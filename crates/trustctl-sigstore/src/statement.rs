@@ -104,6 +104,12 @@ impl<'a> Statement<'a> {
         }
     }
 
+    /// What is said, as JSON text; `None` where nothing is.
+    #[must_use]
+    pub fn predicate_json(&self) -> Option<&'a str> {
+        self.predicate.map(RawValue::get)
+    }
+
     /// What is said, as the type `T`.
     pub(crate) fn predicate<'p, T: Deserialize<'p>>(&'p self) -> Result<Option<T>, FormatError> {
         self.predicate.map(|raw| part(raw, "the predicate")).transpose()
@@ -126,6 +132,20 @@ pub fn build_each(subjects: &[(Digest, BTreeMap<String, String>)], predicate_typ
     let subjects = json(&subjects);
     let predicate_type = json(&predicate_type);
     format!(r#"{{"_type":"{V1}","subject":{subjects},"predicateType":{predicate_type},"predicate":{predicate}}}"#).into_bytes()
+}
+
+/// The statement around an attestation that cosign 3.1.1 writes, also into bundles: version 0.1, one subject with the repository as its
+/// name.
+///
+/// `predicate` is JSON and becomes part of what is signed as it is.
+#[must_use]
+pub fn build_attestation(digest: &Digest, repository: &str, predicate_type: &str, predicate: &str) -> Vec<u8> {
+    let digest = json(&BTreeMap::from([(digest.algorithm().name(), digest.hex())]));
+    let (name, predicate_type) = (json(&repository), json(&predicate_type));
+    format!(
+        r#"{{"_type":"{V01}","subject":[{{"name":{name},"digest":{digest}}}],"predicateType":{predicate_type},"predicate":{predicate}}}"#
+    )
+    .into_bytes()
 }
 
 #[derive(Serialize)]
@@ -163,6 +183,19 @@ mod tests {
         let annotations = BTreeMap::from([("z".to_owned(), "<b>&é".to_owned()), ("env".to_owned(), "prod".to_owned())]);
         let annotated = String::from_utf8(build(&[digest()], &annotations, SIGN, "{}")).unwrap();
         assert!(annotated.contains(r#""annotations":{"env":"prod","z":"<b>&é"}"#), "{annotated}");
+    }
+
+    /// As cosign 3.1.1 wrote it, into a bundle and under an `.att` tag alike.
+    #[test]
+    fn the_statement_of_an_attestation_is_cosigns_byte_for_byte() {
+        let expected = format!(
+            r#"{{"_type":"https://in-toto.io/Statement/v0.1","subject":[{{"name":"127.0.0.1:15099/m/app","digest":{{"sha256":"{HEX}"}}}}],"predicateType":"https://example.com/p/v1","predicate":{{"hello":[1,2]}}}}"#
+        );
+        let built = build_attestation(&digest(), "127.0.0.1:15099/m/app", "https://example.com/p/v1", r#"{"hello":[1,2]}"#);
+        assert_eq!(String::from_utf8(built.clone()).unwrap(), expected);
+        let statement = Statement::parse(&built).unwrap();
+        assert_eq!(statement.predicate_json(), Some(r#"{"hello":[1,2]}"#));
+        assert!(statement.about(&digest()).unwrap().is_some());
     }
 
     #[test]

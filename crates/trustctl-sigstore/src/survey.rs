@@ -32,12 +32,21 @@ pub(crate) struct Places {
     pub(crate) referrers: Vec<Repository>,
     /// The repository whose `.att` tag is read. Attestations among the referrers are then read too.
     pub(crate) attestations: Option<Repository>,
+    /// The predicate types of the attestations that are read, of those that say theirs; all where none is named.
+    pub(crate) attestation_types: BTreeSet<String>,
     /// Whether a few attestations are read where there is nothing else.
     pub(crate) diagnose: bool,
     /// The listings that were read so far.
     pub(crate) listings: Listings,
     /// Whether of the referrers only those are read that could be revocations.
     pub(crate) only_revocations: bool,
+}
+
+impl Places {
+    /// Whether attestations that say they are of this type are read.
+    fn wants_type(&self, predicate_type: &str) -> bool {
+        self.attestation_types.is_empty() || self.attestation_types.contains(predicate_type)
+    }
 }
 
 /// The form in which something was stored.
@@ -174,7 +183,7 @@ impl<'e> Survey<'e> {
             bundles: Budget::new(BUDGET_REFERRERS),
         };
         if let Some(repository) = &places.signatures {
-            survey.read_tag(digest, repository, Form::SignatureTag);
+            survey.read_tag(digest, repository, Form::SignatureTag, places);
         }
         let mut candidates = Vec::new();
         for repository in &places.referrers {
@@ -182,7 +191,7 @@ impl<'e> Survey<'e> {
         }
         survey.read_referrers(candidates, places);
         if let Some(repository) = &places.attestations {
-            survey.read_tag(digest, repository, Form::AttestationTag);
+            survey.read_tag(digest, repository, Form::AttestationTag, places);
         }
         survey
     }
@@ -234,19 +243,19 @@ impl<'e> Survey<'e> {
     }
 
     /// The `.sig` or `.att` tag of the image.
-    fn read_tag(&mut self, digest: &Digest, repository: &Repository, form: Form) {
+    fn read_tag(&mut self, digest: &Digest, repository: &Repository, form: Form, places: &Places) {
         let tag = if form == Form::AttestationTag { attestation_tag(digest) } else { signature_tag(digest) };
         let Some(tag) = tag else { return };
         let locator = Locator::TaggedManifest { repository: repository.clone(), tag };
         let at = locator.to_string();
         self.looked_at.push(at.clone());
         if let Answer::Bytes(bytes) = self.ask(Ask { locator, size: MAX_MANIFEST, limit: MAX_MANIFEST, hides: Some(false) }) {
-            self.read_layers(bytes, repository, form, &at);
+            self.read_layers(bytes, (repository, &at), form, places);
         }
     }
 
     /// The layers of a manifest with legacy signatures or attestations.
-    fn read_layers(&mut self, bytes: &[u8], repository: &Repository, form: Form, at: &str) {
+    fn read_layers(&mut self, bytes: &[u8], (repository, at): (&Repository, &str), form: Form, places: &Places) {
         let manifest = match SignatureManifest::parse(bytes) {
             Ok(manifest) => manifest,
             Err(error) => return self.broken(form, at.to_owned(), error.reason(at)),
@@ -265,7 +274,14 @@ impl<'e> Survey<'e> {
             }
             let at = format!("{at}, layer {}", index + 1);
             match layer.meaning {
-                Ok(layer) => self.read_payload(layer, repository, form, at),
+                Ok(layer) => match &layer.predicate_type {
+                    Some(predicate_type) if form == Form::AttestationTag && !places.wants_type(predicate_type) => {
+                        let content = Content::Unread { predicate_type: predicate_type.clone() };
+                        let source = Source { form: form.words().to_owned(), at };
+                        self.found.push(Found { form, source, manifest: None, content });
+                    }
+                    _ => self.read_payload(layer, repository, form, at),
+                },
                 Err(error) => self.broken(form, at.clone(), error.reason(&at)),
             }
         }
@@ -324,19 +340,19 @@ impl<'e> Survey<'e> {
 
     /// Manifests first, then bundles, each in the order of what they promise: what could withdraw the image is never starved.
     fn read_referrers(&mut self, mut candidates: Vec<Candidate>, places: &Places) {
-        let with_attestations = places.attestations.is_some();
-        let is_attestation = |candidate: &Candidate| matches!(candidate.referrer.promise, Promise::Attestation(_));
+        let is_unwanted = |candidate: &Candidate| match &candidate.referrer.promise {
+            Promise::Attestation(predicate_type) => places.attestations.is_none() || !places.wants_type(predicate_type),
+            _ => false,
+        };
         candidates.sort_by(|one, two| one.referrer.promise.cmp(&two.referrer.promise));
-        let (attestations, mut clear): (Vec<_>, Vec<_>) =
-            candidates.into_iter().partition(|candidate| is_attestation(candidate) && !with_attestations);
+        let (attestations, mut clear): (Vec<_>, Vec<_>) = candidates.into_iter().partition(|candidate| is_unwanted(candidate));
         self.cut(&mut clear);
         let mut read: Vec<Candidate> = clear.into_iter().filter_map(|candidate| self.read_manifest(candidate, false)).collect();
         if places.only_revocations {
             read.retain(|candidate| candidate.referrer.is_or_may_be_revocation());
         }
         read.sort_by(|one, two| one.referrer.promise.cmp(&two.referrer.promise));
-        let (more, wanted): (Vec<_>, Vec<_>) =
-            read.into_iter().partition(|candidate| is_attestation(candidate) && !with_attestations);
+        let (more, wanted): (Vec<_>, Vec<_>) = read.into_iter().partition(|candidate| is_unwanted(candidate));
         for candidate in wanted {
             self.read_bundle(candidate, false);
         }
@@ -394,7 +410,7 @@ impl<'e> Survey<'e> {
             }
             Ok(ReferrerManifest::Signatures) => {
                 let at = candidate.at();
-                self.read_layers(bytes, &candidate.repository, Form::SignatureReferrer, &at);
+                self.read_layers(bytes, (&candidate.repository, &at), Form::SignatureReferrer, &Places::default());
             }
             Ok(ReferrerManifest::Other) => {}
             Err(error) => {

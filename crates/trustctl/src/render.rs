@@ -135,7 +135,7 @@ pub fn quoted(words: &[String]) -> String {
 #[must_use]
 pub fn describe(claim: &Claim) -> String {
     let mut text = match &claim.statement {
-        Statement::Attestation { predicate_type } => format!("attestation {predicate_type} by {}", claim.principal),
+        Statement::Attestation { predicate_type, .. } => format!("attestation {predicate_type} by {}", claim.principal),
         Statement::Revocation { reason, message, .. } => format!("revocation ({reason}: {message}) by {}", claim.principal),
         _ => format!("{} {}", claim.scheme, claim.principal),
     };

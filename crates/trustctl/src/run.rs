@@ -23,6 +23,7 @@ mod sigstore;
 mod trust;
 mod verify;
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -82,8 +83,10 @@ impl Schemes {
 /// The schemes as `policy` needs them, with Cosign's artifacts in `signature_repository` where one is named.
 #[must_use]
 pub fn schemes(policy: &Policy, signature_repository: Option<Repository>) -> Schemes {
-    let read_attestations = policy.rules.iter().any(|rule| !rule.attestations.is_empty());
-    Schemes { cosign: Cosign { signature_repository, read_attestations, ..Cosign::default() }, dct: Dct }
+    let demanded = policy.rules.iter().flat_map(|rule| &rule.attestations).map(|demand| demand.predicate_type.clone());
+    let attestation_types: BTreeSet<String> = demanded.collect();
+    let read_attestations = !attestation_types.is_empty();
+    Schemes { cosign: Cosign { signature_repository, read_attestations, attestation_types, ..Cosign::default() }, dct: Dct }
 }
 
 /// Runs the program with the arguments of this process; the exit code.

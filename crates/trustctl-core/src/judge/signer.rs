@@ -1,7 +1,7 @@
 //! Whether one signer of a rule has signed: the checks that bind a claim to the signer and to what was asked for.
 
 use crate::claim::{Claim, Principal, SchemeName, Statement};
-use crate::policy::{AttestationRule, CosignDemands, Policy, Rule, SignedTag, SignerRule};
+use crate::policy::{CosignDemands, Policy, Rule, SignedTag, SignerRule};
 use crate::reason::{Code, Reason};
 use crate::reference::Tag;
 use crate::scheme::{Findings, Problem, Unproven, authority_id};
@@ -173,64 +173,10 @@ impl<'a> Case<'a> {
             Some(_) => Ok(()),
         }
     }
-
-    /// Whether every demanded attestation is there.
-    pub(super) fn attestations(&self) -> Outcome {
-        let (mut failed, mut blocked) = (Vec::new(), Vec::new());
-        for demand in &self.rule.attestations {
-            match self.attestation(demand) {
-                Outcome::Absent | Outcome::Satisfied(_) => {}
-                Outcome::Blocked(reasons) => blocked.extend(reasons),
-                Outcome::Failed(reasons) => failed.extend(reasons),
-            }
-        }
-        match (failed.is_empty(), blocked.is_empty()) {
-            (false, _) => Outcome::Failed(failed),
-            (true, false) => Outcome::Blocked(blocked),
-            (true, true) => Outcome::Absent,
-        }
-    }
-
-    fn attestation(&self, demand: &AttestationRule) -> Outcome {
-        let words = format!("attestation {} by {}", demand.predicate_type, demand.signers.join(" or "));
-        let of_type = |claim: &&Claim| {
-            matches!(&claim.statement, Statement::Attestation { predicate_type } if *predicate_type == demand.predicate_type)
-                && claim.digest == self.subject.digest
-        };
-        let (mut failed, mut blocked) = (Vec::new(), Vec::new());
-        for claim in self.consulted().flat_map(|findings| &findings.claims).filter(of_type) {
-            let rules = demand.signers.iter().filter_map(|name| self.policy.signers.get(name));
-            for rule in rules.filter(|rule| is_by(rule, &claim.principal)) {
-                let fits = check_claims(rule, claim).and_then(|()| check_log(rule, claim));
-                match fits.and_then(|()| self.check_attestation_age(demand, claim, &words)) {
-                    Ok(()) => return Outcome::Satisfied(Box::new(claim.clone())),
-                    Err(reason) if cannot_say(reason.code) => blocked.push(reason),
-                    Err(reason) => failed.push(reason),
-                }
-            }
-        }
-        blocked.extend(self.consulted().flat_map(|findings| &findings.missing).map(|missing| missing.reason.clone()));
-        if !blocked.is_empty() {
-            return Outcome::Blocked(blocked);
-        }
-        if failed.is_empty() {
-            failed.push(Reason::new(Code::PolicyAttestationMissing, words));
-        }
-        Outcome::Failed(failed)
-    }
-
-    fn check_attestation_age(&self, demand: &AttestationRule, claim: &Claim, words: &str) -> Result<(), Reason> {
-        match (demand.max_age, claim.signed_at) {
-            (None, _) => Ok(()),
-            (Some(limit), Some(time)) if self.now.since(time) <= limit => Ok(()),
-            (Some(_), Some(time)) => Err(Reason::new(Code::PolicyTooOld, format!("{words} is of {time}"))),
-            (Some(_), None) => Err(Reason::new(Code::PolicyNoTime, words)),
-        }
-    }
 }
 
 /// Whether `principal` is the signer that `rule` describes.
-fn is_by(rule: &SignerRule, principal: &Principal) -> bool {
+pub(super) fn is_by(rule: &SignerRule, principal: &Principal) -> bool {
     match (rule, principal) {
         (SignerRule::CosignKey { key, .. }, Principal::Key { fingerprint }) => key.fingerprint() == *fingerprint,
         (
@@ -274,7 +220,7 @@ pub(super) fn says_nothing_is_there(code: Code) -> bool {
 }
 
 /// Whether a reason says that nothing at hand could judge, and not that something is wrong.
-fn cannot_say(code: Code) -> bool {
+pub(super) fn cannot_say(code: Code) -> bool {
     matches!(code, Code::AnchorUnusable | Code::CosignKeylessUnjudged | Code::CosignLogUnjudged)
 }
 
@@ -307,7 +253,7 @@ fn check_annotations(signer: &SignerRule, claim: &Claim) -> Result<(), Reason> {
 }
 
 /// What the certificate must say beside identity and issuer.
-fn check_claims(signer: &SignerRule, claim: &Claim) -> Result<(), Reason> {
+pub(super) fn check_claims(signer: &SignerRule, claim: &Claim) -> Result<(), Reason> {
     for (name, value) in demands_of(signer).iter().flat_map(|demands| &demands.claims) {
         let found = claim.certificate.get(name);
         if !found.is_some_and(|found| value.matches(found)) {
@@ -320,7 +266,7 @@ fn check_claims(signer: &SignerRule, claim: &Claim) -> Result<(), Reason> {
 }
 
 /// A demanded log entry must be proven by the instance that the signer belongs to; a claimed one is none.
-fn check_log(signer: &SignerRule, claim: &Claim) -> Result<(), Reason> {
+pub(super) fn check_log(signer: &SignerRule, claim: &Claim) -> Result<(), Reason> {
     let Some(demands) = demands_of(signer).filter(|demands| demands.log) else { return Ok(()) };
     if claim.log.proven.iter().any(|entry| entry.sigstore == demands.sigstore) {
         return Ok(());

@@ -1,4 +1,5 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a failed unwrap fails the test")]
+mod attestations;
 mod children;
 mod keyless;
 
@@ -10,6 +11,7 @@ use super::*;
 use crate::claim::{LogFindings, Principal, SchemeName, Source};
 use crate::digest::Digest;
 use crate::policy::PolicyText;
+use crate::predicate::Predicate;
 use crate::scheme::{Missing, Problem};
 
 const KEY: &str = "-----BEGIN PUBLIC KEY-----\nMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEaxfR8uEsQkf4vOblY6RA8ncDfYEt\n6zOg9KE5RdiYwpZP40Li/hp/m47n60p8D54WK84zV2sxXs7LtkBoN79R9Q==\n-----END PUBLIC KEY-----\n";
@@ -77,6 +79,10 @@ fn role_by(name: &str, effective: bool, keys: &[&str], root: &str) -> Claim {
     let anchored_by = vec![root.to_owned()];
     let principal = Principal::Role { role: name.to_owned(), effective, signers: Vec::new(), keys, anchored_by };
     Claim { scheme: SchemeName::Dct, principal, tag: Some("1".to_owned()), ..claim(Statement::Signature) }
+}
+
+fn attestation(predicate_type: &str, predicate: &str) -> Statement {
+    Statement::Attestation { predicate_type: predicate_type.to_owned(), predicate: Predicate::new(predicate) }
 }
 
 fn revocation() -> Statement {
@@ -159,7 +165,7 @@ fn a_demanded_log_entry_is_demanded_of_attestations_too() {
         policy(&format!("{text}{rule}attestations = [{{ type = \"vuln\", signers = [\"scanner\"] }}]"))
     };
     let predicate_type = rule("optional").rules.first().unwrap().attestations.first().unwrap().predicate_type.clone();
-    let claims = vec![claim(Statement::Signature), claim(Statement::Attestation { predicate_type })];
+    let claims = vec![claim(Statement::Signature), claim(attestation(&predicate_type, "{}"))];
     let judged = |log: &str| judge(&rule(log), &subject(), &both(claims.clone(), vec![]), now());
     assert!(judged("optional").verdict.is_trusted());
     let unjudged = judged("required");
@@ -168,8 +174,8 @@ fn a_demanded_log_entry_is_demanded_of_attestations_too() {
 
 #[test]
 fn an_attestation_is_no_signature() {
-    let attestation = claim(Statement::Attestation { predicate_type: "https://slsa.dev/provenance/v1".to_owned() });
-    let judged = judge(&any_rule(""), &subject(), &both(vec![attestation], vec![]), now());
+    let attested = claim(attestation("https://slsa.dev/provenance/v1", "{}"));
+    let judged = judge(&any_rule(""), &subject(), &both(vec![attested], vec![]), now());
     assert_eq!(judged.verdict.kind(), VerdictKind::Unsigned);
 }
 

@@ -1,6 +1,7 @@
 //! A policy's answer for one image, in words: `trustctl policy explain`.
 
-use super::{Applies, Platforms, Policy, Rule, SignedTag, SignerRule};
+use super::condition::in_units;
+use super::{Applies, AttestationRule, Platforms, Policy, Rule, SignedTag, SignerRule, Which};
 use crate::digest::Digest;
 use crate::reason::Reason;
 use crate::reference::Repository;
@@ -56,7 +57,7 @@ fn explain_rule(policy: &Policy, rule: &Rule, now: Timestamp) -> Vec<String> {
         lines.push(format!("the newest signature may be at most {} hours old, by a trusted time", age.as_secs() / 3600));
     }
     for attestation in &rule.attestations {
-        lines.push(format!("needs an attestation {} by {}", attestation.predicate_type, attestation.signers.join(" or ")));
+        lines.extend(explain_attestation(attestation));
     }
     if !rule.revokers.is_empty() {
         lines.push(format!("revocations by {} count too", rule.revokers.join(", ")));
@@ -66,6 +67,20 @@ fn explain_rule(policy: &Policy, rule: &Rule, now: Timestamp) -> Vec<String> {
         Some(until) => lines.push(format!("is enforced: its warn mode ended {}", until.date())),
         None => {}
     }
+    lines
+}
+
+fn explain_attestation(attestation: &AttestationRule) -> Vec<String> {
+    let age = attestation.max_age.map(|age| format!(", at most {} old by a trusted time", in_units(age))).unwrap_or_default();
+    let by = attestation.signers.join(" or ");
+    let mut lines = vec![format!("needs an attestation {} by {by}{age}", attestation.predicate_type)];
+    if !attestation.conditions.is_empty() {
+        lines.push(match attestation.which {
+            Which::Any => "  of one of them must hold:".to_owned(),
+            Which::Newest => "  of the newest, and of each without a trusted time, must hold:".to_owned(),
+        });
+    }
+    lines.extend(attestation.conditions.iter().map(|condition| format!("    {condition}")));
     lines
 }
 

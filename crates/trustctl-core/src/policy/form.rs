@@ -103,6 +103,33 @@ pub(super) struct AttestationForm {
     pub(super) predicate: Spanned<String>,
     pub(super) signers: Vec<Spanned<String>>,
     pub(super) max_age: Option<Spanned<String>>,
+    #[serde(rename = "where")]
+    pub(super) conditions: Option<Vec<Spanned<ConditionForm>>>,
+    pub(super) which: Option<Spanned<String>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct ConditionForm {
+    pub(super) path: Option<Spanned<String>>,
+    pub(super) all: Option<Spanned<String>>,
+    pub(super) any: Option<Spanned<String>>,
+    pub(super) none: Option<Spanned<String>>,
+    pub(super) count: Option<Spanned<String>>,
+    pub(super) equals: Option<Spanned<toml::Value>>,
+    pub(super) not_equals: Option<Spanned<toml::Value>>,
+    #[serde(rename = "in")]
+    pub(super) within: Option<Spanned<toml::Value>>,
+    pub(super) not_in: Option<Spanned<toml::Value>>,
+    pub(super) like: Option<Spanned<toml::Value>>,
+    pub(super) not_like: Option<Spanned<toml::Value>>,
+    pub(super) at_least: Option<Spanned<toml::Value>>,
+    pub(super) at_most: Option<Spanned<toml::Value>>,
+    pub(super) exists: Option<Spanned<bool>>,
+    pub(super) max_age: Option<Spanned<String>>,
+    #[serde(rename = "where")]
+    pub(super) conditions: Option<Vec<Spanned<ConditionForm>>>,
+    pub(super) show: Option<Spanned<Vec<Spanned<String>>>>,
 }
 
 #[derive(Deserialize)]

@@ -1,5 +1,6 @@
 //! From the written form to a [`Policy`]: every name resolved, every key loaded, every contradiction refused with its line.
 
+mod attestation;
 mod sigstore;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -9,9 +10,9 @@ use std::time::Duration;
 
 use toml::Spanned;
 
-use super::form::{AllowForm, AttestationForm, PolicyForm, RepositoryForm, RequireForm, RuleForm, SignerForm};
+use super::form::{AllowForm, PolicyForm, RepositoryForm, RequireForm, RuleForm, SignerForm};
 use super::{
-    Allow, AttestationRule, DefaultAction, Deny, Pattern, Platforms, Policy, Requirement, Rule, SignedRepository, SignedTag,
+    Allow, DefaultAction, Deny, Pattern, Platforms, Policy, Requirement, Rule, SignedRepository, SignedTag,
     SignerRule,
 };
 use sigstore::Instance;
@@ -304,17 +305,6 @@ impl Reader<'_> {
         }
     }
 
-    fn attestation(&self, form: &AttestationForm, names: &BTreeSet<&str>) -> Result<AttestationRule, PolicyError> {
-        let Some(predicate_type) = predicate_type(form.predicate.get_ref()) else {
-            return Err(self.error(form.predicate.span(), "type is a URI or one of the short names in the policy reference"));
-        };
-        let signers = self.signer_names(&form.signers, names)?;
-        if signers.is_empty() {
-            return Err(self.error(form.predicate.span(), "an attestation needs at least one signer"));
-        }
-        Ok(AttestationRule { predicate_type, signers, max_age: self.age(form.max_age.as_ref())? })
-    }
-
     fn allow(&self, form: &AllowForm) -> Result<Allow, PolicyError> {
         Ok(Allow {
             images: self.patterns(&form.images)?,
@@ -374,24 +364,6 @@ impl Reader<'_> {
 
 fn is_key_id(id: &str) -> bool {
     id.len() == 64 && id.bytes().all(|byte| byte.is_ascii_hexdigit() && !byte.is_ascii_uppercase())
-}
-
-/// The URI for a predicate type: itself, or Cosign's short name for it; `None` for a text that is neither.
-#[must_use]
-pub fn predicate_type(text: &str) -> Option<String> {
-    let uri = match text {
-        "slsaprovenance" | "slsaprovenance02" => "https://slsa.dev/provenance/v0.2",
-        "slsaprovenance1" => "https://slsa.dev/provenance/v1",
-        "spdx" | "spdxjson" => "https://spdx.dev/Document",
-        "cyclonedx" => "https://cyclonedx.org/bom",
-        "link" => "https://in-toto.io/Link/v1",
-        "vuln" => "https://cosign.sigstore.dev/attestation/vuln/v1",
-        "openvex" => "https://openvex.dev/ns",
-        "custom" => "https://cosign.sigstore.dev/attestation/v1",
-        uri if uri.contains("://") => uri,
-        _ => return None,
-    };
-    Some(uri.to_owned())
 }
 
 /// The message of the TOML reader in this program's words, with the nearest known field for a misspelt one.

@@ -28,6 +28,46 @@ const fn field(name: &'static str, values: &'static str, default: &'static str, 
     FieldReference { name, values, default, meaning }
 }
 
+const CONDITION: &[FieldReference] = &[
+    field("path", "a path without [*] and ?", "one of the five", "the one field that is meant; it must be there"),
+    field("all", "a path with [*] or ?", "one of the five", "every value must pass the test; where there is none, that is so"),
+    field("any", "a path with [*] or ?", "one of the five", "one value at least must pass the test"),
+    field("none", "a path with [*] or ?", "one of the five", "no value may pass the test"),
+    field(
+        "count",
+        "a path with [*] or ?",
+        "one of the five",
+        "at-least and at-most say how many values there are, or how many pass where",
+    ),
+    field("equals", "a text, number, time, true or false", "one test", "the value is this"),
+    field("not-equals", "a text, number, time, true or false", "one test", "the value is there and is another"),
+    field("in", "list of texts, numbers or times", "one test", "the value is one of these"),
+    field("not-in", "list of texts, numbers or times", "one test", "the value is there and is none of these"),
+    field("like", "text with * for any characters, or a list of such", "one test", "the whole text matches one of these"),
+    field(
+        "not-like",
+        "text with * for any characters, or a list of such",
+        "one test",
+        "the text is there and matches none of these",
+    ),
+    field("at-least", "a number or a time", "one test", "the value is this or more; goes together with at-most"),
+    field("at-most", "a number or a time", "one test", "the value is this or less"),
+    field(
+        "max-age",
+        "a number and s, m, h, d or w",
+        "one test",
+        "the value is a time, not older than this and not in the future; the signer's own word",
+    ),
+    field("exists", "true or false", "one test", "whether the field of path is there"),
+    field(
+        "where",
+        "list of conditions",
+        "one test",
+        "all of these hold of the element itself; goes with all, any, none and count",
+    ),
+    field("show", "list of one to four paths", "none", "fields of the element that a refusal shows; goes with where"),
+];
+
 /// Every table and field there is.
 pub const TABLES: &[TableReference] = &[
     TableReference {
@@ -178,7 +218,12 @@ pub const TABLES: &[TableReference] = &[
             ),
             field("signed-tag", "\"any\" or \"same\"", "\"any\"", "asked for by tag, whether the signature must name that tag"),
             field("max-age", "a number and s, m, h, d or w", "no limit", "the greatest age of the signature's trusted time"),
-            field("attestations", "list of { type, signers, max-age }", "none", "attestations that must be there"),
+            field(
+                "attestations",
+                "list of { type, signers, max-age, where, which }",
+                "none",
+                "attestations that must be there; also written as [[rules.attestations]]",
+            ),
             field(
                 "mode",
                 "\"enforce\" or \"warn\"",
@@ -191,7 +236,7 @@ pub const TABLES: &[TableReference] = &[
     },
     TableReference {
         header: "attestations = [{ … }]",
-        meaning: "An attestation that must be there.",
+        meaning: "An attestation that must be there, and what it must say. An attestation never counts as a signature.",
         fields: &[
             field(
                 "type",
@@ -206,7 +251,19 @@ pub const TABLES: &[TableReference] = &[
                 "whose attestation counts; a signer's `log` is demanded of it, its `annotations` are not: attestations carry none",
             ),
             field("max-age", "a number and s, m, h, d or w", "no limit", "the greatest age of its trusted time"),
+            field("where", "list of conditions", "none", "what its predicate must say; all of them"),
+            field(
+                "which",
+                "\"newest\" or \"any\"",
+                "\"newest\"",
+                "of which attestations of the type by these signers the conditions must hold: of the newest by trusted time and of each without one, or of any; goes with where",
+            ),
         ],
+    },
+    TableReference {
+        header: "where = [{ … }]",
+        meaning: "A condition over the predicate: one of path, all, any, none and count says which values are meant, and one test what must hold of them. A path is names with dots between them; [*] is every element of a list, [0] the first; a name with other characters stands between quotes; a name that may be missing is followed by ?. A missing field, and one of another type, never satisfies a condition. null counts as missing. Letters are compared as they are, also their case. At most 64 conditions, 4 deep.",
+        fields: CONDITION,
     },
     TableReference {
         header: "[[deny]]",

@@ -151,6 +151,7 @@ fn the_reference_names_exactly_the_fields_that_are_read() {
         ("[sigstores.NAME]", "version = 1\n[sigstores.a]\nzzz = 1\n"),
         ("[[rules]]", "version = 1\n[[rules]]\nzzz = 1\n"),
         ("attestations = [{ … }]", "version = 1\n[[rules]]\nattestations = [{ zzz = 1 }]\n"),
+        ("where = [{ … }]", "version = 1\n[[rules]]\nattestations = [{ where = [{ zzz = 1 }] }]\n"),
         ("[[deny]]", "version = 1\n[[deny]]\nzzz = 1\n"),
         ("[[allow]]", "version = 1\n[[allow]]\nzzz = 1\n"),
     ];

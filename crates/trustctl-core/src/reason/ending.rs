@@ -104,6 +104,12 @@ impl Code {
             | Self::PolicyNoTime
             | Self::PolicyThreshold
             | Self::PolicyTooOld => Ending::Rejected,
+            Self::PredicateCondition | Self::PredicateFieldMissing | Self::PredicateUnreadable | Self::PredicateWrongType => {
+                Ending::Rejected
+            }
+            Self::AttestationNotDemanded | Self::PredicateForm => Ending::Configuration,
+            Self::AttestationAmbiguous => Ending::Usage,
+            Self::PredicateTooComplex => Ending::Undecided,
             // The certificate, its log entries and its times were looked at, and do not hold.
             Self::CosignCertificateClaim
             | Self::CosignCertificateExpired

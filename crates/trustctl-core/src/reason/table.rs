@@ -323,6 +323,38 @@ codes! {
         "Beside identity and issuer a certificate tells the repository, the ref, the environment and more of the build; the policy demands a value that is another here, or missing.";
         "compare expected and found with care; the right workflow may have run on the wrong branch or in the wrong environment"
 
+    PredicateCondition = 340 "cosign.predicate-condition" rank 60
+        "an attestation says something that the policy does not accept";
+        "The rule names conditions over what the attestation says, such as the findings of a scan, the builder or a licence. One of them does not hold. Expected and found are shown, with the place in the document.";
+        "act on what was found: build, scan or describe the image again, and have the new result attested"
+    PredicateFieldMissing = 341 "cosign.predicate-field-missing" rank 59
+        "an attestation lacks a field that a condition of the policy needs";
+        "A missing field never satisfies a condition. The document may be of another version or tool than the condition was written for.";
+        "look at the document with trustctl attest download; correct the path of the condition, or mark a field that may be missing with ?"
+    PredicateWrongType = 342 "cosign.predicate-wrong-type" rank 59
+        "a field of an attestation is of another type than the condition is about";
+        "Text is not compared with numbers, and a list is not a value. The document may be of another version or tool than the condition was written for.";
+        "look at the document with trustctl attest download, and correct the condition"
+    PredicateUnreadable = 343 "cosign.predicate-unreadable" rank 59
+        "what an attestation says cannot be read without doubt";
+        "The predicate nests too deep, or names a field twice in one object, so that two programs may read two things in it.";
+        "ask the publisher to attest a document that a current tool has written"
+    PredicateTooComplex = 344 "cosign.predicate-too-complex" rank 59
+        "checking the conditions on an attestation takes too many steps";
+        "The work on one document is limited, so that none can hold the verifier up. Nothing is decided.";
+        "write fewer or more specific conditions, or ask for a smaller document"
+    PredicateForm = 345 "cosign.predicate-form" rank 60
+        "the predicate is not of the form that its type has";
+        "What is attested is looked at before it is signed: that it is JSON without doubt, and has the parts by which readers know its type. Nothing was signed.";
+        "correct the file or the type: --type takes a short name or the URI of the predicate type"
+    AttestationAmbiguous = 346 "cosign.attestation-ambiguous" rank 50
+        "several attestations of the type are there, and nothing says which one is meant";
+        "They say different things, and no proven time tells which one is the newest.";
+        "name one by the digest that trustctl attest list shows: --digest"
+    AttestationNotDemanded = 347 "cosign.attestation-not-demanded" rank 60
+        "the policy does not say whose attestations of this type count";
+        "A signer's word counts for what the rule names it for. The rule that covers the image demands no attestation of this type.";
+        "add the type and its signers to the attestations of the rule"
     CosignPredicateType = 360 "cosign.predicate-type-mismatch" rank 57
         "the bundle does not attest what is asked for";
         "Who asks for an attestation of a type gets an answer about that type alone. A signature, or a statement of another type, is no answer, however validly it is signed.";

@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 use trustctl_core::digest::Digest;
 use trustctl_core::hashes::{Hasher, Hashes};
-use trustctl_core::policy::{NamePattern, predicate_type};
+use trustctl_core::policy::NamePattern;
+use trustctl_core::predicate;
 use trustctl_core::public_key::{Hash, PublicKey};
 use trustctl_core::reason::{Code, Reason, Step};
 use trustctl_core::report::ReasonReport;
@@ -139,7 +140,7 @@ fn verify(session: &Session, args: &BlobVerifyArgs) -> Result<Exit, Failure> {
     };
     let kind = args.predicate_type.as_deref().map(|text| {
         let expected = "a predicate type is a URI, or a short name of the policy reference";
-        predicate_type(text).ok_or_else(|| Failure::bad_value("--type", text, expected))
+        predicate::type_of(text).ok_or_else(|| Failure::bad_value("--type", text, expected))
     });
     let kind = kind.transpose()?;
     let path = args.bundle.clone().unwrap_or_else(|| beside(Path::new(&args.file)));

@@ -94,7 +94,7 @@ fn attestations_of_an_identity_need_what_its_signatures_need() {
         Policy::parse(&PolicyText { name: "p.toml", text: &text, load: &load }).unwrap()
     };
     let vuln = "https://cosign.sigstore.dev/attestation/vuln/v1".to_owned();
-    let attests = |claim: Claim| Claim { statement: Statement::Attestation { predicate_type: vuln.clone() }, ..claim };
+    let attests = |claim: Claim| Claim { statement: attestation(&vuln, "{}"), ..claim };
     let judged = |attestation: Vec<Claim>| {
         let claims = [vec![release()], attestation].concat();
         let judged = judge(&text(""), &subject(), &[findings(SchemeName::Cosign, claims)], now());
