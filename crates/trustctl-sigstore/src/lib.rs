@@ -42,6 +42,7 @@
 //! ```
 
 pub mod artifact;
+pub mod attestation;
 pub mod blob;
 pub mod bundle;
 pub mod dsse;

@@ -4,7 +4,9 @@
 //! An edit can be asked again at any time. It answers with nothing once its signature is there, keeps what others wrote byte for
 //! byte, and never touches what another key signed.
 
+mod attestation;
 mod bundle;
+pub mod predicate;
 mod remove;
 mod signature;
 
@@ -29,6 +31,7 @@ use crate::simple_signing;
 use crate::statement::{self, SIGN};
 use crate::{ANNOTATION_REPOSITORY, ANNOTATION_TAG};
 
+pub use attestation::{AttestationStorage, Attesting, attest};
 pub use bundle::{AddBundle, AddRevocation};
 pub use remove::RemoveSignatures;
 pub use signature::AddSignature;
@@ -110,6 +113,12 @@ pub enum MakeError {
         /// The key.
         fingerprint: String,
     },
+    /// It is larger than verifiers read.
+    #[error("what is to be published has {size} bytes, and verifiers read {}", crate::limits::MAX_BLOB)]
+    TooLarge {
+        /// How many bytes it has.
+        size: u64,
+    },
     /// What vouches for the signature cannot be kept in the storage that was asked for.
     #[error("{0}")]
     Storage(Fault),
@@ -127,6 +136,7 @@ impl MakeError {
             Self::DigestTooLong { .. } | Self::KeyUnsupported { .. } | Self::Sign(_) => Code::KeyUnsupported,
             Self::ReservedAnnotation { .. } => Code::ConfigUnusable,
             Self::Storage(fault) => fault.code,
+            Self::TooLarge { .. } => Code::PredicateForm,
         };
         Reason::new(code, self.to_string())
     }

@@ -175,6 +175,7 @@ impl Cosign {
             signatures: Some(signatures.clone()),
             referrers: referrers.into_iter().collect(),
             attestations: self.read_attestations.then(|| signatures.clone()),
+            bundled_attestations: self.read_attestations,
             attestation_types: self.attestation_types.clone(),
             diagnose: true,
             listings: self.listings.clone(),

@@ -190,6 +190,7 @@ impl Sealed {
             chain: self.chain().map(Chain::above_pem),
             log_entry: entry,
             timestamp: self.timestamps.first().map(stamp),
+            predicate_type: None,
         })
     }
 

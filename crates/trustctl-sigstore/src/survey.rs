@@ -30,8 +30,10 @@ pub(crate) struct Places {
     pub(crate) signatures: Option<Repository>,
     /// The repositories whose referrers are read.
     pub(crate) referrers: Vec<Repository>,
-    /// The repository whose `.att` tag is read. Attestations among the referrers are then read too.
+    /// The repository whose `.att` tag is read.
     pub(crate) attestations: Option<Repository>,
+    /// Whether attestations among the referrers are read.
+    pub(crate) bundled_attestations: bool,
     /// The predicate types of the attestations that are read, of those that say theirs; all where none is named.
     pub(crate) attestation_types: BTreeSet<String>,
     /// Whether a few attestations are read where there is nothing else.
@@ -341,7 +343,7 @@ impl<'e> Survey<'e> {
     /// Manifests first, then bundles, each in the order of what they promise: what could withdraw the image is never starved.
     fn read_referrers(&mut self, mut candidates: Vec<Candidate>, places: &Places) {
         let is_unwanted = |candidate: &Candidate| match &candidate.referrer.promise {
-            Promise::Attestation(predicate_type) => places.attestations.is_none() || !places.wants_type(predicate_type),
+            Promise::Attestation(predicate_type) => !places.bundled_attestations || !places.wants_type(predicate_type),
             _ => false,
         };
         candidates.sort_by(|one, two| one.referrer.promise.cmp(&two.referrer.promise));

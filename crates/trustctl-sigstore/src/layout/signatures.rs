@@ -188,6 +188,8 @@ pub struct Notes {
     pub log_entry: Option<String>,
     /// The signed timestamp, as JSON.
     pub timestamp: Option<String>,
+    /// The predicate type, where the layer is the envelope of an attestation.
+    pub predicate_type: Option<String>,
 }
 
 impl Notes {
@@ -198,7 +200,7 @@ impl Notes {
     }
 }
 
-/// A manifest with one signature, as Cosign writes it, byte for byte.
+/// A manifest with one signature or attestation, as Cosign writes it, byte for byte.
 #[must_use]
 pub fn build(payload: &[u8], notes: &Notes) -> Written {
     let layer = layer_json(payload, notes);
@@ -228,16 +230,20 @@ struct WrittenAnnotations<'a> {
     chain: Option<&'a str>,
     #[serde(rename = "dev.sigstore.cosign/rfc3161timestamp", skip_serializing_if = "Option::is_none")]
     timestamp: Option<&'a str>,
+    #[serde(rename = "predicateType", skip_serializing_if = "Option::is_none")]
+    predicate_type: Option<&'a str>,
 }
 
 fn layer_json(payload: &[u8], notes: &Notes) -> String {
-    let payload = Descriptor::of(SIMPLE_SIGNING, payload);
+    let media_type = if notes.predicate_type.is_some() { DSSE } else { SIMPLE_SIGNING };
+    let payload = Descriptor::of(media_type, payload);
     let annotations = WrittenAnnotations {
         signature: &notes.signature,
         log_entry: notes.log_entry.as_deref(),
         certificate: notes.certificate.as_deref(),
         chain: notes.chain.as_deref(),
         timestamp: notes.timestamp.as_deref(),
+        predicate_type: notes.predicate_type.as_deref(),
     };
     go_json(&WrittenLayer { payload, annotations })
 }

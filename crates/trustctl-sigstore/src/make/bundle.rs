@@ -16,7 +16,7 @@ use super::{MakeError, Revoking, Signing, read};
 use crate::bundle::{Bundle, Content as BundleContent, MEDIA_TYPE};
 use crate::dsse::IN_TOTO;
 use crate::keys::has_signed;
-use crate::layout::bundle::{Attachment, EMPTY};
+use crate::layout::bundle::{Attachment, EMPTY, PREDICATE_TYPE as PREDICATE_TYPE_ANNOTATION};
 use crate::layout::{Descriptor, OCI_MANIFEST};
 use crate::revocation::{self, PREDICATE_TYPE};
 use crate::seal::{Sealed, Signed};
@@ -126,16 +126,16 @@ fn signed(statement: Vec<u8>, signer: &dyn Signer) -> Result<Sealed, MakeError> 
 }
 
 /// Where and as what a bundle is stored.
-struct Storing<'a> {
-    image: &'a Subject,
-    place: &'a Repository,
-    media_type: &'static str,
-    created: Timestamp,
+pub(super) struct Storing<'a> {
+    pub(super) image: &'a Subject,
+    pub(super) place: &'a Repository,
+    pub(super) media_type: &'static str,
+    pub(super) created: Timestamp,
 }
 
 /// A signed bundle and the manifest that attaches it.
 #[derive(Clone, Debug)]
-struct Attach {
+pub(super) struct Attach {
     repository: Repository,
     subject: Descriptor,
     key: PublicKey,
@@ -149,7 +149,7 @@ struct Attach {
 }
 
 impl Attach {
-    fn of(storing: Storing<'_>, predicate_type: &str, statement: Vec<u8>, sealed: &Sealed) -> Result<Self, MakeError> {
+    pub(super) fn of(storing: Storing<'_>, predicate_type: &str, statement: Vec<u8>, sealed: &Sealed) -> Result<Self, MakeError> {
         let Storing { image, place, media_type, created } = storing;
         if sealed.envelope().is_none_or(|envelope| envelope.payload != statement || envelope.payload_type != IN_TOTO) {
             return Err(MakeError::OtherContent { digest: image.digest });
@@ -163,15 +163,18 @@ impl Attach {
     }
 
     fn survey<'e>(&self, current: &'e Evidence) -> Survey<'e> {
-        let places = Places { referrers: vec![self.repository.clone()], ..Places::default() };
+        // Of attestations those of the own type: one of them may say the same.
+        let attestation_types = self.annotations.get(PREDICATE_TYPE_ANNOTATION).cloned().into_iter().collect();
+        let referrers = vec![self.repository.clone()];
+        let places = Places { referrers, bundled_attestations: true, attestation_types, ..Places::default() };
         Survey::new(&self.subject.digest, &places, current)
     }
 
-    fn wants(&self, current: &Evidence) -> Vec<Want> {
+    pub(super) fn wants(&self, current: &Evidence) -> Vec<Want> {
         self.survey(current).pending.into_iter().map(|pending| pending.want).collect()
     }
 
-    fn plan(
+    pub(super) fn plan(
         &self,
         current: &Evidence,
         says_the_same: impl Fn(&Statement<'_>, &Statement<'_>) -> bool,

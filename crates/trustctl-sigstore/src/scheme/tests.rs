@@ -1,6 +1,7 @@
 //! Each security rule with a case that passes because of it and one that fails.
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a failure here fails the test")]
 
+mod attestations;
 mod children;
 mod nested;
 
