@@ -112,7 +112,10 @@ fn attestation_verdict(case: &Case<'_>, demands: &[&AttestationRule]) -> Verdict
                 let looked_at = case.consulted().flat_map(|findings| findings.looked_at.iter().cloned()).collect();
                 return Verdict::Unsigned { looked_at, reasons };
             }
-            let all = attested.failed.into_iter().chain(troubles).collect();
+            // What is wrong with what is there tells more than that nothing else is.
+            let telling =
+                attested.failed.into_iter().filter(|reason| reason.code != Code::PolicyAttestationMissing || troubles.is_empty());
+            let all = telling.chain(troubles.iter().cloned()).collect();
             Verdict::Rejected { reasons: Reasons::ranked(all).unwrap_or(reasons) }
         }
     }

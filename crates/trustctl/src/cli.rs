@@ -5,6 +5,7 @@
 //! danger is spelled `--danger-…`.
 
 mod anchor;
+mod attest;
 mod blob;
 mod key;
 mod lab;
@@ -20,6 +21,9 @@ use clap::{Arg, Args, Parser, Subcommand, ValueEnum};
 use trustctl_core::reason::Code;
 
 pub use anchor::{AnchorCommand, ExportAnchorArgs, ForgetAnchorArgs, ListAnchorsArgs, PinAnchorArgs, UpdateAnchorArgs};
+pub use attest::{
+    AttestArgs, AttestCommand, AttestDownloadArgs, AttestListArgs, AttestPart, AttestStorage, AttestVerifyArgs, AttesterArgs,
+};
 pub use blob::{BlobCommand, BlobSignArgs, BlobVerifyArgs, Log};
 pub use key::{KeyCommand, KeyFormat, KeyKindArg};
 pub use lab::{LabCommand, LabUpArgs};
@@ -126,6 +130,8 @@ pub enum Command {
     Revoke(RevokeArgs),
     /// Show every piece of evidence about an image, marked proven, claimed or broken
     Inspect(InspectArgs),
+    /// Attest something about images, or judge, list and download what is attested
+    Attest(Box<AttestArgs>),
     /// Sign and verify files
     #[command(subcommand)]
     Blob(BlobCommand),

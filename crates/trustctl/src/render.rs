@@ -44,6 +44,33 @@ pub fn judgement(ui: &Ui, judged: &Judged<'_>) {
     }
 }
 
+/// Prints the judgement about what is attested of one image, for one predicate type.
+pub fn attested(ui: &Ui, judged: &Judged<'_>, predicate_type: &str) {
+    let name = match judged.digest {
+        Some(digest) if !judged.image.ends_with(&digest.to_string()) => format!("{}@{digest}", judged.image),
+        _ => judged.image.to_owned(),
+    };
+    let kind = trustctl_core::predicate::short_name(predicate_type);
+    let verdict = &judged.judgement.verdict;
+    let (paint, word) = match verdict {
+        Verdict::Trusted { .. } => (Paint::Green, "attested"),
+        Verdict::Rejected { .. } => (Paint::Red, "rejected"),
+        Verdict::Undecided { .. } => (Paint::Red, "undecided"),
+        Verdict::Unsigned { .. } => (Paint::Red, "not attested"),
+    };
+    ui.say(format!("{}: {name}", ui.paint(paint, word)));
+    match verdict {
+        Verdict::Trusted { claims } => claims.iter().for_each(|claim| ui.note(format!("  by:   {}", describe(claim)))),
+        Verdict::Rejected { reasons } => {
+            refusal(ui, &format!("no attestation {kind} of {} does: {}", judged.image, reasons.first().code.summary()), verdict)
+        }
+        Verdict::Undecided { .. } => {
+            refusal(ui, &format!("cannot decide about attestations {kind} of {}", judged.image), verdict)
+        }
+        Verdict::Unsigned { .. } => refusal(ui, &format!("{} has no attestation {kind}", judged.image), verdict),
+    }
+}
+
 /// What the judgement says in one line, for lists.
 #[must_use]
 pub fn one_line(judgement: &Judgement) -> String {

@@ -1,6 +1,7 @@
 //! The commands: each module carries out one, by wiring schemes, keys and network together.
 
 mod anchor;
+mod attest;
 mod blob;
 mod complete;
 mod dct;
@@ -140,6 +141,7 @@ async fn carry_out(session: &Session, command: &Command) -> Result<Exit, Failure
         Command::Complete(args) => complete::run(session, args).await,
         Command::Revoke(args) => revoke::run(session, args).await,
         Command::Inspect(args) => inspect::run(session, args).await,
+        Command::Attest(args) => attest::run(session, args).await,
         Command::Demo(args) => demo::run(session, args).await,
         Command::Lab(command) => lab::run(session, command).await,
         Command::Blob(command) => blob::run(session, command).await,

@@ -68,7 +68,7 @@ fn no_such_image(reference: &Reference, reason: Reason) -> Failure {
 
 /// The anchors that the flags or the policy in force give; none is fine here: then only certificates and log entries of the
 /// public-good Sigstore instance are proven, and a collection's root is shown as not pinned.
-fn anchors(session: &Session, trust: &TrustArgs) -> Result<Anchors, Failure> {
+pub(super) fn anchors(session: &Session, trust: &TrustArgs) -> Result<Anchors, Failure> {
     let named = trust.policy.is_some()
         || !trust.key.is_empty()
         || !trust.dct_root.is_empty()

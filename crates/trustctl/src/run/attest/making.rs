@@ -1,0 +1,216 @@
+//! `trustctl attest`: check what is to be attested, seal it, publish it, and find it again through a fresh client.
+
+use std::io::Read as _;
+use std::path::Path;
+
+use serde_json::{Value, json};
+use trustctl_core::claim::{Claim, Principal, Statement};
+use trustctl_core::evidence::Evidence;
+use trustctl_core::memory::Memory;
+use trustctl_core::predicate::short_name;
+use trustctl_core::publish::Edit;
+use trustctl_core::reason::{Code, Reason};
+use trustctl_core::reference::Repository;
+use trustctl_core::report::ReasonReport;
+use trustctl_core::scheme::{Context, Scheme as _};
+use trustctl_core::subject::Subject;
+use trustctl_remote::gather::{Limits, Supply, collect};
+use trustctl_sigstore::artifact::Form;
+use trustctl_sigstore::dsse::IN_TOTO;
+use trustctl_sigstore::make::predicate::{Checked, MAX_PREDICATE};
+use trustctl_sigstore::make::{AttestationStorage, Attesting, MakeError, attest};
+use trustctl_sigstore::scheme::Cosign;
+
+use super::super::network::World;
+use super::super::sign::{Image, Work, manifests, publish, resolve, say};
+use super::super::signer::{self, Keeping, With};
+use super::super::{Session, clock, revoke, trust};
+use super::verify::kind;
+use crate::cli::{AttestArgs, AttestStorage};
+use crate::exit::Exit;
+use crate::failure::Failure;
+
+/// Attests the same about every image.
+///
+/// # Errors
+/// A [`Failure`], by what stands in the way; what was published before stays published.
+pub(super) async fn run(session: &Session, args: &AttestArgs) -> Result<Exit, Failure> {
+    let predicate = predicate(args)?;
+    let key = match &args.key {
+        Some(key) => Some(session.private_key(key, args.passphrase.as_deref(), None)?),
+        None if signer::token::is_asked_for(&args.vouching)? => None,
+        None => {
+            let words = "nothing says what to sign with: give --key, or --identity-token";
+            return Err(Failure::usage(Code::NoSigningKey, words));
+        }
+    };
+    let with = With::new(session, &args.vouching, key)?;
+    let world = session.world(None)?;
+    let mut reports = Vec::new();
+    for image in &args.images {
+        let image = Image { text: image, resolve_tag: args.resolve_tag, tag: None };
+        let subject = resolve(session, &world, &image).await?;
+        let work = Work { session, world: &world, subject: &subject, now: session.now(None)? };
+        let place = trust::repository("--signature-repository", args.signature_repository.as_deref())?;
+        let saying = Saying { work: &work, with: &with, predicate: &predicate, place, storages: storages(args.storage) };
+        reports.push(saying.carry_out(args).await?);
+    }
+    if session.ui.json() {
+        let warnings: Vec<ReasonReport> = session.dangers().iter().map(ReasonReport::new).collect();
+        let report = json!({ "schema": "trustctl/attest/v1", "exit": 0, "results": reports, "warnings": warnings });
+        session.ui.say(report.to_string());
+    }
+    Ok(Exit::Done)
+}
+
+/// What is attested, of the form that its type has.
+fn predicate(args: &AttestArgs) -> Result<Checked, Failure> {
+    let (Some(named), Some(path)) = (&args.kind, &args.predicate) else {
+        return Err(Failure::usage(Code::BadCommandLine, "give --type and --predicate"));
+    };
+    kind(named)?;
+    let bytes = read(path).map_err(|error| Failure::file(path, &error))?;
+    Checked::new(named, &bytes, clock()).map_err(|error| {
+        let reason = error.reason();
+        Failure::new(Reason { message: format!("{}: {}", path.display(), reason.message), ..reason })
+    })
+}
+
+/// The bytes of a file, or of standard input; more than can be attested are not read to their end.
+fn read(path: &Path) -> std::io::Result<Vec<u8>> {
+    let limit = u64::try_from(MAX_PREDICATE).unwrap_or(u64::MAX).saturating_mul(2);
+    let mut bytes = Vec::new();
+    if path.as_os_str() == "-" {
+        std::io::stdin().take(limit).read_to_end(&mut bytes)?;
+    } else {
+        std::fs::File::open(path)?.take(limit).read_to_end(&mut bytes)?;
+    }
+    Ok(bytes)
+}
+
+fn storages(storage: AttestStorage) -> &'static [AttestationStorage] {
+    match storage {
+        AttestStorage::Bundle => &[AttestationStorage::Bundle],
+        AttestStorage::Legacy => &[AttestationStorage::AttestationTag],
+        AttestStorage::Both => &[AttestationStorage::Bundle, AttestationStorage::AttestationTag],
+    }
+}
+
+/// Attesting about one image and its children.
+struct Saying<'a> {
+    work: &'a Work<'a>,
+    with: &'a With<'a>,
+    predicate: &'a Checked,
+    place: Option<Repository>,
+    storages: &'static [AttestationStorage],
+}
+
+impl Saying<'_> {
+    async fn carry_out(&self, args: &AttestArgs) -> Result<Value, Failure> {
+        let manifests = manifests(self.work.subject, args.recursive);
+        if args.dry_run {
+            let how = self.with.key().map_or("an identity".to_owned(), |key| format!("cosign key {}", key.fingerprint()));
+            return Ok(self.report(&manifests, "would attest", (&how, json!(null))));
+        }
+        let mut edits: Vec<Box<dyn Edit>> = Vec::new();
+        for manifest in &manifests {
+            self.refuse_revoked(manifest).await?;
+            edits.extend(self.edits(manifest).await?);
+        }
+        let changed = publish(self.work, &edits).await?;
+        for manifest in &manifests {
+            self.prove(manifest).await?;
+        }
+        let principal = self.with.principal().await?;
+        let done = if changed { "attested" } else { "already attested" };
+        Ok(self.report(&manifests, done, (&principal.to_string(), json!(principal))))
+    }
+
+    fn report(&self, manifests: &[Subject], done: &str, (how, signer): (&str, Value)) -> Value {
+        let kind = short_name(&self.predicate.predicate_type);
+        say(self.work, done, &format!("{kind}, {how}, {} manifest(s)", manifests.len()));
+        let digests: Vec<String> = manifests.iter().map(|manifest| manifest.digest.to_string()).collect();
+        let subject = self.work.subject;
+        json!({
+            "image": subject.repository.to_string(), "digest": subject.digest, "predicateType": self.predicate.predicate_type,
+            "done": done, "digests": digests, "signer": signer,
+        })
+    }
+
+    /// What the same signer has revoked is not spoken for.
+    async fn refuse_revoked(&self, manifest: &Subject) -> Result<(), Failure> {
+        let signer = self.with.principal().await?;
+        revoke::refuse_revoked(self.work, manifest, (&self.with.anchors(), &signer), self.place.clone()).await
+    }
+
+    /// The edits that publish what is not there yet. Services are only asked for what is missing.
+    async fn edits(&self, manifest: &Subject) -> Result<Vec<Box<dyn Edit>>, Failure> {
+        let there = if self.with.is_vouched_for() { self.there(manifest, self.work.world).await? } else { Vec::new() };
+        let attesting = Attesting {
+            image: manifest.clone(),
+            predicate: self.predicate.clone(),
+            signature_repository: self.place.clone(),
+            created: self.work.now,
+        };
+        let failed = |error: MakeError| Failure::new(error.reason());
+        let statement = attesting.statement();
+        let mut edits = Vec::new();
+        for storage in self.storages.iter().copied().filter(|storage| !there.contains(storage)) {
+            let keeping = match storage {
+                AttestationStorage::AttestationTag => Keeping::Annotations,
+                AttestationStorage::Bundle => Keeping::Bundle,
+            };
+            let sealed = self.with.envelope((IN_TOTO, &statement), &manifest.digest, keeping).await?;
+            edits.push(attest(&attesting, storage, &sealed).map_err(failed)?);
+        }
+        Ok(edits)
+    }
+
+    /// The storages in which this signer says the same already, vouched for as it would be now.
+    async fn there(&self, manifest: &Subject, world: &World) -> Result<Vec<AttestationStorage>, Failure> {
+        let signer = self.with.principal().await?;
+        let claims = self.claims(manifest, world).await?;
+        let same: Vec<&Claim> = claims.iter().filter(|claim| self.is_the_same(claim, &signer)).collect();
+        let form = |storage: AttestationStorage| match storage {
+            AttestationStorage::AttestationTag => Form::AttestationTag,
+            AttestationStorage::Bundle => Form::Bundle,
+        };
+        let held = |storage: &AttestationStorage| same.iter().any(|claim| claim.source.form == form(*storage).words());
+        Ok(self.storages.iter().copied().filter(held).collect())
+    }
+
+    fn is_the_same(&self, claim: &Claim, signer: &Principal) -> bool {
+        let Statement::Attestation { predicate_type, predicate } = &claim.statement else { return false };
+        claim.principal == *signer
+            && (!claim.log.proves_nothing() || !self.with.logs())
+            && *predicate_type == self.predicate.predicate_type
+            && self.predicate.says_the_same(predicate.as_str())
+    }
+
+    /// Finds what was published as anybody would: through a client that knows nothing of this run, trusting just this signer.
+    async fn prove(&self, manifest: &Subject) -> Result<(), Failure> {
+        let there = self.there(manifest, &self.work.world.fresh()).await?;
+        if there.len() == self.storages.len() {
+            return Ok(());
+        }
+        let words =
+            format!("what was published about {} is not found, or does not verify, when looked for again", manifest.digest);
+        Err(Failure::new(Reason::new(Code::CosignSelfCheck, words)))
+    }
+
+    /// What is proven of attestations of the type, trusting just this signer, as of now.
+    async fn claims(&self, manifest: &Subject, world: &World) -> Result<Vec<Claim>, Failure> {
+        let (anchors, memory) = (self.with.anchors(), Memory::new());
+        let attestation_types = [self.predicate.predicate_type.clone()].into();
+        let cosign = Cosign { signature_repository: self.place.clone(), read_attestations: true, attestation_types };
+        let context = Context { anchors: &anchors, memory: &memory, now: clock() };
+        let subject = Subject { children: Vec::new(), ..manifest.clone() };
+        let deadline = self.work.session.deadline()?;
+        let source = world.until(deadline);
+        let wants = |have: &Evidence| cosign.wants(&subject, have, &context);
+        let evidence = collect(&wants, Evidence::new(), Supply { source: &source, limits: Limits::default(), deadline }).await;
+        // What was just signed has times of just now.
+        let context = Context { now: clock(), ..context };
+        Ok(cosign.examine(&subject, &evidence, &context).claims)
+    }
+}
