@@ -15,6 +15,7 @@
 //! - [`counting`]: a proxy that records every request and can answer with faults
 //! - [`latency`]: a proxy that makes the network far away
 //! - [`program`], [`stage`]: the program under test, and a lab with a user of it
+//! - [`pages`]: the files that a page of the documentation shows
 //! - [`http`]: the small blocking HTTP/1.1 that the above share
 //!
 //! ```no_run
@@ -36,6 +37,7 @@ pub mod http;
 pub mod image;
 pub mod latency;
 pub mod notary;
+pub mod pages;
 pub mod peers;
 pub mod process;
 pub mod program;

@@ -1,5 +1,5 @@
 //! Every command shown in the README and in `docs/` runs, in the order of its page, against the lab. A line without a remark must succeed;
-//! `# exit N` says otherwise.
+//! `# exit N` says otherwise. A block whose language is followed by a name is a file that lies there.
 #![expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
 use std::collections::BTreeMap;
@@ -14,6 +14,7 @@ use trustctl_lab::sigstore::Claims;
 use trustctl_lab::tuf::{LabTuf, Repository};
 use trustctl_lab::world::{World, WorldOptions};
 use trustctl_sigstore::keyless::PUBLIC_GOOD;
+use trustctl_tests::pages::files;
 use trustctl_tests::process::run;
 use trustctl_tests::program::program;
 
@@ -78,7 +79,8 @@ fn script(lines: &[String]) -> String {
 fn commands_in_the_documentation_do_what_it_says() {
     let mut ran_any = 0;
     for page in pages() {
-        let lines = commands(&std::fs::read_to_string(&page).unwrap());
+        let text = std::fs::read_to_string(&page).unwrap();
+        let lines = commands(&text);
         if lines.is_empty() {
             continue;
         }
@@ -92,7 +94,11 @@ fn commands_in_the_documentation_do_what_it_says() {
             std::fs::copy(world.sigstore_folder().join(name), home.path().join(name)).unwrap();
         }
         let path = format!("{}:{}", program().parent().unwrap().display(), std::env::var("PATH").unwrap());
-        let script = script(&lines).replace("registry.example", &world.registry().host());
+        let host = world.registry().host();
+        for (name, content) in files(&text) {
+            std::fs::write(home.path().join(name), content.replace("registry.example", &host)).unwrap();
+        }
+        let script = script(&lines).replace("registry.example", &host);
         let script = script.replace("https://issuer.example", &world.sigstore().issuer().url());
         // A private Sigstore instance, whose root the reader was given.
         let tuf = instance(home.path());

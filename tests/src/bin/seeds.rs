@@ -100,11 +100,11 @@ fn main() -> Result<(), Failure> {
     }
     seeds.write("trusted_root", trustctl_sigstore::keyless::PUBLIC_GOOD.as_bytes())?;
     seeds.write_vouched(&user, &world)?;
-
     seeds.write("signing_config", trustctl_sigstore::signing_config::PUBLIC_GOOD.as_bytes())?;
     let token = world.sigstore().token(&Claims::github("acme/shop", "refs/tags/v1"));
     seeds.write("identity_token", token.map_err(|error| Failure::Output(error.to_string()))?.as_bytes())?;
     seeds.write("tuf_refresh", trustctl_sigstore::tuf::PUBLIC_GOOD_ROOT)?;
+    seeds.write_samples()?;
     let file = read(&evidence)?;
     seeds.write("evidence", &file)?;
     seeds.write_evidence(&file)
@@ -168,6 +168,25 @@ impl Seeds {
         self.write("inclusion_proof", &[0; 96])
     }
 
+    /// Writes the samples of the page on attestation policies: documents, policies, and each policy's conditions with each document.
+    fn write_samples(&self) -> Result<(), Failure> {
+        let page = read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/how-to/attestation-policies.md"))?;
+        let files = trustctl_tests::pages::files(&String::from_utf8_lossy(&page));
+        let (documents, policies): (Vec<_>, Vec<_>) = files.iter().partition(|(name, _)| name.ends_with(".json"));
+        for (_, document) in &documents {
+            self.write("predicate", document.as_bytes())?;
+        }
+        for (_, policy) in policies {
+            self.write("policy", policy.as_bytes())?;
+            for conditions in policy.split("where = [\n").skip(1).filter_map(|rest| rest.split("\n]\n").next()) {
+                for (_, document) in &documents {
+                    self.write("conditions", format!("{conditions}\n---\n{document}").as_bytes())?;
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Writes the pieces of evidence to the targets that read their like.
     fn write_evidence(&self, file: &[u8]) -> Result<(), Failure> {
         let file = EvidenceFile::from_json(file).map_err(|error| Failure::Output(error.to_string()))?;
@@ -180,6 +199,7 @@ impl Seeds {
                 }
                 Locator::Blob { .. } if bytes.starts_with(b"{\"critical\"") => self.write("simple_signing", bytes)?,
                 Locator::Blob { .. } => {
+                    self.write("predicate", bytes)?;
                     self.write("bundle", bytes)?;
                     let envelope = serde_json::from_slice::<Value>(bytes).ok();
                     if let Some(envelope) = envelope.as_ref().and_then(|bundle| bundle.get("dsseEnvelope")) {

@@ -14,6 +14,7 @@ macro_rules! need {
 }
 
 mod access;
+mod attest;
 mod matrix;
 mod revoke;
 mod skopeo;

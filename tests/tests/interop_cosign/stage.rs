@@ -188,6 +188,14 @@ impl Cosign {
         accepts(self.run(stage, &[&["attest", "--key", &key], self.quiet(stage, form), more].concat()));
     }
 
+    /// Verifies attestations with `KEY.pub`; `more` are further flags and the image.
+    pub(crate) fn verify_attestation(&self, stage: &Stage, form: Form, key: &str, more: &[&str]) -> Ran {
+        let key = format!("{key}.pub");
+        let plain = ["verify-attestation", "--key", &key, "--insecure-ignore-tlog=true", "--allow-http-registry"];
+        let legacy: &[&str] = if self.three && form == Form::Legacy { &["--new-bundle-format=false"] } else { &[] };
+        self.run(stage, &[&plain[..], legacy, more].concat())
+    }
+
     /// Verifies with `KEY.pub`; `more` are further flags and the image.
     pub(crate) fn verify(&self, stage: &Stage, form: Form, key: &str, more: &[&str]) -> Ran {
         let key = format!("{key}.pub");
