@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use trustctl_tests::image::{Image, Index};
 
-use crate::stage::{Cosign, Form, Stage, accepts, denies, hosts, repository};
+use crate::stage::{Cosign, Form, Host, Stage, accepts, denies, hosts, repository};
 
 const WRONG_KEY: (i32, &str) = (1, "TC0302");
 const NONE_THERE: (i32, &str) = (3, "TC0707");
@@ -46,6 +46,11 @@ fn documents() -> Vec<(&'static str, Value)> {
     ]
 }
 
+/// How many of the documents are tried on each kind of registry: what a document says is of no concern to the second one.
+fn documents_for_each_host() -> impl Iterator<Item = (usize, (Host, String))> {
+    [usize::MAX, 2].into_iter().zip(hosts())
+}
+
 /// A scan by Trivy in the form that it writes for cosign, with one finding.
 fn scan(severity: &str) -> Value {
     json!({
@@ -60,6 +65,14 @@ fn scan(severity: &str) -> Value {
     })
 }
 
+/// Whether everything in `expected` is in `found`: cosign writes some documents anew, with members that are empty.
+fn contains(found: &Value, expected: &Value) -> bool {
+    match expected {
+        Value::Object(members) => members.iter().all(|(name, value)| found.get(name).is_some_and(|found| contains(found, value))),
+        other => found == other,
+    }
+}
+
 /// Another type than `kind`.
 fn other(kind: &str) -> &'static str {
     if kind == "cyclonedx" { "spdxjson" } else { "cyclonedx" }
@@ -67,13 +80,13 @@ fn other(kind: &str) -> &'static str {
 
 #[test]
 fn what_trustctl_attests_is_accepted_by_cosign_with_its_key_and_type_alone() {
-    for (_host, address) in hosts() {
+    for (count, (_host, address)) in documents_for_each_host() {
         for cosign in Cosign::all() {
             let stage = Stage::new();
             stage.key("own");
             cosign.key(&stage, "other");
             for form in cosign.forms() {
-                for (number, (kind, document)) in documents().into_iter().enumerate() {
+                for (number, (kind, document)) in documents().into_iter().take(count).enumerate() {
                     let repository = repository(&address, &format!("att/for-{}-{form:?}-{number}", cosign.name()).to_lowercase());
                     let digest = Image::tiny("hello").push(&repository, "1").unwrap();
                     let image = repository.at(&digest);
@@ -104,13 +117,13 @@ fn what_trustctl_attests_is_accepted_by_cosign_with_its_key_and_type_alone() {
 
 #[test]
 fn what_cosign_attests_is_proven_by_its_key_and_type_alone() {
-    for (_host, address) in hosts() {
+    for (count, (_host, address)) in documents_for_each_host() {
         for cosign in Cosign::all() {
             let stage = Stage::new();
             cosign.key(&stage, "own");
             stage.key("other");
             for form in cosign.forms() {
-                for (number, (kind, document)) in documents().into_iter().enumerate() {
+                for (number, (kind, document)) in documents().into_iter().take(count).enumerate() {
                     let repository = repository(&address, &format!("att/by-{}-{form:?}-{number}", cosign.name()).to_lowercase());
                     let digest = Image::tiny("hello").push(&repository, "1").unwrap();
                     let image = repository.at(&digest);
@@ -134,9 +147,7 @@ fn what_cosign_attests_is_proven_by_its_key_and_type_alone() {
                     let said = stage.done(&["attest", "download", &image, "--type", kind, "--key", "own.pub"]);
                     match kind {
                         "custom" => assert_eq!(said["content"]["Data"], document.to_string(), "{said}"),
-                        // Cosign takes out what it does not know and adds what is not there.
-                        "slsaprovenance1" => assert_eq!(said["content"]["runDetails"], document["runDetails"], "{said}"),
-                        _ => assert_eq!(said["content"], document, "{said}"),
+                        _ => assert!(contains(&said["content"], &document), "{said}"),
                     }
                 }
             }

@@ -2,6 +2,7 @@
 //! signer; what services answer falsely is refused before anything is published.
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a failed unwrap fails the test")]
 
+mod attest;
 mod services;
 mod stage;
 mod storages;
