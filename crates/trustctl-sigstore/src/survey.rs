@@ -1,6 +1,8 @@
 //! What of the evidence matters, what is still to be asked for, and what could not be read. Asking and judging both start here,
 //! so that they cannot disagree.
 
+use std::collections::BTreeSet;
+
 use trustctl_core::claim::Source;
 use trustctl_core::digest::Digest;
 use trustctl_core::evidence::{Entry, Evidence, Locator, Origin, Want};
@@ -280,7 +282,7 @@ impl<'e> Survey<'e> {
                     Some(predicate_type) if form == Form::AttestationTag && !places.wants_type(predicate_type) => {
                         let content = Content::Unread { predicate_type: predicate_type.clone() };
                         let source = Source { form: form.words().to_owned(), at };
-                        self.found.push(Found { form, source, manifest: None, content });
+                        self.found.push(Found { form, source, manifest: None, says_revocation: false, content });
                     }
                     _ => self.read_payload(layer, repository, form, at),
                 },

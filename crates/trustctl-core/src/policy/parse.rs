@@ -11,10 +11,7 @@ use std::time::Duration;
 use toml::Spanned;
 
 use super::form::{AllowForm, PolicyForm, RepositoryForm, RequireForm, RuleForm, SignerForm};
-use super::{
-    Allow, DefaultAction, Deny, Pattern, Platforms, Policy, Requirement, Rule, SignedRepository, SignedTag,
-    SignerRule,
-};
+use super::{Allow, DefaultAction, Deny, Pattern, Platforms, Policy, Requirement, Rule, SignedRepository, SignedTag, SignerRule};
 use sigstore::Instance;
 pub(super) use sigstore::is_judged_by;
 

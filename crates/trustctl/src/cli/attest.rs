@@ -135,7 +135,7 @@ pub struct AttestDownloadArgs {
     #[arg(long, value_name = "DIGEST")]
     pub digest: Option<String>,
     /// Hand out what nobody vouches for
-    #[arg(long, conflicts_with_all = ["policy", "key", "identity"])]
+    #[arg(long, conflicts_with_all = ["policy", "key", "identity_given"])]
     pub danger_unverified: bool,
     /// Whose word counts.
     #[command(flatten)]
@@ -158,17 +158,23 @@ pub enum AttestPart {
 #[command(next_help_heading = "Whom to trust")]
 pub struct AttesterArgs {
     /// Judge by this policy file; else by TRUSTCTL_POLICY, else by the policy of the user or the machine
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["key", "identity"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["key", "identity_given"])]
     pub policy: Option<PathBuf>,
     /// Trust what this public key signed: a PEM file, a stored key's name or env:NAME (repeatable; any one suffices)
     #[arg(long, value_name = "KEY")]
     pub key: Vec<String>,
     /// Trust what this identity signed, * for any characters
-    #[arg(long, value_name = "IDENTITY", requires = "issuer")]
+    #[arg(long, value_name = "IDENTITY", requires = "issuer_given", group = "identity_given")]
     pub identity: Option<String>,
-    /// The OIDC issuer that vouches for the identity
-    #[arg(long, value_name = "URL", requires = "identity")]
+    /// Trust what the identities signed that this regular expression matches whole
+    #[arg(long, value_name = "REGEX", requires = "issuer_given", group = "identity_given")]
+    pub identity_regex: Option<String>,
+    /// The OIDC issuer that vouches for the identity, * for any characters
+    #[arg(long, value_name = "URL", requires = "identity_given", group = "issuer_given")]
     pub issuer: Option<String>,
+    /// The OIDC issuers that this regular expression matches whole
+    #[arg(long, value_name = "REGEX", requires = "identity_given", group = "issuer_given")]
+    pub issuer_regex: Option<String>,
     /// Judge certificates and log entries with this trusted root, instead of the public-good Sigstore instance's
     #[arg(long, value_name = "FILE")]
     pub trusted_root: Option<PathBuf>,
@@ -185,7 +191,9 @@ impl AttesterArgs {
             policy: self.policy.clone(),
             key: self.key.clone(),
             identity: self.identity.clone(),
+            identity_regex: self.identity_regex.clone(),
             issuer: self.issuer.clone(),
+            issuer_regex: self.issuer_regex.clone(),
             trusted_root: self.trusted_root.clone(),
             signature_repository: self.signature_repository.clone(),
             ..TrustArgs::default()

@@ -22,9 +22,9 @@ use trustctl_sigstore::make::{AttestationStorage, Attesting, MakeError, attest};
 use trustctl_sigstore::scheme::Cosign;
 
 use super::super::network::World;
-use super::super::sign::{Image, Work, manifests, publish, resolve, say};
+use super::super::sign::{Image, Work, publish, resolve, say};
 use super::super::signer::{self, Keeping, With};
-use super::super::{Session, clock, revoke, trust};
+use super::super::{Session, clock, manifests, revoke, trust};
 use super::verify::kind;
 use crate::cli::{AttestArgs, AttestStorage};
 use crate::exit::Exit;
@@ -107,7 +107,7 @@ struct Saying<'a> {
 
 impl Saying<'_> {
     async fn carry_out(&self, args: &AttestArgs) -> Result<Value, Failure> {
-        let manifests = manifests(self.work.subject, args.recursive);
+        let manifests = manifests::to_sign(self.work, args.recursive).await?;
         if args.dry_run {
             let how = self.with.key().map_or("an identity".to_owned(), |key| format!("cosign key {}", key.fingerprint()));
             return Ok(self.report(&manifests, "would attest", (&how, json!(null))));
