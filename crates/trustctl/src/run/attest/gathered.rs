@@ -107,7 +107,7 @@ pub(super) async fn gather(
     let place = trust::repository("--signature-repository", args.signature_repository.as_deref())?;
     let memory = recall(session, &subject, place.as_ref())?;
     let attestation_types = asked.predicate_type.map(str::to_owned).into_iter().collect();
-    let cosign = Cosign { signature_repository: place, read_attestations: true, attestation_types };
+    let cosign = Cosign { signature_repository: place, read_attestations: true, attestation_types, ..Cosign::default() };
     let context = Context { anchors: asked.anchors, memory: &memory, now: asked.now };
     let deadline = session.deadline()?;
     let source = world.until(deadline);

@@ -139,8 +139,9 @@ impl Saying<'_> {
 
     /// What the same signer has revoked is not spoken for.
     async fn refuse_revoked(&self, manifest: &Subject) -> Result<(), Failure> {
-        let signer = self.with.principal().await?;
-        revoke::refuse_revoked(self.work, manifest, (&self.with.anchors(), &signer), self.place.clone()).await
+        let who = self.with.who().await?;
+        let (anchors, signer) = (self.with.anchors_for(std::slice::from_ref(&who)), who.principal());
+        revoke::refuse_revoked(self.work, manifest, (&anchors, &signer), self.place.clone()).await
     }
 
     /// The edits that publish what is not there yet. Services are only asked for what is missing.
@@ -200,9 +201,10 @@ impl Saying<'_> {
 
     /// What is proven of attestations of the type, trusting just this signer, as of now.
     async fn claims(&self, manifest: &Subject, world: &World) -> Result<Vec<Claim>, Failure> {
-        let (anchors, memory) = (self.with.anchors(), Memory::new());
+        let (anchors, memory) = (self.with.anchors_for(&[self.with.who().await?]), Memory::new());
         let attestation_types = [self.predicate.predicate_type.clone()].into();
-        let cosign = Cosign { signature_repository: self.place.clone(), read_attestations: true, attestation_types };
+        let signature_repository = self.place.clone();
+        let cosign = Cosign { signature_repository, read_attestations: true, attestation_types, ..Cosign::default() };
         let context = Context { anchors: &anchors, memory: &memory, now: clock() };
         let subject = Subject { children: Vec::new(), ..manifest.clone() };
         let deadline = self.work.session.deadline()?;

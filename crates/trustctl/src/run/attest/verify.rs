@@ -44,7 +44,7 @@ pub(super) async fn run(session: &Session, args: &AttestVerifyArgs) -> Result<Ex
         let results = judged.iter().map(|judged| ImageReport::new(&jury.policy, judged)).collect();
         let at = args.at.is_some().then_some(now);
         let warnings = warnings.iter().map(ReasonReport::new).collect();
-        let report = VerifyReport { schema: SCHEMA, exit: exit.code(), at, results, warnings, error: None };
+        let report = VerifyReport { schema: SCHEMA, exit: exit.code(), at, gathered: None, results, warnings, error: None };
         session.ui.say(serde_json::to_string(&report).unwrap_or_default());
         return Ok(exit);
     }
