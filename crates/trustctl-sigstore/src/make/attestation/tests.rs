@@ -174,13 +174,16 @@ fn something_else_that_was_sealed_is_not_published() {
     }
 }
 
+/// Publishing it is left out: an unoptimised build takes a minute for reading eight megabytes that often.
 #[test]
 fn the_largest_predicate_fits_into_what_verifiers_read() {
-    let (mut registry, image, key) = (Registry::new(), image("a"), TestKey::new());
+    let (image, key) = (image("a"), TestKey::new());
     let json = format!("{{\"a\":\"{}\"}}", "x".repeat(MAX_PREDICATE - 8));
     let largest = attesting(&image, "https://example.com/p", &json);
+    let sealed = sealed(&largest, &key);
+    let size = u64::try_from(sealed.bundle().len()).unwrap();
+    assert!(size <= MAX_BLOB && size > MAX_BLOB - 64 * 1024, "{size}");
     for storage in BOTH {
-        registry.publish(edit(&largest, storage, &key).as_ref());
+        assert!(attest(&largest, storage, &sealed).is_ok(), "{storage:?}");
     }
-    assert_eq!(proven(&registry, &image, &[&key]).len(), 2);
 }
