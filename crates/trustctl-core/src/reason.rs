@@ -3,6 +3,8 @@
 //! Codes are stable: once released, a code keeps its meaning and is never reused. `trustctl explain` and
 //! `docs/reference/reasons.md` are generated from [`Code::ALL`].
 
+#[macro_use]
+mod codes;
 mod ending;
 mod table;
 
