@@ -160,7 +160,7 @@ mod tests {
                 5 => &["key.", "auth."],
                 6 => &["proxy."],
                 7 => &["policy.", "config."],
-                8 => &["usage."],
+                8 => &["usage.", "queue."],
                 9 => &["sigstore.", "token.", "anchor."],
                 _ => &[],
             };
