@@ -8,6 +8,9 @@
 # A peer that cannot be had is reported as `PEER MISSING: name: why` on stderr and is no failure: the exit status is 0 whenever peers.env was
 # written, and the tests skip loudly. Safe to run again: what is there is kept, so a second run takes a second or so.
 #
+# The real Rekor v2 and timestamp servers are built from Go's module proxy, which takes minutes: only when TRUSTCTL_REAL_SIGSTORE=1 is set and Go is
+# there. Once built, or found on the search path, they are used without it.
+#
 # Packages of the machine's own release are installed with apt. Newer programs come from Debian's later suites: their packages are downloaded
 # with a private apt state and unpacked under DIR, so the system's own state is left alone.
 set -euo pipefail
@@ -15,6 +18,12 @@ umask 022
 export LC_ALL=C DEBIAN_FRONTEND=noninteractive
 
 readonly FERRO_VERSION=1.0.0
+readonly SIGSTORE_PYTHON_VERSION=4.5.1
+# The newest that run on Node 20.
+readonly SIGSTORE_JS_VERSION=4.1.1
+readonly SIGSTORE_JS_PARTS=(@sigstore/bundle@4.0.0 @sigstore/protobuf-specs@0.5.2 @sigstore/sign@4.1.1 @sigstore/verify@3.1.1)
+readonly REKOR_TILES_VERSION=2.3.0
+readonly TIMESTAMP_AUTHORITY_VERSION=2.1.3
 readonly TRIES=3
 
 workspace=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
@@ -257,6 +266,77 @@ ferro() {
   found ferro-oci-server "$program" "$FERRO_VERSION"
 }
 
+# ---- clients of Sigstore from PyPI and npm ------------------------------------------------------------------------------------------------
+
+sigstore_python() {
+  local venv=$dir/sigstore-python program=$dir/sigstore-python/bin/sigstore
+  if [[ $("$program" --version 2>/dev/null </dev/null 9>&-) != *" $SIGSTORE_PYTHON_VERSION" ]]; then
+    if ! command -v python3 >/dev/null; then missing sigstore-python 'no python3 on this machine'; return 0; fi
+    say "installing sigstore-python $SIGSTORE_PYTHON_VERSION"
+    rm -rf "$venv"
+    if ! python3 -m venv "$venv" >>"$log" 2>&1 && can_install; then
+      # Debian packs venv apart from Python.
+      apt_update
+      rm -rf "$venv"
+      apt_install python3-venv && python3 -m venv "$venv" >>"$log" 2>&1 || true
+    fi
+    if ! retry "$venv/bin/pip" install --quiet --no-input --disable-pip-version-check "sigstore==$SIGSTORE_PYTHON_VERSION"; then
+      missing sigstore-python "pip could not install sigstore (see $log)"
+      return 0
+    fi
+  fi
+  report sigstore-python "$program" --version
+}
+
+# A wrapper that runs node with sigstore-js's libraries in reach: its own command verifies through a TUF mirror only.
+sigstore_js() {
+  local folder=$dir/sigstore-js wrapper=$dir/bin/sigstore-js node
+  if ! node=$(command -v node) || ! command -v npm >/dev/null; then missing sigstore-js 'no node and npm on this machine'; return 0; fi
+  if ! "$node" -e 'const [a, b] = process.versions.node.split("."); process.exit(a > 22 || (a == 22 && b >= 9) || (a == 20 && b >= 17) ? 0 : 1)'; then
+    missing sigstore-js "node $("$node" --version) is too old: 20.17 or 22.9 is needed"
+    return 0
+  fi
+  if [[ ! -x $wrapper || $(cat "$folder/VERSION" 2>/dev/null) != "$SIGSTORE_JS_VERSION" ]]; then
+    say "installing sigstore-js $SIGSTORE_JS_VERSION"
+    mkdir -p "$folder" "$dir/bin"
+    if ! retry npm install --prefix "$folder" --no-audit --no-fund --ignore-scripts --no-package-lock "sigstore@$SIGSTORE_JS_VERSION" "${SIGSTORE_JS_PARTS[@]}"; then
+      missing sigstore-js "npm could not install sigstore (see $log)"
+      return 0
+    fi
+    printf '#!/bin/sh\nNODE_PATH=%q exec %q "$@"\n' "$folder/node_modules" "$node" >"$wrapper.part"
+    chmod 755 "$wrapper.part"
+    mv "$wrapper.part" "$wrapper"
+    printf '%s\n' "$SIGSTORE_JS_VERSION" >"$folder/VERSION"
+  fi
+  if ! "$wrapper" -e 'require("@sigstore/sign"); require("@sigstore/verify")' >>"$log" 2>&1 </dev/null 9>&-; then
+    missing sigstore-js "its libraries cannot be loaded (see $log)"
+    return 0
+  fi
+  found sigstore-js "$wrapper" "$SIGSTORE_JS_VERSION"
+}
+
+# ---- servers of Sigstore, built from Go's module proxy when that is asked for -------------------------------------------------------------
+
+go_server() { # NAME MODULE/PATH VERSION FLAG: a server whose `serve` knows FLAG, which tells it from another of the same name
+  local name=$1 package=$2 version=$3 flag=$4 program=$dir/bin/$1 work
+  knows() { [[ $("$1" serve --help 2>&1 </dev/null 9>&-) == *"$flag"* ]]; }
+  if [[ ! -x $program ]]; then
+    if program=$(command -v "$name") && knows "$program"; then found "$name" "$program" unknown; return 0; fi
+    program=$dir/bin/$name
+    if [[ ${TRUSTCTL_REAL_SIGSTORE:-} != 1 ]]; then missing "$name" 'it is built only when TRUSTCTL_REAL_SIGSTORE=1 is set'; return 0; fi
+    if ! command -v go >/dev/null; then missing "$name" 'no Go toolchain on this machine'; return 0; fi
+    say "building $name $version"
+    work=$dir/go
+    mkdir -p "$work/bin" "$dir/bin"
+    if ! retry env GOBIN="$work/bin" GOPATH="$work" GOCACHE="$work/cache" GOFLAGS=-modcacherw CGO_ENABLED=0 nice go install "$package@v$version"; then
+      missing "$name" "go install failed (see $log)"
+      return 0
+    fi
+    mv "$work/bin/$(basename "$package")" "$program"
+  fi
+  if knows "$program"; then found "$name" "$program" "$version"; else missing "$name" "$program does not run"; fi
+}
+
 # ---- all of them --------------------------------------------------------------------------------------------------------------------------
 
 system_peer() { # NAME COMMAND VERSION-ARGUMENTS...
@@ -294,7 +374,12 @@ later crane crane/sid crane version
 later oras oras/sid oras version
 skopeo_sid
 ferro
+sigstore_python
+sigstore_js
+go_server rekor-server github.com/sigstore/rekor-tiles/v2/cmd/rekor-server/posix "$REKOR_TILES_VERSION" --storage-dir
+go_server timestamp-server github.com/sigstore/timestamp-authority/v2/cmd/timestamp-server "$TIMESTAMP_AUTHORITY_VERSION" --file-signer-key-path
 
-rm -rf "$dir/apt/debs"
+# What Go downloaded and built on the way is some 2 GB.
+rm -rf "$dir/apt/debs" "$dir/go"
 mv "$env_new" "$dir/peers.env"
 say "$(grep -cE '^PEER_[A-Z0-9_]+_VERSION=' "$dir/peers.env" || true) found, $(grep -cE '_MISSING=' "$dir/peers.env" || true) missing: $dir/peers.env"

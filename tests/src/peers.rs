@@ -44,12 +44,20 @@ pub enum Peer {
     Openssl,
     /// oras, another registry client.
     Oras,
+    /// The real Rekor v2 server (opt-in, see `tests/setup/peers.sh`).
+    RekorServer,
     /// secret-tool, a client of the Secret Service.
     SecretTool,
+    /// node with the libraries of sigstore-js in reach of `require`.
+    SigstoreJs,
+    /// The command of sigstore-python.
+    SigstorePython,
     /// The skopeo of this Debian: copies images, cannot do sigstore.
     Skopeo,
     /// A newer skopeo, which signs and verifies `.sig` signatures.
     SkopeoSid,
+    /// The real timestamp authority (opt-in, see `tests/setup/peers.sh`).
+    TimestampServer,
     /// umoci, for images without a `mediaType` member.
     Umoci,
 }
@@ -87,9 +95,13 @@ impl Peer {
             Self::NotarySigner => "notary-signer",
             Self::Openssl => "openssl",
             Self::Oras => "oras",
+            Self::RekorServer => "rekor-server",
             Self::SecretTool => "secret-tool",
+            Self::SigstoreJs => "sigstore-js",
+            Self::SigstorePython => "sigstore-python",
             Self::Skopeo => "skopeo",
             Self::SkopeoSid => "skopeo-sid",
+            Self::TimestampServer => "timestamp-server",
             Self::Umoci => "umoci",
         }
     }
