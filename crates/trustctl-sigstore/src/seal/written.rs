@@ -1,4 +1,5 @@
-//! The bundle 0.3 as cosign 3 writes it: protojson without spaces, int64 as strings, zeros left out, the leaf certificate alone.
+//! The bundle 0.3 as cosign 3 writes it: protojson without spaces, int64 as strings, the leaf certificate alone. Unlike there,
+//! indexes and hashes are written even when they are zero and none, for the first entry of a log: sigstore-python demands them.
 
 use serde::Serialize;
 
@@ -95,8 +96,7 @@ struct MessageDigest {
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct WrittenEntry {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    log_index: Option<String>,
+    log_index: String,
     log_id: KeyId,
     kind_version: Kind,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -129,12 +129,9 @@ struct Promise {
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Proof {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    log_index: Option<String>,
+    log_index: String,
     root_hash: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    tree_size: Option<String>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    tree_size: String,
     hashes: Vec<String>,
     checkpoint: Checkpoint,
 }
@@ -146,19 +143,19 @@ struct Checkpoint {
 
 impl WrittenEntry {
     fn new(entry: &Entry) -> Self {
-        let number = |value: i64| (value != 0).then(|| value.to_string());
         let proof = entry.proof.as_ref().map(|proof| Proof {
-            log_index: number(proof.index),
+            log_index: proof.index.to_string(),
             root_hash: encode(&proof.root),
-            tree_size: number(proof.size),
+            tree_size: proof.size.to_string(),
             hashes: proof.hashes.iter().map(|hash| encode(hash)).collect(),
             checkpoint: Checkpoint { envelope: proof.checkpoint.clone() },
         });
         Self {
-            log_index: number(entry.index),
+            log_index: entry.index.to_string(),
             log_id: KeyId { key_id: encode(&entry.log_id) },
             kind_version: Kind { kind: entry.kind.clone(), version: entry.version.clone() },
-            integrated_time: number(entry.integrated),
+            // Rekor v2 names no time.
+            integrated_time: (entry.integrated != 0).then(|| entry.integrated.to_string()),
             inclusion_promise: entry.promise.as_ref().map(|bytes| Promise { signed_entry_timestamp: encode(bytes) }),
             inclusion_proof: proof,
             canonicalized_body: encode(&entry.body),
