@@ -1,6 +1,7 @@
 //! Advisories and fixes of other clients, where no other test holds the same rule: see `docs/explanation/advisories.md`.
 
 use serde_json::{Value, json};
+use trustctl_core::digest::Digest;
 use trustctl_core::reason::Code;
 use trustctl_core::scheme::{SigstoreAnchor, Thresholds};
 
@@ -140,4 +141,26 @@ fn subjects_and_certificates_are_counted_before_they_are_read() {
         bundle["verificationMaterial"] = json!({"x509CertificateChain": {"certificates": chain}, "tlogEntries": entries});
         assert_eq!(code(world.judge(&bundle, Thresholds::default())), expected, "{count}");
     }
+}
+
+/// sigstore-js logs envelopes as `dsse` 0.0.2, which Rekor v2 does not take: such an entry can come from no log of today, so none is read. An
+/// envelope in Rekor v2 is a `hashedrekord` of what is signed.
+#[test]
+fn an_envelope_is_no_dsse_entry_of_rekor_2() {
+    let world = World::new();
+    let bundle = world.bundle(&Leaf::default());
+    let material = &bundle["verificationMaterial"];
+    let payload = crate::format::decode(bundle["dsseEnvelope"]["payload"].as_str().unwrap(), "it").unwrap();
+    let body = json!({"apiVersion": "0.0.2", "kind": "dsse", "spec": {"dsseV002": {
+        "payloadHash": {"algorithm": "SHA2_256", "digest": crate::format::encode(Digest::sha256_of(&payload).as_bytes())},
+        "signatures": [{
+            "content": bundle["dsseEnvelope"]["signatures"][0]["sig"],
+            "verifier": {"keyDetails": "PKIX_ECDSA_P256_SHA_256", "x509Certificate": {"rawBytes": material["certificate"]["rawBytes"]}},
+        }],
+    }}});
+    let mut second = bundle.clone();
+    *entry(&mut second) = world.logged(0, "dsse", body.to_string().as_bytes(), SIGNED);
+    entry(&mut second)["kindVersion"]["version"] = json!("0.0.2");
+    assert_eq!(usual(&world, &bundle), None);
+    assert_eq!(usual(&world, &second), Some(Code::CosignMalformed));
 }
