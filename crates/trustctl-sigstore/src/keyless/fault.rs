@@ -80,6 +80,8 @@ fn of_log(error: &TransparencyLogError) -> Code {
         TransparencyLogError::UnknownLog { .. } => Code::CosignLogUnknown,
         TransparencyLogError::EntryMismatch(_) => Code::CosignLogMismatch,
         TransparencyLogError::MalformedEntry(_) => Code::CosignMalformed,
+        // A time before or after the certificate's, or one that is not yet: the library says which only in its words.
+        TransparencyLogError::IntegratedTime(words) if words.contains("certificate validity") => Code::CosignCertificateExpired,
         TransparencyLogError::IntegratedTime(_) => Code::CosignTimeInFuture,
         _ => Code::CosignLogInvalid,
     }
