@@ -8,7 +8,7 @@
 # A peer that cannot be had is reported as `PEER MISSING: name: why` on stderr and is no failure: the exit status is 0 whenever peers.env was
 # written, and the tests skip loudly. Safe to run again: what is there is kept, so a second run takes a second or so.
 #
-# The real Rekor v2 and timestamp servers are built from Go's module proxy, which takes minutes: only when TRUSTCTL_REAL_SIGSTORE=1 is set and Go is
+# The real Rekor v2 and timestamp servers, and a cosign 2.6, are built from Go's module proxy, which takes minutes: only when TRUSTCTL_REAL_SIGSTORE=1 is set and Go is
 # there. Once built, or found on the search path, they are used without it.
 #
 # Packages of the machine's own release are installed with apt. Newer programs come from Debian's later suites: their packages are downloaded
@@ -22,6 +22,8 @@ readonly SIGSTORE_PYTHON_VERSION=4.5.1
 # The newest that run on Node 20.
 readonly SIGSTORE_JS_VERSION=4.1.1
 readonly SIGSTORE_JS_PARTS=(@sigstore/bundle@4.0.0 @sigstore/protobuf-specs@0.5.2 @sigstore/sign@4.1.1 @sigstore/verify@3.1.1)
+# The cosign 2 that stores signatures of images as bundles too; Debian has an older one.
+readonly COSIGN_2_BUNDLES_VERSION=2.6.2
 readonly REKOR_TILES_VERSION=2.3.0
 readonly TIMESTAMP_AUTHORITY_VERSION=2.1.3
 readonly TRIES=3
@@ -317,9 +319,9 @@ sigstore_js() {
 
 # ---- servers of Sigstore, built from Go's module proxy when that is asked for -------------------------------------------------------------
 
-go_server() { # NAME MODULE/PATH VERSION FLAG: a server whose `serve` knows FLAG, which tells it from another of the same name
-  local name=$1 package=$2 version=$3 flag=$4 program=$dir/bin/$1 work
-  knows() { [[ $("$1" serve --help 2>&1 </dev/null 9>&-) == *"$flag"* ]]; }
+go_program() { # NAME MODULE/PATH VERSION COMMAND FLAG: a program whose COMMAND knows FLAG, which tells it from another of the same name
+  local name=$1 package=$2 version=$3 command=$4 flag=$5 program=$dir/bin/$1 work
+  knows() { [[ $("$1" "$command" --help 2>&1 </dev/null 9>&-) == *"$flag"* ]]; }
   if [[ ! -x $program ]]; then
     if program=$(command -v "$name") && knows "$program"; then found "$name" "$program" unknown; return 0; fi
     program=$dir/bin/$name
@@ -376,8 +378,9 @@ skopeo_sid
 ferro
 sigstore_python
 sigstore_js
-go_server rekor-server github.com/sigstore/rekor-tiles/v2/cmd/rekor-server/posix "$REKOR_TILES_VERSION" --storage-dir
-go_server timestamp-server github.com/sigstore/timestamp-authority/v2/cmd/timestamp-server "$TIMESTAMP_AUTHORITY_VERSION" --file-signer-key-path
+go_program cosign2-bundles github.com/sigstore/cosign/v2/cmd/cosign "$COSIGN_2_BUNDLES_VERSION" sign --new-bundle-format
+go_program rekor-server github.com/sigstore/rekor-tiles/v2/cmd/rekor-server/posix "$REKOR_TILES_VERSION" serve --storage-dir
+go_program timestamp-server github.com/sigstore/timestamp-authority/v2/cmd/timestamp-server "$TIMESTAMP_AUTHORITY_VERSION" serve --file-signer-key-path
 
 # What Go downloaded and built on the way is some 2 GB.
 rm -rf "$dir/apt/debs" "$dir/go"

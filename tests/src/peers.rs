@@ -44,6 +44,8 @@ pub enum Peer {
     Openssl,
     /// oras, another registry client.
     Oras,
+    /// The cosign 2 that knows bundles of images (opt-in, see `tests/setup/peers.sh`).
+    Cosign2Bundles,
     /// The real Rekor v2 server (opt-in, see `tests/setup/peers.sh`).
     RekorServer,
     /// secret-tool, a client of the Secret Service.
@@ -95,6 +97,7 @@ impl Peer {
             Self::NotarySigner => "notary-signer",
             Self::Openssl => "openssl",
             Self::Oras => "oras",
+            Self::Cosign2Bundles => "cosign2-bundles",
             Self::RekorServer => "rekor-server",
             Self::SecretTool => "secret-tool",
             Self::SigstoreJs => "sigstore-js",

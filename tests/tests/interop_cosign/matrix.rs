@@ -1,9 +1,12 @@
 //! Who signs and who verifies, in every form, on both kinds of registry.
 
+use std::time::Duration;
+
 use serde_json::Value;
 use trustctl_tests::image::{Image, Index};
+use trustctl_tests::process;
 
-use crate::stage::{Cosign, Form, Stage, accepts, denies, hosts, repository};
+use crate::stage::{Cosign, Form, PASSPHRASE, Stage, accepts, denies, hosts, repository};
 
 const WRONG_KEY: (i32, &str) = (1, "TC0302");
 const UNSIGNED: (i32, &str) = (3, "TC0301");
@@ -182,4 +185,40 @@ fn a_signature_is_not_made_twice() {
 fn claims(report: &Value) -> usize {
     let schemes = report["results"][0]["schemes"].as_array().unwrap();
     schemes.iter().filter(|scheme| scheme["scheme"] == "cosign").map(|scheme| scheme["claims"].as_array().unwrap().len()).sum()
+}
+
+/// Cosign 2 stores signatures of images as bundles from 2.6 on, and then wants a trusted root even for a key.
+#[test]
+fn cosign_2_6_and_trustctl_trust_each_others_bundles_and_no_other_key() {
+    let cosign = need!(Cosign2Bundles);
+    for (_host, address) in hosts() {
+        let stage = Stage::new();
+        stage.key("own");
+        stage.key("other");
+        stage.write("root.json", trustctl_sigstore::keyless::PUBLIC_GOOD);
+        let run = |words: &[&str]| {
+            let mut command = cosign.command(stage.home());
+            // Whatever it would ask of others than the registry ends here.
+            command.env("COSIGN_PASSWORD", PASSPHRASE).env("HTTPS_PROXY", "http://127.0.0.1:1").args(words);
+            process::run(&mut command, Duration::from_secs(60)).unwrap()
+        };
+        let verify = |key: &str, image: &str| {
+            let quiet = ["--insecure-ignore-tlog", "--private-infrastructure", "--allow-http-registry"];
+            run(&[&["verify", "--key", key, "--new-bundle-format", "--trusted-root", "root.json"], &quiet[..], &[image]].concat())
+        };
+        let repository = repository(&address, "two-six/app");
+        let theirs = repository.at(&Image::tiny("theirs").push(&repository, "1").unwrap());
+        stage.refuses(&theirs, "own.pub", UNSIGNED);
+        let quiet = ["--new-bundle-format", "--tlog-upload=false", "--allow-http-registry", "-y"];
+        accepts(run(&[&["sign", "--key", "own.key"], &quiet[..], &[&theirs]].concat()));
+        let report = stage.trusts(&theirs, "own.pub");
+        assert_eq!(report["results"][0]["schemes"][0]["claims"][0]["source"]["form"], "bundle");
+        stage.refuses(&theirs, "other.pub", WRONG_KEY);
+
+        let ours = repository.at(&Image::tiny("ours").push(&repository, "2").unwrap());
+        assert!(!verify("own.pub", &ours).success());
+        stage.done(&["sign", &ours, "--key", "own.key", "--storage", "bundle"]);
+        denies(&verify("other.pub", &ours), "signature");
+        accepts(verify("own.pub", &ours));
+    }
 }
