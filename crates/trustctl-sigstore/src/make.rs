@@ -171,7 +171,7 @@ pub fn publish(signing: &Signing, storage: Storage, sealed: &Sealed) -> Result<B
 /// One in-toto statement for several images, each with the annotations it would have in one of its own. Published for each image, it
 /// costs one signature and one log entry.
 ///
-/// Readers refuse a statement with more than [`MAX_SUBJECTS`](crate::limits::MAX_SUBJECTS) subjects, and about a digest that it names twice:
+/// Readers refuse a statement with more than [`MAX_SUBJECTS`] subjects, and about a digest that it names twice:
 /// [`shares`] says how to avoid both.
 ///
 /// # Errors
@@ -181,7 +181,7 @@ pub fn statement_of<'s>(signings: impl IntoIterator<Item = &'s Signing>) -> Resu
     Ok(statement::build_each(&subjects, SIGN, "{}"))
 }
 
-/// The fewest groups that can share a statement each, in the order given: at most [`MAX_SUBJECTS`](crate::limits::MAX_SUBJECTS) images, none
+/// The fewest groups that can share a statement each, in the order given: at most [`MAX_SUBJECTS`] images, none
 /// with the digest of another.
 #[must_use]
 pub fn shares(signings: Vec<Signing>) -> Vec<Vec<Signing>> {
