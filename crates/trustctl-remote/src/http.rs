@@ -7,6 +7,7 @@
 //! - TLS is set up when the first server needs it.
 
 mod clients;
+mod incoming;
 mod ledger;
 mod message;
 pub mod origin;
@@ -24,8 +25,9 @@ pub use reqwest::Method;
 use reqwest::header::{AUTHORIZATION, CONTENT_LENGTH};
 
 use crate::error::RemoteError;
-use crate::limits::{Deadline, MAX_ERROR_BODY, RETRY_PAUSE};
+use crate::limits::{Deadline, IDLE_TIMEOUT, MAX_ERROR_BODY, RETRY_PAUSE};
 use clients::Clients;
+pub use incoming::{Incoming, Opened};
 use ledger::Ledger;
 pub use ledger::{Counts, Exchange};
 pub use message::{Authorization, Request, Response};
@@ -45,11 +47,13 @@ pub struct Network {
     pub direct: bool,
     /// The pause before the second try of a request.
     pub retry_pause: Duration,
+    /// The time without a byte after which a connection is given up.
+    pub idle: Duration,
 }
 
 impl Default for Network {
     fn default() -> Self {
-        Self { plain_http: Vec::new(), certificates: Vec::new(), direct: false, retry_pause: RETRY_PAUSE }
+        Self { plain_http: Vec::new(), certificates: Vec::new(), direct: false, retry_pause: RETRY_PAUSE, idle: IDLE_TIMEOUT }
     }
 }
 
@@ -82,7 +86,7 @@ impl Http {
     /// A client. Reads nothing and connects to nobody.
     #[must_use]
     pub fn new(network: Network) -> Self {
-        let clients = Clients::new(network.certificates.clone(), network.direct);
+        let clients = Clients::new(&network);
         Self(Arc::new(Inner { network, clients, schemes: Mutex::default(), ledger: Mutex::default() }))
     }
 
@@ -100,10 +104,23 @@ impl Http {
     /// [`RemoteError::BadAnswer`] for a redirect that is not followed; [`RemoteError::Configuration`] for certificates.
     /// Every other status is an answer.
     pub async fn send(&self, request: &Request, deadline: Deadline) -> Result<Response, RemoteError> {
+        Ok(self.ask(request, Take::Whole, deadline).await?.response)
+    }
+
+    /// Sends `request` like [`Http::send`], and leaves the body of a success to be read piece by piece: `deadline` is for the head
+    /// alone, and [`Request::max_bytes`] does not count.
+    ///
+    /// # Errors
+    /// Those of [`Http::send`]. What breaks after the head is an error of [`Incoming::chunk`] and is not tried again here.
+    pub async fn open(&self, request: &Request, deadline: Deadline) -> Result<Opened, RemoteError> {
+        self.ask(request, Take::Head, deadline).await
+    }
+
+    pub(crate) async fn ask(&self, request: &Request, take: Take, deadline: Deadline) -> Result<Opened, RemoteError> {
         let host = request.origin.to_string();
         let mut attempt = 1;
         loop {
-            let failure = match deadline.limit(&host, self.attempt(request)).await? {
+            let failure = match deadline.limit(&host, self.attempt(request, take)).await? {
                 Ok(response) => return Ok(response),
                 Err(failure) => failure,
             };
@@ -147,26 +164,26 @@ impl Http {
     }
 
     /// One try, on the scheme the server speaks; finds out which one that is where it may be either.
-    async fn attempt(&self, request: &Request) -> Result<Response, Failure> {
+    async fn attempt(&self, request: &Request, take: Take) -> Result<Opened, Failure> {
         let origin = &request.origin;
         if let Some(scheme) = self.scheme_of(origin) {
-            return self.follow(request, scheme).await;
+            return self.follow(request, take, scheme).await;
         }
         let [first, second] = match self.schemes_to_try(origin) {
             Some(order) => order,
-            None => return self.follow(request, Scheme::Https).await,
+            None => return self.follow(request, take, Scheme::Https).await,
         };
-        let answer = self.follow(request, first).await;
-        if !spoke_other_scheme(answer.as_ref(), first) {
+        let answer = self.follow(request, take, first).await;
+        if !spoke_other_scheme(answer.as_ref().map(|opened| &opened.response), first) {
             if answer.is_ok() {
                 lock(&self.0.schemes).insert(origin.clone(), first);
             }
             return answer;
         }
-        match self.follow(request, second).await {
-            Ok(response) if !spoke_other_scheme(Ok(&response), second) => {
+        match self.follow(request, take, second).await {
+            Ok(opened) if !spoke_other_scheme(Ok(&opened.response), second) => {
                 lock(&self.0.schemes).insert(origin.clone(), second);
-                Ok(response)
+                Ok(opened)
             }
             // Trouble with certificates, theirs or ours, is what the user has to hear about.
             Err(failure) if failure.is_certificate || matches!(failure.error, RemoteError::Configuration { .. }) => Err(failure),
@@ -186,7 +203,7 @@ impl Http {
     }
 
     /// One try with all its redirects.
-    async fn follow(&self, request: &Request, scheme: Scheme) -> Result<Response, Failure> {
+    async fn follow(&self, request: &Request, take: Take, scheme: Scheme) -> Result<Opened, Failure> {
         if scheme == Scheme::Http && !self.may_be_plain(&request.origin) {
             return Err(RemoteError::PlainHttp { host: request.origin.to_string() }.into());
         }
@@ -195,7 +212,7 @@ impl Http {
         loop {
             let response = self.exchange(request, &hop).await?;
             let Some(next) = redirect::next(&hop, &response, request, |origin| self.may_be_plain(origin))? else {
-                return self.read(request, &hop, response).await;
+                return self.read((request, take), &hop, response).await;
             };
             self.record(request, &hop, Some(&response));
             hop = next;
@@ -226,10 +243,23 @@ impl Http {
         })
     }
 
-    /// Reads the body of an answer that is not a redirect.
-    async fn read(&self, request: &Request, hop: &redirect::Hop, mut response: reqwest::Response) -> Result<Response, Failure> {
+    /// Reads the body of an answer that is not a redirect, or leaves that of a success to be read.
+    async fn read(
+        &self,
+        (request, take): (&Request, Take),
+        hop: &redirect::Hop,
+        mut response: reqwest::Response,
+    ) -> Result<Opened, Failure> {
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         let success = (200..300).contains(&status);
+        let origin = Origin::of_url(&hop.url).ok_or_else(|| RemoteError::bad_answer(&hop.server, "not an address"))?;
+        let (redirected, path) = (hop.left_first_server, hop.url.path().to_owned());
+        let head = |body| Response { status, headers: headers.clone(), body, redirected, origin, path };
+        if success && take == Take::Head {
+            self.record(request, hop, Some(&response));
+            let body = Incoming::new(self.clone(), hop.server.clone(), response);
+            return Ok(Opened { response: head(Bytes::new()), body: Some(body) });
+        }
         let limit = if success { request.max_bytes } else { MAX_ERROR_BODY };
         let body = read_body(&mut response, limit, success).await;
         self.record(request, hop, Some(&response));
@@ -241,8 +271,7 @@ impl Http {
         if let Some(failure) = Failure::of_status(&hop.server, status, &headers, &body) {
             return Err(failure);
         }
-        let origin = Origin::of_url(&hop.url).ok_or_else(|| RemoteError::bad_answer(&hop.server, "not an address"))?;
-        Ok(Response { status, headers, body, redirected: hop.left_first_server, origin, path: hop.url.path().to_owned() })
+        Ok(Opened { response: head(body), body: None })
     }
 
     fn record(&self, request: &Request, hop: &redirect::Hop, response: Option<&reqwest::Response>) {
@@ -269,6 +298,15 @@ impl fmt::Debug for Http {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Http").field("network", &self.0.network).finish_non_exhaustive()
     }
+}
+
+/// How much of an answer is read before it is handed on.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Take {
+    /// Of a success its head.
+    Head,
+    /// All of it.
+    Whole,
 }
 
 enum Trouble {

@@ -133,7 +133,7 @@ impl Registry {
         max_bytes: u64,
         deadline: Deadline,
     ) -> Result<Asked, RemoteError> {
-        let mut request = Self::get(repository, &format!("referrers/{digest}"), max_bytes)?.header(ACCEPT, OCI_INDEX);
+        let mut request = self.get(repository, &format!("referrers/{digest}"), max_bytes)?.header(ACCEPT, OCI_INDEX);
         let mut entries: Vec<Box<RawValue>> = Vec::new();
         let mut left = max_bytes;
         for page in 0..MAX_PAGES {

@@ -5,9 +5,12 @@
 //! - 401 and 403 are denials, 429 and 5xx outages; neither is ever "does not exist".
 
 pub(crate) mod answer;
+mod endpoints;
+mod head;
 mod link;
 mod push;
 mod source;
+mod stream;
 mod tags;
 
 use std::collections::HashMap;
@@ -25,9 +28,15 @@ use crate::http::origin::Origin;
 use crate::http::{Method, Request, Response};
 use crate::limits::{Deadline, MAX_MANIFEST};
 use crate::token::{Access, Session};
+pub use endpoints::Endpoints;
+pub use head::Head;
 pub(crate) use link::next_page;
 pub use push::{ManifestPut, Pushed};
 pub use source::Online;
+pub use stream::BlobStream;
+
+/// Most repositories of which it is remembered whether the referrers API is there; a server that runs for long sees any number.
+const MAX_LEARNT: usize = 4096;
 
 /// Registries, spoken to with one session. Cloning is cheap and shares connections, tokens and what was learnt.
 #[derive(Clone)]
@@ -35,6 +44,7 @@ pub struct Registry(Arc<Inner>);
 
 struct Inner {
     session: Session,
+    endpoints: Endpoints,
     learnt: Mutex<Learnt>,
 }
 
@@ -89,13 +99,19 @@ impl Registry {
     /// Registries, spoken to with `session`.
     #[must_use]
     pub fn new(session: Session) -> Self {
-        Self(Arc::new(Inner { session, learnt: Mutex::default() }))
+        Self::at(session, Endpoints::none())
+    }
+
+    /// Registries, spoken to with `session`, some of them at `endpoints` of their own.
+    #[must_use]
+    pub fn at(session: Session, endpoints: Endpoints) -> Self {
+        Self(Arc::new(Inner { session, endpoints, learnt: Mutex::default() }))
     }
 
     /// The same settings and nothing else in common: no connection, no token, nothing learnt.
     #[must_use]
     pub fn fresh(&self) -> Self {
-        Self::new(self.0.session.fresh())
+        Self::at(self.0.session.fresh(), self.0.endpoints.clone())
     }
 
     /// The session below.
@@ -138,8 +154,7 @@ impl Registry {
         max_bytes: u64,
         deadline: Deadline,
     ) -> Result<Option<Manifest>, RemoteError> {
-        let accepted = [INDEX_TYPES, MANIFEST_TYPES].concat().join(", ");
-        let request = Self::get(repository, &format!("manifests/{name}"), max_bytes)?.header(ACCEPT, accepted);
+        let request = self.get(repository, &format!("manifests/{name}"), max_bytes)?.header(ACCEPT, manifest_types());
         let Some(response) = self.read(request, repository, deadline).await? else { return Ok(None) };
         if let ManifestName::Digest(digest) = name {
             check_digest(&response, digest)?;
@@ -159,20 +174,20 @@ impl Registry {
         max_bytes: u64,
         deadline: Deadline,
     ) -> Result<Option<Vec<u8>>, RemoteError> {
-        let request = Self::get(repository, &format!("blobs/{digest}"), max_bytes)?;
+        let request = self.get(repository, &format!("blobs/{digest}"), max_bytes)?;
         let Some(response) = self.read(request, repository, deadline).await? else { return Ok(None) };
         check_digest(&response, digest)?;
         Ok(Some(response.body.into()))
     }
 
     /// A request below the repository's path.
-    pub(crate) fn request(method: Method, repository: &Repository, path: &str) -> Result<Request, RemoteError> {
-        let origin = Origin::of_registry(repository.registry())?;
+    pub(crate) fn request(&self, method: Method, repository: &Repository, path: &str) -> Result<Request, RemoteError> {
+        let origin = self.origin(repository)?;
         Ok(Request::new(method, origin, format!("/v2/{}/{path}", repository.path())))
     }
 
-    pub(crate) fn get(repository: &Repository, path: &str, max_bytes: u64) -> Result<Request, RemoteError> {
-        Ok(Request { max_bytes, ..Self::request(Method::GET, repository, path)? })
+    pub(crate) fn get(&self, repository: &Repository, path: &str, max_bytes: u64) -> Result<Request, RemoteError> {
+        Ok(Request { max_bytes, ..self.request(Method::GET, repository, path)? })
     }
 
     /// The 200 to a reading request; `None` for a 404 in the registry's form.
@@ -180,7 +195,7 @@ impl Registry {
         let response = self.0.session.send(request, &Access::pull(repository), deadline).await?;
         let is_registrys = response.status == 200 || (response.status == 404 && answer::has_codes(&response.body));
         if is_registrys && !response.redirected {
-            let origin = Origin::of_registry(repository.registry())?;
+            let origin = self.origin(repository)?;
             self.learnt().introduced.insert(origin, answer::is_introduced(&response));
         }
         match response.status {
@@ -190,25 +205,37 @@ impl Registry {
         }
     }
 
+    /// The server that is asked for a repository.
+    fn origin(&self, repository: &Repository) -> Result<Origin, RemoteError> {
+        self.0.endpoints.origin(repository.registry())
+    }
+
     fn learnt(&self) -> MutexGuard<'_, Learnt> {
         self.0.learnt.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether the registry has the referrers API for a repository, as far as it was asked.
     pub(crate) fn known_referrers_api(&self, repository: &Repository) -> Result<Option<bool>, RemoteError> {
-        let place = (Origin::of_registry(repository.registry())?, repository.path().to_owned());
+        let place = (self.origin(repository)?, repository.path().to_owned());
         Ok(self.learnt().referrers_api.get(&place).copied())
     }
 
     pub(crate) fn learn_referrers_api(&self, repository: &Repository, is_there: bool) -> Result<(), RemoteError> {
-        let place = (Origin::of_registry(repository.registry())?, repository.path().to_owned());
-        self.learnt().referrers_api.insert(place, is_there);
+        let place = (self.origin(repository)?, repository.path().to_owned());
+        let mut learnt = self.learnt();
+        if learnt.referrers_api.len() >= MAX_LEARNT {
+            // That an API is there must not be forgotten: it is why its absence is not believed later.
+            learnt.referrers_api.retain(|_, is_there| *is_there);
+        }
+        if learnt.referrers_api.len() < MAX_LEARNT {
+            learnt.referrers_api.insert(place, is_there);
+        }
         Ok(())
     }
 
     /// Whether the registry introduces itself in its answers; `None` before the first.
     pub(crate) fn introduces_itself(&self, repository: &Repository) -> Result<Option<bool>, RemoteError> {
-        let origin = Origin::of_registry(repository.registry())?;
+        let origin = self.origin(repository)?;
         Ok(self.learnt().introduced.get(&origin).copied())
     }
 }
@@ -217,6 +244,11 @@ impl fmt::Debug for Registry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Registry").field("session", &self.0.session).finish_non_exhaustive()
     }
+}
+
+/// The media types of all manifests that are read, for `Accept`.
+fn manifest_types() -> String {
+    [INDEX_TYPES, MANIFEST_TYPES].concat().join(", ")
 }
 
 fn check_digest(response: &Response, digest: &Digest) -> Result<(), RemoteError> {

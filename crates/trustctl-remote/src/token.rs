@@ -21,7 +21,7 @@ use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 use crate::credentials::{Credential, Credentials};
 use crate::error::RemoteError;
 use crate::http::origin::Origin;
-use crate::http::{Authorization, Http, Method, Request, Response, server_words};
+use crate::http::{Authorization, Http, Method, Opened, Request, Response, Take, server_words};
 use crate::limits::{Deadline, MAX_TOKEN_BODY};
 use challenge::Challenge;
 
@@ -29,6 +29,8 @@ use challenge::Challenge;
 const DEFAULT_LIFE: Duration = Duration::from_secs(60);
 /// A token is not used in its last seconds, so that it does not expire on the way.
 const LIFE_MARGIN: Duration = Duration::from_secs(5);
+/// Most grants that are kept: a server that runs for long is asked for any number of repositories.
+const MAX_GRANTS: usize = 4096;
 /// What we call ourselves to token servers.
 const CLIENT_ID: &str = "trustctl";
 
@@ -123,14 +125,26 @@ impl Session {
     /// # Errors
     /// Those of [`Http::send`]; [`RemoteError::Denied`] for 401 and 403; [`RemoteError::NoCredentials`];
     /// [`RemoteError::RealmRefused`]; [`RemoteError::CredentialHelper`]. The answer is never 401 or 403.
-    pub async fn send(&self, mut request: Request, access: &Access, deadline: Deadline) -> Result<Response, RemoteError> {
+    pub async fn send(&self, request: Request, access: &Access, deadline: Deadline) -> Result<Response, RemoteError> {
+        Ok(self.ask(request, access, Take::Whole, deadline).await?.response)
+    }
+
+    /// Sends `request` like [`Session::send`], and leaves the body of a success to be read piece by piece: see [`Http::open`].
+    ///
+    /// # Errors
+    /// Those of [`Session::send`].
+    pub async fn open(&self, request: Request, access: &Access, deadline: Deadline) -> Result<Opened, RemoteError> {
+        self.ask(request, access, Take::Head, deadline).await
+    }
+
+    async fn ask(&self, mut request: Request, access: &Access, take: Take, deadline: Deadline) -> Result<Opened, RemoteError> {
         let host = request.origin.to_string();
         let slot = self.slot(&request.origin, access);
         let known = slot.lock().await.clone().filter(Grant::is_good);
         request.authorization = known.as_ref().map(|grant| grant.authorization.clone());
-        let response = self.0.http.send(&request, deadline).await?;
-        if response.status != 401 || response.redirected {
-            return allowed(response, &host);
+        let opened = self.0.http.ask(&request, take, deadline).await?;
+        if opened.response.status != 401 || opened.response.redirected {
+            return allowed(opened, &host);
         }
         let grant = {
             let mut slot = slot.lock().await;
@@ -139,7 +153,7 @@ impl Session {
                 // Somebody else was asked the same at the same time, and has a token by now.
                 Some(newer) => newer.clone(),
                 None => {
-                    let grant = self.authorize(&request.origin, &response, access, deadline).await?;
+                    let grant = self.authorize(&request.origin, &opened.response, access, deadline).await?;
                     let grant = Grant { serial: tried + 1, ..grant };
                     slot.replace(grant.clone());
                     grant
@@ -147,8 +161,8 @@ impl Session {
             }
         };
         request.authorization = Some(grant.authorization.clone());
-        let again = self.0.http.send(&request, deadline).await?;
-        if again.status == 401 && !again.redirected && !grant.with_credentials {
+        let again = self.0.http.ask(&request, take, deadline).await?;
+        if again.response.status == 401 && !again.response.redirected && !grant.with_credentials {
             return Err(RemoteError::NoCredentials { host, account: access.registry().to_owned() });
         }
         allowed(again, &host)
@@ -208,7 +222,7 @@ impl Session {
                 request
             }
         };
-        let response = allowed(self.0.http.send(&request, deadline).await?, &host)?;
+        let response = allowed(self.0.http.ask(&request, Take::Whole, deadline).await?, &host)?.response;
         if !response.is_success() {
             let words = server_words(&response.body);
             return Err(RemoteError::bad_answer(host, format!("the token server answered {}{words}", response.status)));
@@ -230,6 +244,10 @@ impl Session {
 
     fn slot(&self, origin: &Origin, access: &Access) -> Slot {
         let mut grants = self.0.grants.lock().unwrap_or_else(PoisonError::into_inner);
+        if grants.len() >= MAX_GRANTS {
+            // Those in use stay; the others are asked for again.
+            grants.retain(|_, slot| Arc::strong_count(slot) > 1);
+        }
         Arc::clone(grants.entry((origin.clone(), access.clone())).or_default())
     }
 }
@@ -291,10 +309,10 @@ fn scopes(access: &Access, challenged: Option<&str>) -> Vec<String> {
     if covered { vec![own] } else { vec![own, challenged.to_owned()] }
 }
 
-fn allowed(response: Response, host: &str) -> Result<Response, RemoteError> {
-    match response.status {
-        401 | 403 => Err(denied(host, &response)),
-        _ => Ok(response),
+fn allowed(opened: Opened, host: &str) -> Result<Opened, RemoteError> {
+    match opened.response.status {
+        401 | 403 => Err(denied(host, &opened.response)),
+        _ => Ok(opened),
     }
 }
 

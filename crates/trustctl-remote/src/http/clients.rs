@@ -6,15 +6,17 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{LazyLock, Mutex};
+use std::time::Duration;
 
 use hyper_util::client::proxy::matcher::Matcher;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::{Client, Url};
 
+use super::Network;
 use super::origin::{Origin, is_private};
 use super::redirect::Hop;
 use crate::error::RemoteError;
-use crate::limits::{CONNECT_TIMEOUT, IDLE_TIMEOUT};
+use crate::limits::CONNECT_TIMEOUT;
 use crate::tls::{self, HostCertificates, SystemRoots};
 
 /// What we call ourselves.
@@ -45,14 +47,21 @@ enum Trust {
 pub(super) struct Clients {
     folders: Vec<PathBuf>,
     direct: bool,
+    idle: Duration,
     roots: SystemRoots,
     made: Mutex<HashMap<Way, Client>>,
 }
 
 impl Clients {
-    /// `folders` are searched for a server's certificates; with `direct` no proxy is used.
-    pub(super) fn new(folders: Vec<PathBuf>, direct: bool) -> Self {
-        Self { folders, direct, roots: SystemRoots::default(), made: Mutex::default() }
+    /// Clients as `network` wants them.
+    pub(super) fn new(network: &Network) -> Self {
+        Self {
+            folders: network.certificates.clone(),
+            direct: network.direct,
+            idle: network.idle,
+            roots: SystemRoots::default(),
+            made: Mutex::default(),
+        }
     }
 
     /// Whether a folder holds certificates for `origin`: then it speaks TLS.
@@ -90,7 +99,7 @@ impl Clients {
             .referer(false)
             .retry(reqwest::retry::never())
             .connect_timeout(CONNECT_TIMEOUT)
-            .read_timeout(IDLE_TIMEOUT)
+            .read_timeout(self.idle)
             .http1_max_headers(MAX_HEADERS);
         if way.direct {
             builder = builder.no_proxy();

@@ -47,7 +47,7 @@ impl Registry {
         let blob = (digest, Bytes::copy_from_slice(bytes));
         let mut tries = 1;
         loop {
-            let head = Self::request(Method::HEAD, repository, &format!("blobs/{digest}"))?;
+            let head = self.request(Method::HEAD, repository, &format!("blobs/{digest}"))?;
             if self.write(head, repository, deadline).await?.status == 200 {
                 return Ok(digest);
             }
@@ -67,7 +67,7 @@ impl Registry {
     async fn upload(&self, repository: &Repository, blob: &(Digest, Bytes), deadline: Deadline) -> Result<(), RemoteError> {
         let (digest, bytes) = blob;
         if bytes.len() <= SMALL {
-            let open = Self::opening(repository, &format!("blobs/uploads/?digest={digest}"), bytes.clone())?;
+            let open = self.opening(repository, &format!("blobs/uploads/?digest={digest}"), bytes.clone())?;
             let response = self.write(open, repository, deadline).await?;
             match response.status {
                 201 => return Ok(()),
@@ -76,7 +76,7 @@ impl Registry {
                 _ => {}
             }
         }
-        let open = Self::opening(repository, "blobs/uploads/", Bytes::new())?;
+        let open = self.opening(repository, "blobs/uploads/", Bytes::new())?;
         let response = self.write(open, repository, deadline).await?;
         if response.status != 202 {
             return Err(answer::unexpected(&response));
@@ -85,8 +85,8 @@ impl Registry {
     }
 
     /// Opening an upload twice does no harm: the registry forgets the unused one.
-    fn opening(repository: &Repository, path: &str, body: Bytes) -> Result<Request, RemoteError> {
-        Ok(Request { repeatable: true, ..Self::request(Method::POST, repository, path)?.body(BLOB, body) })
+    fn opening(&self, repository: &Repository, path: &str, body: Bytes) -> Result<Request, RemoteError> {
+        Ok(Request { repeatable: true, ..self.request(Method::POST, repository, path)?.body(BLOB, body) })
     }
 
     /// Sends the bytes to where an upload was opened.
@@ -99,7 +99,7 @@ impl Registry {
     ) -> Result<(), RemoteError> {
         let location = link::location(opened)?;
         let join = if location.contains('?') { '&' } else { '?' };
-        let mut put = Self::request(Method::PUT, repository, "")?;
+        let mut put = self.request(Method::PUT, repository, "")?;
         put.path = format!("{location}{join}digest={}", crate::token::encode(&digest.to_string()));
         // Sent twice to one upload, the bytes would be there twice.
         let put = Request { repeatable: false, ..put.body(BLOB, bytes.clone()) };
@@ -118,7 +118,7 @@ impl Registry {
         manifest: ManifestPut<'_>,
         deadline: Deadline,
     ) -> Result<Pushed, RemoteError> {
-        let put = Self::request(Method::PUT, repository, &format!("manifests/{}", manifest.name))?;
+        let put = self.request(Method::PUT, repository, &format!("manifests/{}", manifest.name))?;
         let put = put.body(manifest.media_type, Bytes::copy_from_slice(manifest.bytes));
         let response = self.write(put, repository, deadline).await?;
         let host = response.origin.to_string();
@@ -152,7 +152,7 @@ impl Registry {
         digest: &Digest,
         deadline: Deadline,
     ) -> Result<bool, RemoteError> {
-        let request = Self::request(Method::DELETE, repository, &format!("manifests/{digest}"))?;
+        let request = self.request(Method::DELETE, repository, &format!("manifests/{digest}"))?;
         let sent = self.session().send(request, &Access::delete(repository), deadline).await;
         let response = match sent {
             Err(RemoteError::Denied { host, status, detail }) => {

@@ -26,7 +26,7 @@ impl Registry {
     /// [`RemoteError::TooLarge`] beyond [`MAX_TAGS`] tags or [`MAX_PAGES`] pages: a part is never passed off as the whole. See
     /// [`crate::token::Session::send`].
     pub async fn tags(&self, repository: &Repository, deadline: Deadline) -> Result<Option<Vec<Tag>>, RemoteError> {
-        let mut request = Self::get(repository, &format!("tags/list?n={PAGE}"), MAX_MANIFEST)?;
+        let mut request = self.get(repository, &format!("tags/list?n={PAGE}"), MAX_MANIFEST)?;
         let mut tags: Vec<Tag> = Vec::new();
         for _ in 0..MAX_PAGES {
             let response = self.session().send(request.clone(), &Access::pull(repository), deadline).await?;

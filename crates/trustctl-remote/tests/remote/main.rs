@@ -11,6 +11,7 @@ mod reading;
 mod referrers;
 mod server;
 mod services;
+mod streaming;
 mod tls;
 mod writing;
 
@@ -34,6 +35,7 @@ fn soon() -> Deadline {
 fn network() -> Network {
     let mut network = Network::default();
     network.retry_pause = Duration::from_millis(1);
+    network.idle = Duration::from_secs(2);
     network
 }
 
@@ -61,6 +63,7 @@ fn futures_can_be_sent_between_threads(
     fn sendable(_: impl Future + Send) {}
     sendable(trustctl_remote::publish::Publisher::new(registry.clone()).publish_all(&[edit], soon()));
     sendable(registry.tags(&subject.repository, soon()));
+    sendable(registry.open_blob(&subject.repository, &subject.digest, 0, soon()));
     let source = trustctl_core::evidence::Evidence::new();
     let supply = Supply { source: &source, limits: Limits::default(), deadline: soon() };
     sendable(gather(&[scheme], subject, context, (source.clone(), supply)));

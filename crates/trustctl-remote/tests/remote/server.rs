@@ -42,6 +42,8 @@ pub(crate) enum Reply {
     },
     /// These bytes, then the end of the connection.
     Raw(Vec<u8>),
+    /// These bytes, then nothing more, the connection staying open.
+    Stalled(Vec<u8>),
     /// A 200 whose body does not end.
     Endless,
     /// Nothing, for ever.
@@ -173,6 +175,11 @@ where
                 stream.write_all(&bytes).await.ok()?;
                 stream.shutdown().await.ok()?;
                 return None;
+            }
+            Reply::Stalled(bytes) => {
+                stream.write_all(&bytes).await.ok()?;
+                stream.flush().await.ok()?;
+                std::future::pending().await
             }
             Reply::Endless => {
                 stream.write_all(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n").await.ok()?;
