@@ -239,13 +239,20 @@ fn parse_name(name: &str) -> Result<Repository, ReferenceError> {
         return Err(ReferenceError::LooksLikeAnId);
     }
     let path = if registry == DEFAULT_REGISTRY && !path.contains('/') { format!("library/{path}") } else { path };
-    if !path.split('/').all(is_path_component) {
+    if !is_path(&path) {
         return Err(ReferenceError::BadPath);
     }
     if registry.len() + 1 + path.len() > MAX_NAME {
         return Err(ReferenceError::TooLong);
     }
     Ok(Repository { registry: registry.to_owned(), path })
+}
+
+/// Whether a text is the path of a repository, such as `library/alpine`: lower-case components with slashes between them. Its length is
+/// not looked at (OCI distribution specification 1.1, "Pulling manifests", `<name>`).
+#[must_use]
+pub fn is_path(path: &str) -> bool {
+    path.split('/').all(is_path_component)
 }
 
 fn is_host(first: &str) -> bool {

@@ -146,6 +146,7 @@ impl Code {
             | Self::PolicyRevocationByOther
             | Self::SecondLogEntry
             | Self::PolicyWarn => Ending::Remark,
+            Self::ProxyNamespace | Self::ProxyNoUpstream => Ending::NotFound,
             Self::BadAnswer
             | Self::CosignKeylessUnjudged
             | Self::CosignLogUnjudged

@@ -401,6 +401,16 @@ codes! {
         "Cosign allows the empty passphrase, so that a key in a safe place can be used unattended. The file alone is then enough to sign.";
         "export it with key export --new-passphrase, unless nobody else can read the file"
 
+    // 060x to 062x what the proxy listens on and whom it asks
+    ProxyNamespace = 601 "proxy.namespace-not-served" rank 60
+        "the proxy does not serve this registry";
+        "A mirror is told by ns= which registry is meant. Only those that its configuration names are asked, so that nobody can have it talk to other servers.";
+        "ask the operator of the proxy to add the registry, or pull from one that it serves"
+    ProxyNoUpstream = 602 "proxy.no-upstream" rank 58
+        "no upstream of the proxy serves this name";
+        "The name begins with none of the configured prefixes, the host name is none of the configured ones, and there is no default upstream.";
+        "write the registry in front of the name, as in PROXY/docker.io/library/alpine"
+
     // 07xx policy and configuration
     PolicyUnusable = 701 "policy.unusable" rank 60
         "the policy cannot be used";

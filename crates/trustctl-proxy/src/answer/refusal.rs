@@ -1,0 +1,111 @@
+//! The answers that are not an image: no, not now, and not so often.
+
+use std::time::Duration;
+
+use http::header::{CACHE_CONTROL, RETRY_AFTER};
+use http::{HeaderValue, StatusCode};
+use serde_json::json;
+use trustctl_core::digest::Digest;
+use trustctl_core::reason::{Code, Reason, clean};
+
+use super::{Answer, ManifestAnswer, NO_STORE, error};
+
+/// What the media types of the configuration in a denial manifest begin with; the reason code follows, then `.v1+json`.
+pub const DENIED_MEDIA_TYPE: &str = "application/vnd.dev.trustctl.denied.";
+/// The page on which every reason code has a section.
+const REASONS: &str = "https://github.com/trustctl/trustctl/blob/main/docs/reference/reasons.md";
+/// A digest whose bytes nobody knows, so that nobody can put anything under it.
+const NOBODY_S: &str = "sha256:0000000000000000000000000000000000000000000000000000000000000000";
+/// Shortest time after which a client is asked to come back: a header of 0 would be asked again at once.
+const SHORTEST_WAIT: u64 = 1;
+
+/// Why an image is not served.
+#[derive(Clone, Copy, Debug)]
+pub struct Refusal<'a> {
+    /// The most telling reason.
+    pub reason: &'a Reason,
+    /// The rule of the policy that decided, where one did.
+    pub rule: Option<&'a str>,
+    /// Where the reason is explained; see [`docs_link`].
+    pub link: &'a str,
+}
+
+/// Where the documentation explains a reason code.
+#[must_use]
+pub fn docs_link(code: Code) -> String {
+    let name: String = code.name().chars().filter(|c| *c != '.').collect();
+    format!("{REASONS}#{}-{name}", code.id().to_ascii_lowercase())
+}
+
+impl Refusal<'_> {
+    /// One line for people. Engines show it, some of them nothing else.
+    fn message(&self) -> String {
+        let rule = self.rule.map(|rule| format!("rule {}; ", clean(rule))).unwrap_or_default();
+        format!("{}: {} ({rule}{})", self.reason.code.id(), self.reason.message, self.link)
+    }
+
+    fn detail(&self) -> serde_json::Value {
+        let reason = self.reason;
+        let mut detail = json!({ "reason": reason.code, "name": reason.code.name(), "link": self.link });
+        let more = [("rule", self.rule), ("expected", reason.expected.as_deref()), ("found", reason.found.as_deref())];
+        for (name, text) in more {
+            if let (Some(text), Some(fields)) = (text, detail.as_object_mut()) {
+                fields.insert(name.to_owned(), clean(text).into());
+            }
+        }
+        detail
+    }
+}
+
+/// The policy says no: 403, which engines show as "denied". Never 404, which would look like a misspelt name.
+#[must_use]
+pub fn denied(refusal: &Refusal<'_>) -> Answer {
+    error(StatusCode::FORBIDDEN, "DENIED", &refusal.message(), Some(refusal.detail()))
+}
+
+/// It could not be decided: 503, and when to come back.
+#[must_use]
+pub fn undecided(refusal: &Refusal<'_>, retry_after: Duration) -> Answer {
+    let answer = error(StatusCode::SERVICE_UNAVAILABLE, "UNAVAILABLE", &refusal.message(), Some(refusal.detail()));
+    with_retry(answer, retry_after)
+}
+
+/// The client asks too often: 429, and when to come back.
+#[must_use]
+pub fn throttled(message: &str, retry_after: Duration) -> Answer {
+    with_retry(error(StatusCode::TOO_MANY_REQUESTS, "TOOMANYREQUESTS", &clean(message), None), retry_after)
+}
+
+fn with_retry(mut answer: Answer, after: Duration) -> Answer {
+    answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from(after.as_secs().max(SHORTEST_WAIT)));
+    answer
+}
+
+/// The denial manifest: a well-formed image manifest that no client can run, under its own digest.
+///
+/// A client that asks several mirrors in turn takes any error of one as a cause to ask the next. It stops at a manifest whose
+/// configuration is of a media type that it does not know, and shows that type: so the type names the reason.
+#[must_use]
+pub fn sticky(refusal: &Refusal<'_>) -> Answer {
+    let code = refusal.reason.code;
+    let manifest = json!({
+        "schemaVersion": 2,
+        "mediaType": "application/vnd.oci.image.manifest.v1+json",
+        "config": {
+            "mediaType": format!("{DENIED_MEDIA_TYPE}{}.{}.v1+json", code.id().to_ascii_lowercase(), code.name()),
+            "digest": NOBODY_S,
+            "size": 2,
+        },
+        "layers": [],
+        "annotations": {
+            "dev.trustctl.denied.reason": code.id(),
+            "dev.trustctl.denied.message": refusal.message(),
+            "dev.trustctl.denied.link": refusal.link,
+        },
+    });
+    let bytes = manifest.to_string().into_bytes();
+    let digest = Digest::sha256_of(&bytes);
+    let mut answer = ManifestAnswer::new(&digest, "application/vnd.oci.image.manifest.v1+json", bytes.into()).answer();
+    answer.headers_mut().insert(CACHE_CONTROL, NO_STORE);
+    answer
+}
