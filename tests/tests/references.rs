@@ -41,3 +41,12 @@ fn every_reason_code_is_used_somewhere() {
         .collect();
     assert!(unused.is_empty(), "nothing reports {unused:?}");
 }
+
+#[test]
+fn the_configuration_in_the_reference_of_the_proxy_is_one() {
+    use trustctl_proxy::config::{Config, ConfigText};
+    let text = trustctl_tests::reference::SMALLEST;
+    let source = ConfigText { name: "proxy.toml", folder: Path::new("/"), text, load: &|_| Err("no files".to_owned()) };
+    let config = Config::parse(&source).unwrap();
+    assert_eq!((config.upstreams.all().len(), config.warnings.len()), (2, 0));
+}

@@ -8,7 +8,7 @@
 //! - [`scheme`]: what a trust scheme does with them; [`public_key`], [`signer`]: the one way to verify, and who signs;
 //! - [`publish`]: what to send, as values;
 //! - [`policy`], [`assess`], [`judge`], [`verdict`], [`report`]: who must sign, and the answer;
-//! - [`claim`], [`reason`]: what evidence proves, and why not; [`memory`]: what was seen before; [`time`].
+//! - [`claim`], [`reason`]: what evidence proves, and why not; [`memory`]: what was seen before; [`time`], [`toml_error`].
 //!
 //! ```
 //! use trustctl_core::reference::Reference;
@@ -36,4 +36,5 @@ pub mod scheme;
 pub mod signer;
 pub mod subject;
 pub mod time;
+pub mod toml_error;
 pub mod verdict;

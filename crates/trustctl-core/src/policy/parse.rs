@@ -19,6 +19,7 @@ use crate::digest::{Digest, DigestAlgorithm};
 use crate::public_key::PublicKey;
 use crate::reason::{Code, Reason, Step, clean};
 use crate::time::{Timestamp, parse_age};
+use crate::toml_error::{explain, line_of, nearest};
 
 /// Longest policy that is read, in bytes.
 const MAX_POLICY: usize = 1024 * 1024;
@@ -68,8 +69,8 @@ impl Policy {
         if source.text.len() > MAX_POLICY {
             return Err(reader.error(0..0, "the policy is larger than 1 MiB"));
         }
-        let form: PolicyForm = toml::from_str(source.text)
-            .map_err(|error| reader.error(error.span().unwrap_or(0..0), explain_toml(error.message())))?;
+        let form: PolicyForm =
+            toml::from_str(source.text).map_err(|error| reader.error(error.span().unwrap_or(0..0), explain(error.message())))?;
         if *form.version.get_ref() != 1 {
             return Err(reader.error(form.version.span(), "unknown version; this program reads version 1"));
         }
@@ -117,10 +118,9 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     fn error(&self, span: Range<usize>, message: impl Display) -> PolicyError {
-        let before = self.source.text.get(..span.start).unwrap_or_default();
         PolicyError {
             name: self.source.name.to_owned(),
-            line: before.matches('\n').count() + 1,
+            line: line_of(self.source.text, span.start),
             message: clean(&message.to_string()),
             code: Code::PolicyUnusable,
         }
@@ -361,37 +361,4 @@ impl Reader<'_> {
 
 fn is_key_id(id: &str) -> bool {
     id.len() == 64 && id.bytes().all(|byte| byte.is_ascii_hexdigit() && !byte.is_ascii_uppercase())
-}
-
-/// The message of the TOML reader in this program's words, with the nearest known field for a misspelt one.
-fn explain_toml(message: &str) -> String {
-    let mut quoted = message.split('`').skip(1).step_by(2);
-    if let (true, Some(unknown)) = (message.starts_with("unknown field"), quoted.next()) {
-        let hint = nearest(unknown, quoted).map(|near| format!(" (did you mean \"{near}\"?)")).unwrap_or_default();
-        return format!("unknown field \"{unknown}\"{hint}; unknown fields are refused so that a typo cannot widen trust");
-    }
-    message.replace('`', "\"").lines().next().unwrap_or_default().to_owned()
-}
-
-/// The candidate that differs from `word` least, if it differs little.
-fn nearest<'a>(word: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    let word: String = word.chars().take(64).collect();
-    let limit = (word.chars().count() / 3).max(1);
-    candidates.map(|name| (distance(&word, name), name)).filter(|(far, _)| *far <= limit).min().map(|(_, name)| name)
-}
-
-/// Levenshtein distance in characters.
-fn distance(one: &str, two: &str) -> usize {
-    let two: Vec<char> = two.chars().collect();
-    let mut row: Vec<usize> = (0..=two.len()).collect();
-    for (i, a) in one.chars().enumerate() {
-        let mut next = vec![i + 1];
-        for ((b, diagonal), above) in two.iter().zip(&row).zip(row.iter().skip(1)) {
-            let left = next.last().copied().unwrap_or_default();
-            let changed = diagonal + usize::from(a != *b);
-            next.push(changed.min(above + 1).min(left + 1));
-        }
-        row = next;
-    }
-    row.last().copied().unwrap_or_default()
 }

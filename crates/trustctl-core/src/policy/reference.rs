@@ -24,7 +24,9 @@ pub struct FieldReference {
     pub meaning: &'static str,
 }
 
-const fn field(name: &'static str, values: &'static str, default: &'static str, meaning: &'static str) -> FieldReference {
+/// A field's documentation.
+#[must_use]
+pub const fn field(name: &'static str, values: &'static str, default: &'static str, meaning: &'static str) -> FieldReference {
     FieldReference { name, values, default, meaning }
 }
 

@@ -146,6 +146,8 @@ impl Code {
             | Self::PolicyRevocationByOther
             | Self::SecondLogEntry
             | Self::PolicyWarn => Ending::Remark,
+            Self::ProxyCertificate | Self::ProxyConfig | Self::ProxyListen | Self::ProxySecret => Ending::Configuration,
+            Self::ProxyCertificateKept | Self::ProxyPlain => Ending::Remark,
             Self::ProxyNamespace | Self::ProxyNoUpstream => Ending::NotFound,
             Self::BadAnswer
             | Self::CosignKeylessUnjudged

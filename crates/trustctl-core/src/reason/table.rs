@@ -402,6 +402,10 @@ codes! {
         "export it with key export --new-passphrase, unless nobody else can read the file"
 
     // 060x to 062x what the proxy listens on and whom it asks
+    ProxyConfig = 600 "proxy.config-unusable" rank 60
+        "the configuration of the proxy cannot be used";
+        "The file is read strictly: an unknown field, a contradiction or a file that it names and that cannot be used refuses the whole of it, so that a typo cannot open what should be closed.";
+        "fix the line that is named, then run trustctl proxy check"
     ProxyNamespace = 601 "proxy.namespace-not-served" rank 60
         "the proxy does not serve this registry";
         "A mirror is told by ns= which registry is meant. Only those that its configuration names are asked, so that nobody can have it talk to other servers.";
@@ -410,6 +414,26 @@ codes! {
         "no upstream of the proxy serves this name";
         "The name begins with none of the configured prefixes, the host name is none of the configured ones, and there is no default upstream.";
         "write the registry in front of the name, as in PROXY/docker.io/library/alpine"
+    ProxyPlain = 603 "proxy.plain-http" rank 12
+        "the proxy speaks plain HTTP where others can listen or interfere";
+        "Without TLS anybody on the path can replace what the proxy has verified, and read credentials. The configuration allows it by plain = true.";
+        "give the listener a certificate and key; name the upstream's endpoint by https"
+    ProxySecret = 604 "proxy.secret-missing" rank 60
+        "the password of an upstream cannot be read";
+        "The configuration names a file or a variable of the environment, and nothing usable is there. What is in it is never shown.";
+        "check that the file is there and readable for the proxy, or that the variable is set where the proxy runs"
+    ProxyListen = 605 "proxy.cannot-listen" rank 60
+        "the proxy cannot listen on an address";
+        "Another program listens there, the address is not of this machine, or the port needs a privilege. The operating system's words are quoted.";
+        "stop the other program, or name another address in [[listen]]"
+    ProxyCertificate = 606 "proxy.certificate-unusable" rank 60
+        "the certificate, key or client authority of a listener cannot be used";
+        "A file is not readable, holds no PEM of the expected kind, or key and certificate do not belong together. Nothing is served without TLS where TLS was asked for.";
+        "check the files that are named in [[listen]] or [admin]"
+    ProxyCertificateKept = 607 "proxy.certificate-kept" rank 14
+        "new certificate files cannot be used, and the old ones stay in force";
+        "The files changed while the proxy ran. What is in them now is unusable, so clients are still served with what was read before.";
+        "write the files again: the key first, then the certificate; they are looked at every second"
 
     // 07xx policy and configuration
     PolicyUnusable = 701 "policy.unusable" rank 60
