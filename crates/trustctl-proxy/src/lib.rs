@@ -12,3 +12,5 @@ pub mod body;
 pub mod config;
 pub mod request;
 pub mod upstreams;
+//! - [`cache`]: blobs and manifests on disk, by digest.
+pub mod cache;

@@ -46,6 +46,8 @@ impl Code {
                 Ending::Configuration
             }
             Self::QueueUnusable => Ending::Configuration,
+            Self::CacheUnusable => Ending::Configuration,
+            Self::BlobTooLarge | Self::CacheFailed | Self::CacheFull => Ending::Undecided,
             Self::NotOurs => Ending::Rejected,
             Self::SignInFailed
             | Self::TokenAudience

@@ -435,6 +435,24 @@ codes! {
         "The files changed while the proxy ran. What is in them now is unusable, so clients are still served with what was read before.";
         "write the files again: the key first, then the certificate; they are looked at every second"
 
+    // 063x the proxy's cache
+    CacheUnusable = 630 "proxy.cache-unusable" rank 60
+        "the cache's folder cannot be used";
+        "It cannot be created, written or locked, or another proxy is using it. One folder belongs to one proxy at a time.";
+        "check the folder's owner and permissions, or give this proxy a folder of its own"
+    CacheFull = 631 "proxy.cache-full" rank 72
+        "there is no room left for what is to be cached";
+        "The disk is full, or all of the cache's size is taken by transfers that are going on. Nothing was served that was not checked.";
+        "make room on the disk or allow the cache more; what is fetched now can be asked for again later"
+    BlobTooLarge = 632 "proxy.blob-too-large" rank 71
+        "a blob is larger than the whole cache may be";
+        "What is served is checked first, and has to lie somewhere until it is.";
+        "allow the cache a larger size"
+    CacheFailed = 633 "proxy.cache-failed" rank 72
+        "reading or writing the cache failed";
+        "The file system reported an error, or a transfer was given up. Nothing was served that was not checked.";
+        "look at the file system of the cache's folder, then ask again"
+
     // 07xx policy and configuration
     PolicyUnusable = 701 "policy.unusable" rank 60
         "the policy cannot be used";

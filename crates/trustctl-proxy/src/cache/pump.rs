@@ -1,0 +1,326 @@
+//! The task behind a transfer: fetches, continues what broke off, writes, hashes, and publishes or removes.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::StreamExt as _;
+use futures_util::stream::BoxStream;
+use tokio::task::JoinHandle;
+use trustctl_core::digest::Digest;
+use trustctl_core::reason::{Code, Reason};
+
+use super::disk::Shared;
+use super::error::CacheError;
+use super::file::Stamp;
+use super::fill::Fill;
+use super::part::Part;
+use super::shelf::{NoRoom, blocks};
+use super::{BlobSource, Incoming};
+
+/// Bytes that are collected while earlier ones are being written; more are not asked for until then.
+const BATCH: usize = 128 * 1024;
+/// How often a transfer is continued without [`PROGRESS`] in between.
+const RESUMES: u32 = 5;
+/// After so many bytes the tries count anew: a large blob over a bad line arrives in the end.
+const PROGRESS: u64 = 1024 * 1024;
+
+/// How long transfers may take.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Patience {
+    /// How often is looked after them.
+    pub(super) tick: Duration,
+    /// The pause before the first continuation; doubled for each one after it.
+    pub(super) pause: Duration,
+    /// How long one goes on that nobody follows, in ticks,
+    pub(super) grace: u32,
+    /// when more than this is missing,
+    pub(super) rest: u64,
+    /// and how long when less is.
+    pub(super) longest: u32,
+    /// In so many ticks
+    pub(super) window: u32,
+    /// at least so many bytes must have come.
+    pub(super) least: u64,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self {
+            tick: Duration::from_secs(1),
+            pause: Duration::from_millis(200),
+            grace: 5,
+            rest: 64 * 1024 * 1024,
+            longest: 60,
+            window: 120,
+            // A kilobyte a second: who sends less only keeps the place occupied.
+            least: 120 * 1024,
+        }
+    }
+}
+
+/// Starts the transfer. Whatever becomes of it, `fill` is finished and not in the list of transfers any more.
+pub(super) fn start(shared: Arc<Shared>, fill: Arc<Fill>, source: Arc<dyn BlobSource>) {
+    tokio::spawn(async move {
+        let end = Err(CacheError::Abandoned(fill.digest));
+        let mut ending = Ending { shared: Arc::clone(&shared), fill: Arc::clone(&fill), end };
+        ending.end = tokio::select! {
+            done = transfer(&shared, &fill, &*source) => done,
+            why = watch_over(&shared.patience, &fill) => Err(why),
+        };
+    });
+}
+
+/// Tells how it ended, also when the task is ended from outside.
+struct Ending {
+    shared: Arc<Shared>,
+    fill: Arc<Fill>,
+    end: Result<(), CacheError>,
+}
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        self.shared.fills().remove(&self.fill.digest);
+        self.fill.finish(self.end.clone());
+    }
+}
+
+/// Returns when the transfer is not worth going on with.
+async fn watch_over(patience: &Patience, fill: &Fill) -> CacheError {
+    let (mut alone, mut slow, mut before) = (0, 0, 0);
+    loop {
+        tokio::time::sleep(patience.tick).await;
+        let progress = fill.progress();
+        alone = if fill.followers() == 0 { alone + 1 } else { 0 };
+        let short = progress.total.is_some_and(|total| total.saturating_sub(progress.arrived) <= patience.rest);
+        if alone > patience.longest || (alone > patience.grace && !short) {
+            return CacheError::Abandoned(fill.digest);
+        }
+        // Before its head, the source has limits of its own.
+        slow = if progress.total.is_some() || progress.arrived > 0 { slow + 1 } else { 0 };
+        if slow >= patience.window {
+            if progress.arrived.saturating_sub(before) < patience.least {
+                return upstream(&fill.digest, "arrives too slowly");
+            }
+            (slow, before) = (0, progress.arrived);
+        }
+    }
+}
+
+fn upstream(digest: &Digest, what: &str) -> CacheError {
+    CacheError::upstream(Reason::new(Code::Unavailable, format!("blob {digest} {what}")))
+}
+
+/// Whether it is of use to ask for the rest of a transfer that broke off like this.
+fn may_pass(trouble: &CacheError) -> bool {
+    matches!(trouble, CacheError::Upstream(reason) if matches!(reason.code, Code::Unavailable | Code::OutOfBudget))
+}
+
+async fn transfer(shared: &Arc<Shared>, fill: &Arc<Fill>, source: &dyn BlobSource) -> Result<(), CacheError> {
+    let digest = fill.digest;
+    let closed = || CacheError::Abandoned(digest);
+    let _turn = shared.transfers.acquire().await.map_err(|_| closed())?;
+    let mut incoming = source.open(0).await.map_err(CacheError::upstream)?.ok_or(CacheError::NotFound(digest))?;
+    let mut room = Room { shared: Arc::clone(shared), digest, total: None, reserved: 0 };
+    room.learn(incoming.total).await?;
+    let filling = shared.folder.filling();
+    let created = blocking(digest, move || Part::create(&filling, &digest)).await?;
+    let mut part = created.map_err(|error| CacheError::writing(&digest, &error))?;
+    fill.announce(part.file(), room.total);
+    let mut resumes = 0;
+    loop {
+        let from = part.length();
+        let (written, outcome) = receive(fill, &mut room, part, incoming.chunks).await?;
+        part = written;
+        let Err(trouble) = outcome else { break };
+        if room.total == Some(part.length()) && may_pass(&trouble) {
+            break;
+        }
+        resumes = if part.length() - from >= PROGRESS { 0 } else { resumes };
+        incoming = room.reopen(source, part.length(), &mut resumes, trouble).await?;
+    }
+    let (length, place) = (part.length(), shared.folder.place(&digest));
+    let stamp = blocking(digest, move || part.publish(&place)).await??;
+    room.become_file(length, stamp);
+    Ok(())
+}
+
+async fn blocking<T: Send + 'static>(digest: Digest, work: impl FnOnce() -> T + Send + 'static) -> Result<T, CacheError> {
+    tokio::task::spawn_blocking(work).await.map_err(|_| CacheError::Abandoned(digest))
+}
+
+/// What a transfer takes of the cache's size; given back when dropped.
+pub(super) struct Room {
+    shared: Arc<Shared>,
+    digest: Digest,
+    total: Option<u64>,
+    reserved: u64,
+}
+
+impl Room {
+    /// Room for something of `size` bytes.
+    pub(super) async fn of(shared: &Arc<Shared>, digest: Digest, size: u64) -> Result<Self, CacheError> {
+        let mut room = Self { shared: Arc::clone(shared), digest, total: None, reserved: 0 };
+        room.learn(Some(size)).await?;
+        Ok(room)
+    }
+
+    /// Takes note of the length an upstream says, and makes room for it.
+    async fn learn(&mut self, total: Option<u64>) -> Result<(), CacheError> {
+        match (self.total, total) {
+            (_, None) => Ok(()),
+            (Some(known), Some(total)) if known == total => Ok(()),
+            (Some(_), Some(_)) => {
+                let why = format!("blob {} has another length than before", self.digest);
+                Err(CacheError::upstream(Reason::new(Code::BadAnswer, why)))
+            }
+            (None, Some(total)) => {
+                self.grow(total).await?;
+                self.total = Some(total);
+                Ok(())
+            }
+        }
+    }
+
+    /// Makes room for `bytes` in all.
+    async fn grow(&mut self, bytes: u64) -> Result<(), CacheError> {
+        if bytes <= self.reserved {
+            return Ok(());
+        }
+        let victims = {
+            let mut shelf = self.shared.shelf();
+            let limit = shelf.limit();
+            if blocks(bytes) > limit {
+                return Err(CacheError::TooLarge { digest: self.digest, size: bytes, limit });
+            }
+            shelf.reserve(self.reserved, bytes).map_err(|NoRoom| CacheError::Full(self.digest))?
+        };
+        self.reserved = bytes;
+        let shared = Arc::clone(&self.shared);
+        if victims.is_empty() { Ok(()) } else { blocking(self.digest, move || shared.unlink(&victims)).await }
+    }
+
+    /// Takes note of a piece; refuses it when there is more than was declared.
+    async fn admit(&mut self, arrived: u64) -> Result<(), CacheError> {
+        match self.total {
+            Some(total) if arrived > total => {
+                let why = format!("blob {} is longer than was declared", self.digest);
+                Err(CacheError::upstream(Reason::new(Code::BadAnswer, why)))
+            }
+            Some(_) => Ok(()),
+            None => self.grow(arrived).await,
+        }
+    }
+
+    /// Asks for the rest of a transfer that broke off.
+    async fn reopen(
+        &mut self,
+        source: &dyn BlobSource,
+        offset: u64,
+        resumes: &mut u32,
+        mut trouble: CacheError,
+    ) -> Result<Incoming, CacheError> {
+        while may_pass(&trouble) && *resumes < RESUMES {
+            tokio::time::sleep(self.shared.patience.pause.saturating_mul(1 << *resumes)).await;
+            *resumes += 1;
+            match source.open(offset).await {
+                Ok(Some(incoming)) => {
+                    self.learn(incoming.total).await?;
+                    return Ok(incoming);
+                }
+                Ok(None) => return Err(CacheError::NotFound(self.digest)),
+                Err(reason) => trouble = CacheError::upstream(reason),
+            }
+        }
+        Err(trouble)
+    }
+
+    /// The file takes the room now, and is there to be found.
+    pub(super) fn become_file(mut self, length: u64, stamp: Stamp) {
+        let mut shelf = self.shared.shelf();
+        // Giving back always succeeds, and needs no victims.
+        let _ = shelf.reserve(self.reserved, 0);
+        self.reserved = 0;
+        shelf.insert(self.digest, length, Some(stamp));
+    }
+}
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        if self.reserved > 0 {
+            let _ = self.shared.shelf().reserve(self.reserved, 0);
+        }
+    }
+}
+
+type Written = (Part, Result<(), CacheError>);
+
+/// Writes what arrives, and says why it ended before the blob did. While one batch is hashed and written, the next is collected.
+async fn receive(
+    fill: &Arc<Fill>,
+    room: &mut Room,
+    part: Part,
+    mut chunks: BoxStream<'static, Result<Bytes, Reason>>,
+) -> Result<Written, CacheError> {
+    let mut arrived = part.length();
+    let (mut idle, mut writing): (Option<Part>, Option<JoinHandle<Written>>) = (Some(part), None);
+    let (mut batch, mut collected) = (Vec::new(), 0);
+    let mut end: Option<Result<(), CacheError>> = None;
+    loop {
+        if let Some(part) = idle.take() {
+            match (batch.is_empty(), end.take()) {
+                (true, Some(end)) => return Ok((part, end)),
+                (true, None) => idle = Some(part),
+                (false, stays) => {
+                    end = stays;
+                    writing = Some(write(&room.shared, part, std::mem::take(&mut batch)));
+                    collected = 0;
+                }
+            }
+        }
+        tokio::select! {
+            chunk = chunks.next(), if end.is_none() && collected < BATCH => match chunk {
+                Some(Ok(chunk)) => {
+                    arrived += u64::try_from(chunk.len()).unwrap_or(u64::MAX);
+                    match room.admit(arrived).await {
+                        Ok(()) => {
+                            collected += chunk.len();
+                            batch.push(chunk);
+                            // Whatever comes after the last byte is of no interest.
+                            end = (room.total == Some(arrived)).then_some(Ok(()));
+                        }
+                        Err(error) => end = Some(Err(error)),
+                    }
+                }
+                Some(Err(reason)) => end = Some(Err(CacheError::upstream(reason))),
+                None if room.total.is_some_and(|total| arrived < total) => {
+                    end = Some(Err(upstream(&room.digest, "ended before its declared length")));
+                }
+                None => end = Some(Ok(())),
+            },
+            done = join(&mut writing) => {
+                writing = None;
+                let (part, outcome) = done.map_err(|()| CacheError::Abandoned(room.digest))?;
+                outcome?;
+                fill.arrived(part.length());
+                idle = Some(part);
+            }
+        }
+    }
+}
+
+/// The end of what is going on; waits for ever when nothing is.
+async fn join(writing: &mut Option<JoinHandle<Written>>) -> Result<Written, ()> {
+    match writing {
+        Some(writing) => writing.await.map_err(|_| ()),
+        None => std::future::pending().await,
+    }
+}
+
+fn write(shared: &Arc<Shared>, mut part: Part, batch: Vec<Bytes>) -> JoinHandle<Written> {
+    let shared = Arc::clone(shared);
+    tokio::task::spawn_blocking(move || {
+        let outcome = part.append(&batch, |bytes| shared.give_up(bytes));
+        (part, outcome)
+    })
+}
