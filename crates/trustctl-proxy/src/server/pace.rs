@@ -1,0 +1,170 @@
+//! Whether a client keeps pace: how long its connection has been without a request, in one, or without taking what is sent.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::Instant;
+
+use crate::body::ProxyBody;
+use crate::config::Limits;
+
+const IDLE: u8 = 0;
+const READING: u8 = 1;
+const ANSWERING: u8 = 2;
+const NOT_BLOCKED: u64 = u64::MAX;
+
+/// What a connection does, and since when. Everything that touches it runs in the connection's own task; the atomics are for the compiler.
+pub(super) struct Pace {
+    epoch: Instant,
+    phase: AtomicU8,
+    since: AtomicU64,
+    blocked: AtomicU64,
+}
+
+impl Pace {
+    pub(super) fn new() -> Self {
+        Self { epoch: Instant::now(), phase: AtomicU8::new(IDLE), since: AtomicU64::new(0), blocked: AtomicU64::new(NOT_BLOCKED) }
+    }
+
+    fn now(&self) -> u64 {
+        u64::try_from(self.epoch.elapsed().as_millis()).unwrap_or(NOT_BLOCKED - 1)
+    }
+
+    fn enter(&self, phase: u8) {
+        self.since.store(self.now(), Ordering::Relaxed);
+        self.phase.store(phase, Ordering::Relaxed);
+    }
+
+    /// A whole request is there.
+    pub(super) fn answering(&self) {
+        self.phase.store(ANSWERING, Ordering::Relaxed);
+    }
+
+    /// When to look again, or nothing when the client has had its time.
+    pub(super) fn next_look(&self, limits: &Limits) -> Option<Instant> {
+        let at = |since: u64, limit: Duration| self.epoch + Duration::from_millis(since) + limit;
+        let since = self.since.load(Ordering::Relaxed);
+        let due = match self.phase.load(Ordering::Relaxed) {
+            IDLE => Some(at(since, limits.idle)),
+            READING => Some(at(since, limits.header)),
+            _ => None,
+        };
+        let stalled = match self.blocked.load(Ordering::Relaxed) {
+            NOT_BLOCKED => None,
+            since => Some(at(since, limits.idle)),
+        };
+        let now = Instant::now();
+        match due.into_iter().chain(stalled).min() {
+            Some(due) if due <= now => None,
+            // Looking four times as often as the shorter limit keeps a limit that begins between two looks within a quarter of it.
+            due => Some(due.unwrap_or(now + limits.idle).min(now + limits.idle.min(limits.header).max(SHORTEST) / 4)),
+        }
+    }
+}
+
+/// A connection whose reads and writes are noticed.
+pub(super) struct Watched<S> {
+    stream: S,
+    pace: Arc<Pace>,
+}
+
+impl<S> Watched<S> {
+    pub(super) fn new(stream: S, pace: Arc<Pace>) -> Self {
+        Self { stream, pace }
+    }
+
+    fn wrote<T>(&self, done: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        let blocked = &self.pace.blocked;
+        match (&done, blocked.load(Ordering::Relaxed)) {
+            (Poll::Pending, NOT_BLOCKED) => blocked.store(self.pace.now(), Ordering::Relaxed),
+            (Poll::Pending, _) | (Poll::Ready(_), NOT_BLOCKED) => {}
+            (Poll::Ready(_), _) => blocked.store(NOT_BLOCKED, Ordering::Relaxed),
+        }
+        done
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
+    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        let done = Pin::new(&mut self.stream).poll_read(context, buffer);
+        if buffer.filled().len() > before && self.pace.phase.load(Ordering::Relaxed) == IDLE {
+            self.pace.enter(READING);
+        }
+        done
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let done = Pin::new(&mut self.stream).poll_write(context, bytes);
+        self.wrote(done)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        parts: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let done = Pin::new(&mut self.stream).poll_write_vectored(context, parts);
+        self.wrote(done)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let done = Pin::new(&mut self.stream).poll_flush(context);
+        self.wrote(done)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
+
+/// The body of an answer; with its end the connection is without a request again.
+pub(super) struct Paced {
+    body: ProxyBody,
+    pace: Arc<Pace>,
+}
+
+impl Paced {
+    pub(super) fn new(body: ProxyBody, pace: Arc<Pace>) -> Self {
+        Self { body, pace }
+    }
+}
+
+impl Drop for Paced {
+    fn drop(&mut self) {
+        self.pace.enter(IDLE);
+    }
+}
+
+impl Body for Paced {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+        Pin::new(&mut self.body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// Connections are not looked at more often than four times in this time, however short the limits.
+const SHORTEST: Duration = Duration::from_millis(200);
