@@ -9,7 +9,7 @@ use crate::evidence::{Evidence, Want};
 use crate::judge::{Judgement, judge_strictly, needs_children, revoked_child, unproven_of_child, warn_only, with_children};
 use crate::memory::{Memory, Slot};
 use crate::policy::{Applies, DefaultAction, Policy};
-use crate::reference::Tag;
+use crate::reference::{Repository, Tag};
 use crate::scheme::{Anchors, Context, Findings, Scheme};
 use crate::subject::Subject;
 use crate::time::Timestamp;
@@ -46,6 +46,17 @@ impl Assessment {
         let all = self.findings.iter();
         all.flat_map(|findings| findings.learnt.iter().map(move |(name, slot)| (findings.scheme, name.as_str(), slot)))
     }
+}
+
+/// The names under which there may be something to remember about `subject` and its children: its collection, its digests, its
+/// repository, and `elsewhere` where Cosign's artifacts are kept in another one.
+#[must_use]
+pub fn remembered_names(subject: &Subject, elsewhere: Option<&Repository>) -> Vec<(SchemeName, String)> {
+    let children = subject.children.iter().map(|child| child.digest);
+    let digests = std::iter::once(subject.digest).chain(children).map(|digest| digest.to_string());
+    let repositories = elsewhere.into_iter().chain([&subject.repository]).map(Repository::canonical_name);
+    let cosign = digests.chain(repositories).map(|name| (SchemeName::Cosign, name));
+    cosign.chain([(SchemeName::Dct, subject.repository.to_string())]).collect()
 }
 
 impl<'a> Assessor<'a> {

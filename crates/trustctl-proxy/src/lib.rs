@@ -5,13 +5,23 @@
 //!
 //! - [`config`]: what the proxy is told; [`server`]: connections and their limits;
 //! - [`request`]: from the request line and headers to what is asked for; [`upstreams`]: which registry and repository that means;
+//! - [`serve`]: who asks, and the steps to an answer; [`world`]: the upstream's servers, as the proxy or as a caller sees them;
+//! - [`decide`]: whether it may be served, under the policy in force ([`trust`]), by what was found out before ([`store`]), or by an
+//!   operator's word ([`break_glass`]);
+//! - [`cache`]: blobs and manifests on disk, by digest; [`observe`]: who is told of every decision;
 //! - [`answer`], [`body`]: what goes back.
 
 pub mod answer;
 pub mod body;
-pub mod config;
-pub mod request;
-pub mod server;
-pub mod upstreams;
-//! - [`cache`]: blobs and manifests on disk, by digest.
+pub mod break_glass;
 pub mod cache;
+pub mod config;
+pub mod decide;
+pub mod observe;
+pub mod request;
+pub mod serve;
+pub mod server;
+pub mod store;
+pub mod trust;
+pub mod upstreams;
+pub mod world;

@@ -55,6 +55,8 @@ pub struct Upstream {
     pub registry: String,
     /// Where it is really served, when that is not where its name leads: `http://127.0.0.1:5001`.
     pub endpoint: Option<String>,
+    /// The Notary server of its collections, when it is another than Docker's rule gives.
+    pub notary: Option<String>,
     /// The path in front of its repositories: `PROXY/<prefix>/library/alpine`.
     pub prefix: Option<String>,
     /// Whether `?ns=<registry>` leads here.
@@ -144,6 +146,7 @@ impl Upstream {
             prefix: Some(registry.clone()).filter(|name| is_path(name)),
             registry,
             endpoint: None,
+            notary: None,
             namespace: false,
             hosts: Vec::new(),
             default: false,
@@ -256,6 +259,17 @@ impl Upstreams {
             Fault { reason: Some(Code::ProxyNoUpstream), ..Fault::new(StatusCode::NOT_FOUND, "NAME_UNKNOWN", message) }
         })?;
         placed(upstream, name)
+    }
+
+    /// The upstream that a request means by its namespace or its host, else the default: all that is known before a repository is
+    /// named.
+    #[must_use]
+    pub fn meant_by_host(&self, ask: &Ask) -> Option<&Upstream> {
+        if let Some(namespace) = &ask.namespace {
+            return self.of_namespace(namespace).map(Arc::as_ref);
+        }
+        let by_host = ask.host.as_ref().and_then(|host| self.all.iter().find(|upstream| upstream.has_host(host)));
+        by_host.or(self.default.as_ref()).map(Arc::as_ref)
     }
 
     fn of_namespace(&self, namespace: &str) -> Option<&Arc<Upstream>> {

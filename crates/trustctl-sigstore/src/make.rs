@@ -245,7 +245,11 @@ impl Signing {
 }
 
 /// Signs, in the first form that the holder of the key can make, and checks the signature.
-pub(crate) fn checked_signature(signer: &dyn Signer, message: &[u8]) -> Result<Vec<u8>, MakeError> {
+///
+/// # Errors
+/// [`MakeError::KeyUnsupported`] when the key makes no signature that is known here, [`MakeError::SelfCheck`] when what it made is not
+/// its own, and that of the holder of the key when it fails.
+pub fn checked_signature(signer: &dyn Signer, message: &[u8]) -> Result<Vec<u8>, MakeError> {
     let key = signer.public_key();
     let signature = schemes(key.kind()).iter().map(|scheme| signer.sign(*scheme, message));
     let mut signature = signature.skip_while(|signature| matches!(signature, Err(SignError::Unsupported { .. })));

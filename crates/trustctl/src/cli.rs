@@ -10,6 +10,7 @@ mod blob;
 mod key;
 mod lab;
 mod policy;
+mod proxy;
 mod sign;
 mod verify;
 
@@ -28,6 +29,7 @@ pub use blob::{BlobCommand, BlobSignArgs, BlobVerifyArgs, Log};
 pub use key::{KeyCommand, KeyFormat, KeyKindArg};
 pub use lab::{LabCommand, LabUpArgs};
 pub use policy::PolicyCommand;
+pub use proxy::{AuditCommand, AuditFileArgs, AuditTailArgs, BreakGlassArgs, CheckProxyArgs, ProxyCommand, RunProxyArgs};
 pub use sign::{
     CompleteArgs, DctArgs, IfLogDown, InspectArgs, RevokeArgs, RevokeReason, SchemeArg, SignArgs, SigningArgs, StorageArg,
     VouchingArgs,
@@ -144,6 +146,9 @@ pub enum Command {
     /// Show, fetch, pin and export what trust begins with
     #[command(subcommand)]
     Anchor(AnchorCommand),
+    /// Serve trusted images to every client, and refuse all others
+    #[command(subcommand)]
+    Proxy(ProxyCommand),
     /// Explain a reason code such as TC0204
     Explain(ExplainArgs),
     /// Watch an image being refused, signed, accepted, attacked and revoked, on this machine alone

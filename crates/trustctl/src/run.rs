@@ -16,6 +16,7 @@ mod manifests;
 mod network;
 mod policy;
 mod policy_cases;
+mod proxy;
 mod queue;
 mod revoke;
 mod sign;
@@ -44,7 +45,7 @@ use trustctl_remote::limits::Deadline;
 use trustctl_remote::state::Store;
 use trustctl_sigstore::scheme::Cosign;
 
-use crate::cli::{Cli, Command, Global, Output};
+use crate::cli::{Cli, Command, Global, Output, ProxyCommand};
 use crate::config::Environment;
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -52,6 +53,7 @@ use crate::render;
 use crate::ui::{self, Ui};
 
 /// One run of the program: how it talks, and what the machine says.
+#[derive(Clone)]
 pub struct Session {
     /// How it talks.
     pub ui: Ui,
@@ -72,6 +74,12 @@ impl Schemes {
     #[must_use]
     pub fn all(&self) -> [&dyn Scheme; 2] {
         [&self.dct, &self.cosign]
+    }
+
+    /// All of them, owned.
+    #[must_use]
+    pub fn boxed(self) -> Vec<Box<dyn Scheme + Send + Sync>> {
+        vec![Box::new(self.dct), Box::new(self.cosign)]
     }
 
     /// Cosign's.
@@ -101,7 +109,7 @@ pub fn main() -> ExitCode {
     let ui = Ui::new(&cli.global, &environment);
     let session = Session { ui: ui.clone(), environment, global: cli.global };
     let verifies = matches!(cli.command, Command::Verify(_));
-    let exit = runtime().and_then(|runtime| runtime.block_on(run_or_stop(&session, &cli.command)));
+    let exit = runtime(&cli.command).and_then(|runtime| runtime.block_on(run_or_stop(&session, &cli.command)));
     let exit = exit.unwrap_or_else(|failure| report(&ui, verifies, &failure));
     ExitCode::from(said(&ui, exit).code())
 }
@@ -115,13 +123,21 @@ fn command_line() -> Vec<OsString> {
     words.into_iter().take_while(|word| !word.to_string_lossy().starts_with('-')).collect()
 }
 
-fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
-    let built = tokio::runtime::Builder::new_current_thread().enable_all().build();
+/// One thread does for whatever ends soon; a server takes all processors.
+fn runtime(command: &Command) -> Result<tokio::runtime::Runtime, Failure> {
+    let built = match command {
+        Command::Proxy(ProxyCommand::Run(_)) => tokio::runtime::Builder::new_multi_thread().enable_all().build(),
+        _ => tokio::runtime::Builder::new_current_thread().enable_all().build(),
+    };
     built.map_err(|error| Failure::new(Reason::new(Code::ConfigUnusable, format!("no runtime: {error}"))))
 }
 
 /// Runs the command, or stops when the user interrupts it.
 async fn run_or_stop(session: &Session, command: &Command) -> Result<Exit, Failure> {
+    if let Command::Proxy(ProxyCommand::Run(_)) = command {
+        // It finishes its answers before it stops.
+        return carry_out(session, command).await;
+    }
     tokio::select! {
         // First, since whatever the command was doing fails by the same interruption.
         biased;
@@ -148,6 +164,7 @@ async fn carry_out(session: &Session, command: &Command) -> Result<Exit, Failure
         Command::Key(command) => key::run(session, command),
         Command::Policy(command) => policy::run(session, command),
         Command::Anchor(command) => anchor::run(session, command).await,
+        Command::Proxy(command) => proxy::run(session, command).await,
         Command::Explain(args) => explain::explain(&session.ui, args),
         Command::Completions(args) => Ok(docs::completions(&session.ui, args)),
         Command::Man(args) => docs::man(&session.ui, args),

@@ -46,8 +46,8 @@ impl Code {
                 Ending::Configuration
             }
             Self::QueueUnusable => Ending::Configuration,
-            Self::CacheUnusable => Ending::Configuration,
-            Self::BlobTooLarge | Self::CacheFailed | Self::CacheFull => Ending::Undecided,
+            Self::CacheUnusable | Self::StoreUnusable => Ending::Configuration,
+            Self::BlobTooLarge | Self::CacheFailed | Self::CacheFull | Self::StoreFailed => Ending::Undecided,
             Self::NotOurs => Ending::Rejected,
             Self::SignInFailed
             | Self::TokenAudience
@@ -147,7 +147,12 @@ impl Code {
             | Self::PolicyNotUsed
             | Self::PolicyRevocationByOther
             | Self::SecondLogEntry
-            | Self::PolicyWarn => Ending::Remark,
+            | Self::PolicyWarn
+            | Self::ProxyBreakGlass
+            | Self::ProxyPolicy
+            | Self::ProxyStale
+            | Self::ProxyToken => Ending::Remark,
+            Self::ProxyUnreached => Ending::Rejected,
             Self::ProxyCertificate | Self::ProxyConfig | Self::ProxyListen | Self::ProxySecret => Ending::Configuration,
             Self::ProxyCertificateKept | Self::ProxyPlain => Ending::Remark,
             Self::ProxyNamespace | Self::ProxyNoUpstream => Ending::NotFound,

@@ -453,6 +453,37 @@ codes! {
         "The file system reported an error, or a transfer was given up. Nothing was served that was not checked.";
         "look at the file system of the cache's folder, then ask again"
 
+    StoreUnusable = 640 "proxy.store-unusable" rank 60
+        "the proxy's store cannot be used";
+        "The file is damaged, of another version, not writable, or in use by another proxy. It is never replaced silently.";
+        "if it is damaged: it holds only what can be gathered again, so move it away and start the proxy anew"
+    StoreFailed = 641 "proxy.store-failed" rank 72
+        "reading or writing the proxy's store failed";
+        "The file system reported an error, or an entry cannot be read. What is not known is gathered again, and never assumed.";
+        "look at the file system the store is on; if an entry cannot be read, move the file away and start the proxy anew"
+
+    // 065x to 067x what the proxy decides
+    ProxyUnreached = 650 "proxy.unreached" rank 65
+        "nothing that is trusted here names this digest";
+        "A layer, a configuration or another part is served when an image of the same repository names it that was found to be trusted. None did, or what is announced as a signature is none.";
+        "pull the image by its name: trustctl proxy check tells how it is judged"
+    ProxyStale = 651 "proxy.stale" rank 15
+        "it is served by what was known before the registry could no longer be asked";
+        "It was trusted when it was checked last. Whether it was revoked since is not known; the proxy stops serving it after max-stale.";
+        "look at the connection to the registry and to the Notary server"
+    ProxyBreakGlass = 652 "proxy.break-glass" rank 90
+        "an operator's token lets this image pass although the policy refuses it";
+        "A break-glass token names one repository and digest, a reason and an end within a day. Each use is in the audit log.";
+        "have the image signed before the token ends"
+    ProxyPolicy = 653 "proxy.policy-changed" rank 10
+        "the proxy judges by another policy than before";
+        "The policy, a key or a trusted root was changed. Everything is judged anew as it is asked for.";
+        "nothing needs to be done"
+    ProxyToken = 654 "proxy.token-unusable" rank 55
+        "a file among the break-glass tokens does not count";
+        "It is no token, no key that the configuration names has signed it, or it is over. It lets nothing pass.";
+        "make it anew with trustctl proxy break-glass, or remove it"
+
     // 07xx policy and configuration
     PolicyUnusable = 701 "policy.unusable" rank 60
         "the policy cannot be used";

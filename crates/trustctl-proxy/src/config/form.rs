@@ -81,6 +81,7 @@ pub(super) struct BreakGlassForm {
 pub(super) struct UpstreamForm {
     pub(super) registry: Spanned<String>,
     pub(super) endpoint: Option<Spanned<String>>,
+    pub(super) notary: Option<Spanned<String>>,
     pub(super) plain: Option<Spanned<bool>>,
     pub(super) prefix: Option<Spanned<String>>,
     pub(super) hosts: Option<Spanned<Vec<String>>>,

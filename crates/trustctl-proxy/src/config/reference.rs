@@ -118,6 +118,12 @@ pub const TABLES: &[TableReference] = &[
                 "the endpoint is asked without TLS although it is another machine; warned about",
             ),
             field(
+                "notary",
+                "`https://` or `http://`, host and port",
+                "by Docker's rule",
+                "the Notary server of its collections, for policies with `scheme = \"dct\"`; plain HTTP only on loopback",
+            ),
+            field(
                 "prefix",
                 "path",
                 "the registry's name, where it has no port",

@@ -22,6 +22,7 @@ impl Reader<'_> {
         let named = Upstream::new(written.registry.get_ref());
         let upstream = Upstream {
             endpoint: self.endpoint(written)?,
+            notary: self.notary(written)?,
             prefix: written.prefix.as_ref().map(|prefix| prefix.get_ref().clone()).or(named.prefix),
             namespace: flag(&written.namespace),
             hosts: written.hosts.as_ref().map(|hosts| hosts.get_ref().clone()).unwrap_or_default(),
@@ -65,6 +66,14 @@ impl Reader<'_> {
             _ => {}
         }
         Ok(Some(endpoint))
+    }
+
+    fn notary(&mut self, written: &UpstreamForm) -> Result<Option<String>, ConfigError> {
+        let Some(text) = &written.notary else { return Ok(None) };
+        match self.value(text, values::endpoint)? {
+            (_, true) => Err(self.error(text.span(), "plain HTTP is only used to loopback addresses: write https://")),
+            (server, false) => Ok(Some(server)),
+        }
     }
 
     fn deny_mode(&self, written: &UpstreamForm) -> Result<DenyMode, ConfigError> {

@@ -45,12 +45,24 @@ pub(super) fn load(session: &Session, path: Option<&Path>) -> Result<Policy, Fai
     let Some(path) = found else {
         return Err(Failure::new(Reason::new(Code::UsageAnchor, "no policy was given, and there is none on this machine")));
     };
-    let text = read_limited(&path).map_err(|error| Failure::file(&path, &error))?;
+    load_with(session, &path, &read_limited)
+}
+
+/// As [`load`], of the policy at `path`, which and whose keys are read by `read`.
+///
+/// # Errors
+/// As for [`load`].
+pub(super) fn load_with(
+    session: &Session,
+    path: &Path,
+    read: &dyn Fn(&Path) -> std::io::Result<Vec<u8>>,
+) -> Result<Policy, Failure> {
+    let text = read(path).map_err(|error| Failure::file(path, &error))?;
     let name = path.display().to_string();
     let text = String::from_utf8(text)
         .map_err(|_| Failure::new(Reason::new(Code::PolicyUnusable, format!("{name} is not UTF-8 text"))))?;
     let folder = path.parent().map(Path::to_owned).unwrap_or_default();
-    let load = |named: &str| read_limited(&folder.join(named)).map_err(|error| error.to_string());
+    let load = |named: &str| read(&folder.join(named)).map_err(|error| error.to_string());
     let policy = Policy::parse(&PolicyText { name: &name, text: &text, load: &load });
     let policy = policy.map_err(|error| Failure { file: Some(name.clone()), ..Failure::new(error.reason()) })?;
     sigstore::with_trusted_root(session, policy, None)

@@ -4,7 +4,7 @@ use std::cell::OnceCell;
 use std::path::Path;
 use std::time::Duration;
 
-use trustctl_core::assess::{Assessment, Assessor};
+use trustctl_core::assess::{Assessment, Assessor, remembered_names};
 use trustctl_core::claim::SchemeName;
 use trustctl_core::digest::Digest;
 use trustctl_core::evidence::{Entry, Evidence, EvidenceFile, Locator, Origin};
@@ -12,7 +12,7 @@ use trustctl_core::judge::Judgement;
 use trustctl_core::memory::Memory;
 use trustctl_core::policy::Policy;
 use trustctl_core::reason::{Code, Reason, Step};
-use trustctl_core::reference::{Reference, Repository};
+use trustctl_core::reference::Reference;
 use trustctl_core::report::{ImageReport, Judged, ReasonReport, VERIFY_SCHEMA, VerifyReport};
 use trustctl_core::scheme::Findings;
 use trustctl_core::subject::Subject;
@@ -272,16 +272,8 @@ impl<'a> Bench<'a> {
     /// What is remembered of the repositories, the image and its platform images.
     fn recall(&self, subject: &Subject) -> Result<Memory, Failure> {
         let Some(store) = &self.store else { return Ok(Memory::new()) };
-        let digests: Vec<String> = std::iter::once(&subject.digest)
-            .chain(subject.children.iter().map(|child| &child.digest))
-            .map(Digest::to_string)
-            .collect();
-        let gun = subject.repository.to_string();
-        let elsewhere = self.schemes.cosign().signature_repository.as_ref().map(Repository::canonical_name);
-        let own = subject.repository.canonical_name();
-        let repositories = elsewhere.iter().chain([&own]).map(|repository| (SchemeName::Cosign, repository.as_str()));
-        let names = digests.iter().map(|digest| (SchemeName::Cosign, digest.as_str()));
-        let names = names.chain(repositories).chain([(SchemeName::Dct, gun.as_str())]);
+        let names = remembered_names(subject, self.schemes.cosign().signature_repository.as_ref());
+        let names = names.iter().map(|(scheme, name)| (*scheme, name.as_str()));
         Ok(store.load(names)?)
     }
 

@@ -1,0 +1,386 @@
+//! The decision path: may this digest be served in this repository? Everything the proxy refuses is refused here.
+//!
+//! - A tag is resolved once; what is decided about is the digest of the bytes that will be served.
+//! - A digest passes when it is trusted itself, or when something trusted *of the same repository* names it.
+//! - A decision is good under one policy, for one repository, tag and digest, for a bounded time on two clocks; then the evidence is
+//!   looked at again. Deny entries and end dates count at once, whatever was decided before.
+//! - An outage is never a refusal and never a pass: only what was trusted before passes for a while longer, marked as stale.
+
+mod artifact;
+mod digests;
+mod flights;
+mod judge;
+mod ruling;
+mod tags;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::time::Instant;
+use trustctl_core::digest::Digest;
+use trustctl_core::evidence::Evidence;
+use trustctl_core::policy::Applies;
+use trustctl_core::reason::{Code, Reason};
+use trustctl_core::reference::{Repository, Tag};
+use trustctl_core::subject::{ManifestBytes, Subject};
+use trustctl_core::time::Timestamp;
+use trustctl_core::verdict::VerdictKind;
+use trustctl_remote::limits::{Deadline, MAX_MANIFEST};
+use trustctl_remote::registry::ManifestName;
+use trustctl_remote::state::Store;
+
+use crate::break_glass::BreakGlass;
+use crate::cache::Blobs;
+use crate::store::{Kept, Parent, Records, StoreError};
+use crate::trust::{InForce, Trust};
+use crate::world::World;
+use flights::Flights;
+use judge::{Found, Judge};
+use ruling::Words;
+
+pub(crate) use artifact::{MAX_EVIDENCE_BLOB, is_json, media_type};
+pub use digests::{Decision, Permit, Why};
+pub use crate::store::SubjectKey;
+pub use ruling::Ruling;
+pub use tags::Pinned;
+
+/// How far the wall clock may be behind the time that a decision was made at before the decision is doubted.
+pub(crate) const CLOCK_SLACK: Duration = Duration::from_secs(60);
+/// Memory for decisions, in bytes.
+const RULINGS: u64 = 16 * 1024 * 1024;
+/// Most tags, and most digests with what names them, that are held in memory.
+const NAMES: u64 = 16_384;
+/// How long "cannot be decided" is repeated without asking again: long enough to spare a struggling upstream, short for a user.
+const UNDECIDED: Duration = Duration::from_secs(2);
+
+/// The time for the question whether a registry answers at all.
+const PROBE: Duration = Duration::from_secs(2);
+
+/// For how long answers are good.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Times {
+    /// What a tag names; zero asks the upstream each time.
+    pub tag: Duration,
+    /// That something is trusted: the time within which a revocation takes effect.
+    pub revocation: Duration,
+    /// That something is refused.
+    pub refusal: Duration,
+    /// How long, after it was last seen to be trusted, something is served while the upstream cannot be asked.
+    pub max_stale: Duration,
+    /// The time for all that is asked for about one image.
+    pub verify: Duration,
+}
+
+impl Default for Times {
+    fn default() -> Self {
+        Self {
+            tag: Duration::from_secs(30),
+            revocation: Duration::from_secs(60),
+            refusal: Duration::from_secs(10),
+            max_stale: Duration::from_secs(24 * 3600),
+            verify: Duration::from_secs(8),
+        }
+    }
+}
+
+/// Why there is no decision.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Trouble {
+    /// The upstream says that there is no such thing.
+    NotFound,
+    /// It could not be found out.
+    Unknown(Reason),
+}
+
+impl From<Reason> for Trouble {
+    fn from(reason: Reason) -> Self {
+        Self::Unknown(reason)
+    }
+}
+
+/// Wall-clock time.
+pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
+
+/// What the decision path rests on.
+pub struct Ground {
+    /// The policy.
+    pub trust: Arc<InForce>,
+    /// What was found out before.
+    pub records: Arc<dyn Records>,
+    /// Manifests and blobs by their digest.
+    pub blobs: Arc<dyn Blobs>,
+    /// What must never be forgotten: the protection against rollback.
+    pub memory: Store,
+    /// For what operators have given their word.
+    pub break_glass: Arc<BreakGlass>,
+    /// For how long answers are good.
+    pub times: Times,
+    /// Wall-clock time.
+    pub clock: Clock,
+}
+
+/// Decides. One for all upstreams.
+pub struct Decider {
+    ground: Ground,
+    judge: Judge,
+    rulings: moka::sync::Cache<SubjectKey, Arc<Ruling>>,
+    judging: Flights<SubjectKey, Result<Arc<Ruling>, Trouble>>,
+    tags: moka::sync::Cache<(Repository, Tag), Arc<Pinned>>,
+    pinning: Flights<(Repository, Tag), Result<Arc<Pinned>, Trouble>>,
+    edges: moka::sync::Cache<(Repository, Digest), Arc<Vec<Parent>>>,
+    /// The manifests whose content is in the records.
+    opened: moka::sync::Cache<(Repository, Digest), ()>,
+}
+
+impl Decider {
+    /// A decider that has decided nothing yet.
+    #[must_use]
+    pub fn new(ground: Ground) -> Self {
+        let judge = Judge::new(ground.memory.clone(), ground.times.verify, ground.times.revocation);
+        let weigh = |_: &SubjectKey, ruling: &Arc<Ruling>| ruling.weight();
+        Self {
+            judge,
+            rulings: moka::sync::Cache::builder().max_capacity(RULINGS).weigher(weigh).build(),
+            judging: Flights::default(),
+            tags: moka::sync::Cache::new(NAMES),
+            pinning: Flights::default(),
+            edges: moka::sync::Cache::new(NAMES),
+            opened: moka::sync::Cache::new(NAMES),
+            ground,
+        }
+    }
+
+    /// The trust in force.
+    #[must_use]
+    pub fn in_force(&self) -> &InForce {
+        &self.ground.trust
+    }
+
+    /// How many images are being judged at this moment.
+    #[must_use]
+    pub fn judging(&self) -> usize {
+        self.judging.count()
+    }
+
+    /// The decision about `key`: the one made before while it is good, else a new one.
+    ///
+    /// # Errors
+    /// [`Trouble::NotFound`] when the upstream has no such manifest, [`Trouble::Unknown`] when its bytes could not be had or what is
+    /// remembered could not be read. An undecided verdict is a ruling, not an error.
+    pub async fn decide(self: &Arc<Self>, world: &World, key: &SubjectKey) -> Result<Arc<Ruling>, Trouble> {
+        let (trust, now) = (self.ground.trust.trust(), (self.ground.clock)());
+        if let Some(ruling) = self.rulings.get(key)
+            && ruling.is_good(&trust.fingerprint, now)
+        {
+            if ruling.passes() && Instant::now() >= ruling.renew_from {
+                self.judging.start(key.clone(), || self.clone().anew(world.clone(), key.clone(), Renew::Yes));
+            }
+            return Ok(ruling);
+        }
+        let (ruling, _) = self.judging.join(key.clone(), || self.clone().anew(world.clone(), key.clone(), Renew::No)).await;
+        ruling
+    }
+
+    /// Makes a decision and remembers it.
+    async fn anew(self: Arc<Self>, world: World, key: SubjectKey, renew: Renew) -> Result<Arc<Ruling>, Trouble> {
+        let (trust, now) = (self.ground.trust.trust(), (self.ground.clock)());
+        let records = self.ground.records.clone();
+        let name = key.clone();
+        let kept = blocking(move || known(records.kept(&name))).await?;
+        let kept = kept.filter(|kept| kept.gathered <= now.saturating_add(CLOCK_SLACK));
+        let age = |kept: &Kept| now.since(kept.gathered);
+        if renew == Renew::No
+            && let Some(kept) = kept.as_ref().filter(|kept| age(kept) < self.ground.times.revocation)
+            && let Some(ruling) = self.of_kept(&trust, kept, now).await?
+        {
+            return Ok(self.remember(key, ruling));
+        }
+        let manifest = match self.manifest(&world, &key, kept.is_some()).await {
+            Ok(manifest) => manifest,
+            Err(trouble) => return self.fall_back((&world, &trust), key, (kept, now), Err(trouble)).await,
+        };
+        let announced = ManifestBytes { bytes: &manifest.0, announced: manifest.1.as_deref() };
+        let subject = Subject::from_manifest(key.repository.clone(), key.tag.clone(), announced)?;
+        if artifact::is_evidence(&manifest.0) && !self.is_denied(&key.repository, &key.digest) {
+            self.connect_content(&key.repository, &key.digest, &manifest.0).await?;
+            return Ok(self.remember(key, Ruling::of_evidence(&trust, (subject, manifest.0), now)));
+        }
+        let found = self.judge.gather(&world, &trust, (&subject, &manifest.0), now).await?;
+        let ruling = self.rule(&trust, (subject, manifest.0), &found, now);
+        match ruling.verdict {
+            VerdictKind::Trusted => {
+                self.keep(&ruling, found.evidence).await?;
+                Ok(self.remember(key, ruling))
+            }
+            VerdictKind::Undecided => self.fall_back((&world, &trust), key, (kept, now), Ok(ruling)).await,
+            VerdictKind::Rejected | VerdictKind::Unsigned => {
+                let (records, name) = (self.ground.records.clone(), key.clone());
+                blocking(move || records.forget(&name).map_err(Reason::from)).await?;
+                Ok(self.remember(key, ruling))
+            }
+        }
+    }
+
+    /// What to answer when it could not be decided: what was trusted before, while that is not too long ago and only servers that
+    /// cannot be reached are the reason.
+    async fn fall_back(
+        &self,
+        (world, trust): (&World, &Arc<Trust>),
+        key: SubjectKey,
+        (kept, now): (Option<Kept>, Timestamp),
+        answer: Result<Ruling, Trouble>,
+    ) -> Result<Arc<Ruling>, Trouble> {
+        let recent = kept.filter(|kept| now.since(kept.gathered) < self.ground.times.max_stale);
+        if let Some(kept) = recent
+            && self.is_outage(world, &key, &answer).await
+            && let Some(ruling) = self.of_kept(trust, &kept, now).await?
+        {
+            let good_until = Instant::now() + UNDECIDED;
+            return Ok(self.remember(key, Ruling { is_stale: true, good_until, renew_from: good_until, ..ruling }));
+        }
+        answer.map(|ruling| self.remember(key, ruling))
+    }
+
+    /// A ruling by evidence that was gathered earlier, if it is enough to trust the image now.
+    async fn of_kept(&self, trust: &Arc<Trust>, kept: &Kept, now: Timestamp) -> Result<Option<Ruling>, Trouble> {
+        let Some(manifest) = self.cached(&kept.subject.digest).await? else { return Ok(None) };
+        let found = self.judge.again(trust, (&kept.subject, kept.evidence.clone()), now).await?;
+        let mut ruling = self.rule(trust, (kept.subject.clone(), manifest), &found, now);
+        if !ruling.passes() {
+            return Ok(None);
+        }
+        let left = self.ground.times.revocation.saturating_sub(now.since(kept.gathered));
+        ruling.gathered = kept.gathered;
+        ruling.good_until = ruling.good_until.min(Instant::now() + left);
+        ruling.renew_from = ruling.good_until.min(ruling.renew_from);
+        Ok(Some(ruling))
+    }
+
+    fn rule(&self, trust: &Trust, (subject, manifest): (Subject, Bytes), found: &Found, now: Timestamp) -> Ruling {
+        let words = Words::of(found.assessment.clone());
+        let times = &self.ground.times;
+        let good = match words.verdict {
+            VerdictKind::Trusted if found.lasts => times.revocation,
+            VerdictKind::Trusted => Duration::from_secs(1).min(times.revocation),
+            VerdictKind::Rejected | VerdictKind::Unsigned => times.refusal,
+            VerdictKind::Undecided => UNDECIDED,
+        };
+        let begins = Instant::now();
+        Ruling {
+            subject,
+            manifest,
+            verdict: words.verdict,
+            reasons: words.reasons,
+            warnings: words.warnings,
+            rule: words.rule,
+            fingerprint: trust.fingerprint,
+            gathered: now,
+            good_until: begins + good,
+            renew_from: begins + good / 2,
+            holds_until: now.saturating_add(good),
+            is_stale: false,
+            is_evidence: false,
+        }
+    }
+
+    fn remember(&self, key: SubjectKey, ruling: Ruling) -> Arc<Ruling> {
+        let ruling = Arc::new(ruling);
+        self.rulings.insert(key, ruling.clone());
+        ruling
+    }
+
+    /// Stores the evidence for a trusted image, and what it leads to.
+    async fn keep(&self, ruling: &Ruling, evidence: Evidence) -> Result<(), Trouble> {
+        let kept = Kept { subject: ruling.subject.clone(), evidence, gathered: ruling.gathered };
+        let records = self.ground.records.clone();
+        let kept = blocking(move || match records.keep(&kept) {
+            // It is trusted all the same; it will have to be gathered again.
+            Err(StoreError::TooLarge { .. }) => Ok(()),
+            kept => kept.map_err(Reason::from),
+        });
+        kept.await?;
+        if let Some(tag) = &ruling.subject.tag {
+            self.connect(&ruling.subject.repository, Parent::Tag(tag.clone()), vec![ruling.subject.digest]).await?;
+        }
+        self.connect_content(&ruling.subject.repository, &ruling.subject.digest, &ruling.manifest).await
+    }
+
+    /// The bytes of the manifest and the media type it was announced with; from the cache when this repository is known to have it.
+    async fn manifest(&self, world: &World, key: &SubjectKey, is_known: bool) -> Result<(Bytes, Option<String>), Trouble> {
+        if (is_known || key.tag.is_some())
+            && let Some(bytes) = self.cached(&key.digest).await?
+        {
+            return Ok((bytes, None));
+        }
+        self.fetch(world, &key.repository, &ManifestName::Digest(key.digest)).await.map(|(_, bytes, media_type)| (bytes, media_type))
+    }
+
+    /// Fetches a manifest from the upstream and puts it in the cache.
+    async fn fetch(
+        &self,
+        world: &World,
+        repository: &Repository,
+        name: &ManifestName,
+    ) -> Result<(Digest, Bytes, Option<String>), Trouble> {
+        let deadline = Deadline::after(self.ground.times.verify);
+        let found = world.registry.manifest(repository, name, MAX_MANIFEST, deadline).await.map_err(Reason::from)?;
+        let manifest = found.ok_or(Trouble::NotFound)?;
+        let bytes = Bytes::from(manifest.bytes);
+        let digest = match name {
+            ManifestName::Digest(digest) => *digest,
+            ManifestName::Tag(_) => Digest::sha256_of(&bytes),
+        };
+        self.ground.blobs.put(&digest, bytes.clone()).await.map_err(Reason::from)?;
+        Ok((digest, bytes, manifest.media_type))
+    }
+
+    async fn cached(&self, digest: &Digest) -> Result<Option<Bytes>, Trouble> {
+        Ok(self.ground.blobs.read(digest, MAX_MANIFEST).await.map_err(Reason::from)?)
+    }
+
+    /// Whether servers that cannot be reached are the whole reason for an answer.
+    ///
+    /// Whoever can push can pile up so much about an image that the time for it is used up, and so hide a revocation. Running out
+    /// of time therefore only counts as an outage when the registry does not answer a single small question either.
+    async fn is_outage(&self, world: &World, key: &SubjectKey, answer: &Result<Ruling, Trouble>) -> bool {
+        let (down, slow) = (|reason: &Reason| reason.code == Code::Unavailable, |reason: &Reason| reason.code == Code::OutOfBudget);
+        match answer {
+            Err(Trouble::NotFound) => false,
+            Err(Trouble::Unknown(reason)) => down(reason) || slow(reason),
+            Ok(ruling) if ruling.reasons.iter().all(down) => true,
+            Ok(ruling) if ruling.reasons.iter().all(|reason| down(reason) || slow(reason)) => {
+                let name = ManifestName::Digest(key.digest);
+                let asked = world.registry.head_manifest(&key.repository, &name, Deadline::after(PROBE)).await;
+                asked.is_err_and(|error| matches!(error.reason().code, Code::Unavailable | Code::OutOfBudget))
+            }
+            Ok(_) => false,
+        }
+    }
+
+    /// Whether a deny entry is for this digest.
+    fn is_denied(&self, repository: &Repository, digest: &Digest) -> bool {
+        let trust = self.ground.trust.trust();
+        matches!(trust.policy.applies(repository, digest, (self.ground.clock)()), Ok(Applies::Deny(_)))
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Renew {
+    No,
+    Yes,
+}
+
+/// What is in the store. An entry that cannot be read is none: it is gathered again, and nothing is served for it.
+fn known<T>(found: Result<Option<T>, StoreError>) -> Result<Option<T>, Reason> {
+    match found {
+        Err(StoreError::Damaged { .. }) => Ok(None),
+        found => found.map_err(Reason::from),
+    }
+}
+
+/// The result of blocking work, done off the executor.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, Reason> + Send + 'static) -> Result<T, Reason> {
+    let failed = |_| Reason::new(Code::ConfigUnusable, "a worker of the proxy came to an end");
+    tokio::task::spawn_blocking(work).await.map_err(failed)?
+}

@@ -1,0 +1,235 @@
+//! Whether a digest may be served: by itself, or because something trusted of the same repository names it.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use trustctl_core::digest::Digest;
+use trustctl_core::reason::{Code, Reason};
+use trustctl_core::reference::{Repository, Tag};
+use trustctl_remote::registry::ManifestName;
+
+use super::{Decider, Ruling, SubjectKey, Trouble, artifact, blocking};
+use crate::break_glass::Grant;
+use crate::store::Parent;
+use crate::world::World;
+
+/// Most things naming a digest that are tried.
+const MAX_PARENTS: usize = 8;
+/// Most steps from a digest to what is trusted: a layer, its image, the index, and one to spare.
+const MAX_STEPS: usize = 3;
+
+/// Leave to serve something.
+#[derive(Clone, Debug)]
+pub struct Permit {
+    /// The digest of what may be served.
+    pub digest: Digest,
+    /// Why.
+    pub why: Why,
+}
+
+/// Why something may be served.
+#[derive(Clone, Debug)]
+pub enum Why {
+    /// An operator's word, against this ruling.
+    BreakGlass(Arc<Grant>, Arc<Ruling>),
+    /// It is no image but a signature or an attestation: evidence that verifiers must be able to read whoever signed it.
+    Evidence,
+    /// This ruling, about it or about what names it.
+    Ruling(Arc<Ruling>),
+}
+
+/// Whether something may be served.
+#[derive(Clone, Debug)]
+pub enum Decision {
+    /// It may.
+    Pass(Permit),
+    /// It may not, by this ruling.
+    Refuse(Arc<Ruling>),
+    /// Nothing that is trusted names it.
+    Unreached(Reason),
+}
+
+impl Decider {
+    /// Whether the manifest that `tag` names may be served.
+    ///
+    /// # Errors
+    /// As for [`Decider::pin`] and [`Decider::decide`].
+    pub async fn by_tag(self: &Arc<Self>, world: &World, repository: &Repository, tag: &Tag) -> Result<(Decision, bool), Trouble> {
+        let pinned = self.pin(world, repository, tag).await?;
+        let key = SubjectKey { repository: repository.clone(), tag: Some(tag.clone()), digest: pinned.digest };
+        let ruling = self.decide(world, &key).await?;
+        Ok((self.decision(pinned.digest, ruling), pinned.is_stale))
+    }
+
+    /// Whether the manifest with `digest` may be served in `repository`.
+    ///
+    /// # Errors
+    /// As for [`Decider::decide`].
+    pub async fn by_digest(self: &Arc<Self>, world: &World, repository: &Repository, digest: Digest) -> Result<Decision, Trouble> {
+        self.manifest_within(world, repository, digest, MAX_STEPS).await
+    }
+
+    /// Whether the blob with `digest` may be served in `repository`: only what a manifest that may be served names.
+    ///
+    /// # Errors
+    /// As for [`Decider::decide`].
+    pub async fn blob(self: &Arc<Self>, world: &World, repository: &Repository, digest: Digest) -> Result<Decision, Trouble> {
+        let mut refused = None;
+        for parent in self.parents(repository, &digest).await?.iter().take(MAX_PARENTS) {
+            let (Parent::Manifest(above) | Parent::Artifact(above)) = parent else { continue };
+            match self.by_digest(world, repository, *above).await? {
+                Decision::Pass(Permit { why, .. }) => return Ok(Decision::Pass(Permit { digest, why })),
+                other => refused = refused.or(Some(other)),
+            }
+        }
+        Ok(refused.unwrap_or_else(|| {
+            let words = format!("{repository}@{digest} belongs to no image that was found to be trusted here");
+            Decision::Unreached(Reason::new(Code::ProxyUnreached, words))
+        }))
+    }
+
+    async fn manifest_within(
+        self: &Arc<Self>,
+        world: &World,
+        repository: &Repository,
+        digest: Digest,
+        steps: usize,
+    ) -> Result<Decision, Trouble> {
+        let mut refused = None;
+        if !self.is_denied(repository, &digest) {
+            for parent in self.parents(repository, &digest).await?.iter().take(MAX_PARENTS) {
+                match self.through(world, repository, (digest, parent), steps).await {
+                    Ok(Some(Decision::Pass(Permit { why, .. }))) => return Ok(Decision::Pass(Permit { digest, why })),
+                    Ok(other) => refused = refused.or(other),
+                    // What names it can no longer be had; it may still be trusted by itself.
+                    Err(Trouble::NotFound) => {}
+                    Err(trouble) => return Err(trouble),
+                }
+            }
+        }
+        let own = self.decide(world, &SubjectKey { repository: repository.clone(), tag: None, digest }).await?;
+        let says_nothing = own.verdict == trustctl_core::verdict::VerdictKind::Unsigned;
+        match (self.decision(digest, own), refused) {
+            (Decision::Refuse(_), Some(refused)) if says_nothing => Ok(refused),
+            (decision, _) => Ok(decision),
+        }
+    }
+
+    /// The decision about what names the digest.
+    async fn through(
+        self: &Arc<Self>,
+        world: &World,
+        repository: &Repository,
+        (digest, parent): (Digest, &Parent),
+        steps: usize,
+    ) -> Result<Option<Decision>, Trouble> {
+        match parent {
+            Parent::Tag(tag) => {
+                let key = SubjectKey { repository: repository.clone(), tag: Some(tag.clone()), digest };
+                let ruling = self.decide(world, &key).await?;
+                Ok(Some(self.decision(digest, ruling)))
+            }
+            Parent::Manifest(above) if steps > 0 && *above != digest => {
+                let above = Box::pin(self.manifest_within(world, repository, *above, steps - 1)).await?;
+                // Evidence leads to blobs, never to images.
+                Ok(Some(above).filter(|above| !matches!(above, Decision::Pass(Permit { why: Why::Evidence, .. }))))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    fn decision(&self, digest: Digest, ruling: Arc<Ruling>) -> Decision {
+        let repository = &ruling.subject.repository;
+        if ruling.passes() {
+            return Decision::Pass(Permit { digest, why: Why::Ruling(ruling) });
+        }
+        if self.is_denied(repository, &digest) {
+            return Decision::Refuse(ruling);
+        }
+        if ruling.is_evidence {
+            return Decision::Pass(Permit { digest, why: Why::Evidence });
+        }
+        match self.ground.break_glass.grant(repository, &digest, (self.ground.clock)()) {
+            Some(grant) => Decision::Pass(Permit { digest, why: Why::BreakGlass(grant, ruling) }),
+            None => Decision::Refuse(ruling),
+        }
+    }
+
+    /// The newest manifest of `repository` that is known to name `digest`.
+    ///
+    /// # Errors
+    /// As the store's.
+    pub async fn named_by(&self, repository: &Repository, digest: &Digest) -> Result<Option<Digest>, Trouble> {
+        let above = |parent: &Parent| match parent {
+            Parent::Manifest(above) | Parent::Artifact(above) => Some(*above),
+            Parent::Tag(_) => None,
+        };
+        Ok(self.parents(repository, digest).await?.iter().find_map(above))
+    }
+
+    /// What is known to name a digest in a repository, the newest first.
+    pub(super) async fn parents(&self, repository: &Repository, digest: &Digest) -> Result<Arc<Vec<Parent>>, Trouble> {
+        let key = (repository.clone(), *digest);
+        if let Some(parents) = self.edges.get(&key) {
+            return Ok(parents);
+        }
+        let (records, name) = (self.ground.records.clone(), key.clone());
+        let found = blocking(move || super::known(records.parents(&name.0, &name.1).map(Some))).await?;
+        let parents = Arc::new(found.unwrap_or_default());
+        if !parents.is_empty() {
+            self.edges.insert(key, parents.clone());
+        }
+        Ok(parents)
+    }
+
+    /// Stores that `parent` names `children`.
+    pub(super) async fn connect(&self, repository: &Repository, parent: Parent, children: Vec<Digest>) -> Result<(), Trouble> {
+        let (records, name) = (self.ground.records.clone(), repository.clone());
+        for child in &children {
+            self.edges.invalidate(&(repository.clone(), *child));
+        }
+        let touched = children.clone();
+        blocking(move || records.keep_edges(&name, &parent, &children).map_err(Reason::from)).await?;
+        for child in &touched {
+            // Somebody may have read the old list meanwhile.
+            self.edges.invalidate(&(repository.clone(), *child));
+        }
+        Ok(())
+    }
+
+    /// The bytes of a manifest that may be served. What they lead to may be asked for afterwards.
+    ///
+    /// # Errors
+    /// As for [`Decider::decide`].
+    pub async fn open(&self, world: &World, repository: &Repository, permit: &Permit) -> Result<Bytes, Trouble> {
+        let at_hand = match &permit.why {
+            Why::Ruling(ruling) | Why::BreakGlass(_, ruling) if ruling.subject.digest == permit.digest => Some(ruling.manifest.clone()),
+            _ => self.cached(&permit.digest).await?,
+        };
+        let bytes = match at_hand {
+            Some(bytes) => bytes,
+            None => self.fetch(world, repository, &ManifestName::Digest(permit.digest)).await?.1,
+        };
+        let key = (repository.clone(), permit.digest);
+        if !self.opened.contains_key(&key) {
+            self.connect_content(repository, &permit.digest, &bytes).await?;
+            self.opened.insert(key, ());
+        }
+        Ok(bytes)
+    }
+
+    /// Stores what a manifest that may be served leads to: the children of an index, the config and the layers of an image, the
+    /// blobs of a signature.
+    ///
+    /// # Errors
+    /// As the store's.
+    pub async fn connect_content(&self, repository: &Repository, digest: &Digest, manifest: &Bytes) -> Result<(), Trouble> {
+        let content = artifact::content(manifest);
+        if content.is_empty() {
+            return Ok(());
+        }
+        let is_evidence = artifact::is_evidence(manifest);
+        let parent = if is_evidence { Parent::Artifact(*digest) } else { Parent::Manifest(*digest) };
+        self.connect(repository, parent, content).await
+    }
+}

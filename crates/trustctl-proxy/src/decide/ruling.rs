@@ -1,0 +1,115 @@
+//! What was decided about one image, and how long that may be repeated without looking again.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::time::Instant;
+use trustctl_core::assess::Assessment;
+use trustctl_core::digest::Digest;
+use trustctl_core::reason::Reason;
+use trustctl_core::subject::Subject;
+use trustctl_core::time::Timestamp;
+use trustctl_core::verdict::VerdictKind;
+
+use crate::trust::Trust;
+
+/// How long it is remembered that something is a signature or an attestation.
+const EVIDENCE: Duration = Duration::from_secs(600);
+
+/// A decision about one image under one policy.
+#[derive(Clone, Debug)]
+pub struct Ruling {
+    /// The image.
+    pub subject: Subject,
+    /// The bytes of its manifest, which have the subject's digest.
+    pub manifest: Bytes,
+    /// The verdict, after warn mode.
+    pub verdict: VerdictKind,
+    /// Why not; empty when trusted.
+    pub reasons: Vec<Reason>,
+    /// What is to be said although it passes.
+    pub warnings: Vec<Reason>,
+    /// The rule that decided.
+    pub rule: Option<String>,
+    /// The trust it was reached under.
+    pub fingerprint: Digest,
+    /// When the evidence was gathered.
+    pub gathered: Timestamp,
+    /// Until when, on the monotonic clock, it may be repeated.
+    pub good_until: Instant,
+    /// From when on, on the monotonic clock, it is worth looking again before it must be.
+    pub renew_from: Instant,
+    /// The last moment of wall-clock time for which the verdict was computed.
+    pub holds_until: Timestamp,
+    /// Whether it rests on old evidence because newer could not be had.
+    pub is_stale: bool,
+    /// Whether it is no image but a signature or an attestation, which nobody's signature is asked for.
+    pub is_evidence: bool,
+}
+
+impl Ruling {
+    /// That something is a signature or an attestation. Its bytes say so, and they cannot change.
+    pub(super) fn of_evidence(trust: &Trust, (subject, manifest): (Subject, Bytes), now: Timestamp) -> Self {
+        let good_until = Instant::now() + EVIDENCE;
+        Self {
+            subject,
+            manifest,
+            verdict: VerdictKind::Unsigned,
+            reasons: Vec::new(),
+            warnings: Vec::new(),
+            rule: None,
+            fingerprint: trust.fingerprint,
+            gathered: now,
+            good_until,
+            renew_from: good_until,
+            holds_until: now.saturating_add(EVIDENCE),
+            is_stale: false,
+            is_evidence: true,
+        }
+    }
+
+    /// Whether it is trusted.
+    #[must_use]
+    pub fn passes(&self) -> bool {
+        self.verdict == VerdictKind::Trusted
+    }
+
+    /// Whether it may be repeated under the trust with `fingerprint`.
+    ///
+    /// The wall clock may have been set back or forward: outside of the time it was computed for, a ruling is no longer good.
+    #[must_use]
+    pub fn is_good(&self, fingerprint: &Digest, now: Timestamp) -> bool {
+        self.fingerprint == *fingerprint
+            && Instant::now() < self.good_until
+            && now <= self.holds_until
+            && self.gathered <= now.saturating_add(super::CLOCK_SLACK)
+    }
+
+    /// Bytes that it takes in memory, about.
+    #[must_use]
+    pub fn weight(&self) -> u32 {
+        let children: usize = self.subject.children.iter().map(|child| 256 + child.media_type.len()).sum();
+        let reasons: usize = self.reasons.iter().chain(&self.warnings).map(|reason| 256 + reason.message.len()).sum();
+        u32::try_from(1024 + self.manifest.len() + children + reasons).unwrap_or(u32::MAX)
+    }
+}
+
+/// The verdict of an assessment, with its words.
+pub(super) struct Words {
+    pub(super) verdict: VerdictKind,
+    pub(super) reasons: Vec<Reason>,
+    pub(super) warnings: Vec<Reason>,
+    pub(super) rule: Option<String>,
+}
+
+impl Words {
+    pub(super) fn of(assessment: Assessment) -> Self {
+        let judgement = assessment.judgement;
+        Self {
+            verdict: judgement.verdict.kind(),
+            reasons: judgement.verdict.reasons().into_iter().cloned().collect(),
+            warnings: judgement.warnings,
+            rule: judgement.rule,
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! From a tag to a digest: asked once for a bounded time, however many clients want it.
+
+use std::sync::Arc;
+
+use tokio::time::Instant;
+use trustctl_core::digest::Digest;
+use trustctl_core::reason::{Code, Reason};
+use trustctl_core::reference::{Repository, Tag};
+use trustctl_remote::limits::Deadline;
+use trustctl_remote::registry::ManifestName;
+
+use super::artifact::media_type as media_type_of;
+use super::{Decider, Trouble, UNDECIDED, blocking};
+use crate::store::TagRecord;
+use crate::world::World;
+
+/// What a tag names.
+#[derive(Clone, Debug)]
+pub struct Pinned {
+    /// The digest of the manifest.
+    pub digest: Digest,
+    /// Until when, on the monotonic clock, that need not be asked again.
+    good_until: Instant,
+    /// Whether the upstream could not be asked, and this is what it said last.
+    pub is_stale: bool,
+}
+
+impl Decider {
+    /// What `tag` names: as it was last found out within the time for it, else by asking the upstream.
+    ///
+    /// # Errors
+    /// [`Trouble::NotFound`] when the upstream says that there is no such tag, [`Trouble::Unknown`] when it could not be asked and
+    /// what it last said is too old.
+    pub async fn pin(self: &Arc<Self>, world: &World, repository: &Repository, tag: &Tag) -> Result<Arc<Pinned>, Trouble> {
+        let key = (repository.clone(), tag.clone());
+        if let Some(pinned) = self.tags.get(&key)
+            && Instant::now() < pinned.good_until
+        {
+            return Ok(pinned);
+        }
+        let (pinned, _) = self.pinning.join(key.clone(), || self.clone().pin_anew(world.clone(), key.clone())).await;
+        pinned
+    }
+
+    async fn pin_anew(self: Arc<Self>, world: World, (repository, tag): (Repository, Tag)) -> Result<Arc<Pinned>, Trouble> {
+        let (records, name) = (self.ground.records.clone(), (repository.clone(), tag.clone()));
+        let known = blocking(move || super::known(records.tag(&name.0, &name.1))).await?;
+        let asked = self.ask(&world, (&repository, &tag), known.as_ref()).await;
+        let now = (self.ground.clock)();
+        let (digest, is_stale) = match asked {
+            Ok(record) => {
+                let (digest, record) = (record.digest, TagRecord { at: now, ..record });
+                let (records, name) = (self.ground.records.clone(), (repository.clone(), tag.clone()));
+                blocking(move || records.keep_tag(&name.0, &name.1, &record).map_err(Reason::from)).await?;
+                (digest, false)
+            }
+            Err(trouble) => (self.last_known(known, trouble)?, true),
+        };
+        let good = if is_stale { UNDECIDED } else { self.ground.times.tag };
+        let pinned = Arc::new(Pinned { digest, good_until: Instant::now() + good, is_stale });
+        self.tags.insert((repository, tag), pinned.clone());
+        Ok(pinned)
+    }
+
+    /// The digest that the upstream gives now. A digest in a header counts only where it is that of bytes seen before.
+    async fn ask(&self, world: &World, (repository, tag): (&Repository, &Tag), known: Option<&TagRecord>) -> Result<TagRecord, Trouble> {
+        let name = ManifestName::Tag(tag.clone());
+        if let Some(known) = known {
+            let deadline = Deadline::after(self.ground.times.verify);
+            let head = world.registry.head_manifest(repository, &name, deadline).await.map_err(Reason::from)?;
+            let head = head.ok_or(Trouble::NotFound)?;
+            if head.digest == known.digest {
+                return Ok(known.clone());
+            }
+        }
+        let (digest, bytes, media_type) = self.fetch(world, repository, &name).await?;
+        let size = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+        let media_type = media_type.unwrap_or_else(|| media_type_of(&bytes));
+        Ok(TagRecord { digest, size, media_type, at: (self.ground.clock)() })
+    }
+
+    /// What the upstream said last, where it cannot be asked and that is not too long ago.
+    fn last_known(&self, known: Option<TagRecord>, trouble: Trouble) -> Result<Digest, Trouble> {
+        let now = (self.ground.clock)();
+        let is_outage = matches!(&trouble, Trouble::Unknown(reason) if matches!(reason.code, Code::Unavailable | Code::OutOfBudget));
+        let recent = known.filter(|known| is_outage && now.since(known.at) < self.ground.times.max_stale);
+        recent.map(|known| known.digest).ok_or(trouble)
+    }
+}

@@ -1,0 +1,147 @@
+//! From a request to an answer: who asks, which upstream is meant, whether it may be served, and then its bytes.
+
+mod admit;
+mod blobs;
+mod lists;
+mod manifests;
+mod words;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::header::WWW_AUTHENTICATE;
+use http::{HeaderMap, HeaderValue, StatusCode};
+use tokio::time::Instant;
+use trustctl_core::digest::Digest;
+use trustctl_core::reason::Reason;
+use trustctl_core::reference::Repository;
+
+use crate::answer::{self, Answer};
+use crate::cache::Blobs;
+use crate::decide::{Clock, Decider, Trouble};
+use crate::observe::Observer;
+use crate::request::{Ask, Call, Fault, parse};
+use crate::server::{Client, Received, RequestId, Site};
+use crate::upstreams::{Place, UpstreamCredentials, Upstreams};
+use crate::world::{Caller, World, Worlds};
+
+/// Most callers and repositories for which it is remembered that the one may read the other.
+const ADMISSIONS: u64 = 65_536;
+/// After how long a client is asked to come back when it could not be decided.
+const RETRY_AFTER: Duration = Duration::from_secs(5);
+
+/// What a proxy is made of.
+pub struct Assembly {
+    /// The registries it stands in front of.
+    pub upstreams: Upstreams,
+    /// Their servers.
+    pub worlds: Worlds,
+    /// Who decides.
+    pub decider: Arc<Decider>,
+    /// What was fetched.
+    pub blobs: Arc<dyn Blobs>,
+    /// Who is told.
+    pub observer: Arc<dyn Observer>,
+    /// Wall-clock time.
+    pub clock: Clock,
+    /// How long a caller that may read a repository is not asked about again.
+    pub admission: Duration,
+}
+
+/// The proxy, as far as it is independent of connections.
+pub struct Proxy {
+    parts: Assembly,
+    admitted: moka::sync::Cache<(Digest, Repository), Instant>,
+}
+
+/// One request that is being answered.
+struct Request<'a> {
+    ask: &'a Ask,
+    headers: &'a HeaderMap,
+    client: &'a Client,
+    id: RequestId,
+    place: Place,
+    world: World,
+}
+
+impl Proxy {
+    /// A proxy that has served nothing yet.
+    #[must_use]
+    pub fn new(parts: Assembly) -> Self {
+        Self { parts, admitted: moka::sync::Cache::new(ADMISSIONS) }
+    }
+
+    /// Who decides.
+    #[must_use]
+    pub fn decider(&self) -> &Arc<Decider> {
+        &self.parts.decider
+    }
+
+    async fn call(&self, ask: &Ask, received: &Received) -> Result<Answer, Fault> {
+        let (headers, client, id) = (&received.head.headers, received.client.as_ref(), received.id);
+        let Some(name) = ask.call.name() else { return Ok(self.ping(ask, headers)) };
+        let place = self.parts.upstreams.place(ask, name)?;
+        let world = match self.parts.worlds.caller(&place.upstream, headers) {
+            Caller::Anybody(world) | Caller::Known(world) => world,
+            Caller::Unknown if place.upstream.mirror => {
+                // A challenge would make some engines hand over what they have for another registry.
+                let words = format!("{} is only served to those who bring credentials", place.upstream.registry);
+                return Err(Fault::new(StatusCode::FORBIDDEN, "DENIED", words));
+            }
+            Caller::Unknown => return Ok(challenge()),
+        };
+        let request = Request { ask, headers, client, id, place, world };
+        let mut answer = match &ask.call {
+            Call::Ping => answer::ping(),
+            Call::Manifest { reference, .. } => self.manifest(&request, reference).await,
+            Call::Blob { digest, .. } => self.blob(&request, digest).await,
+            Call::Referrers { digest, artifact_type, .. } => self.referrers(&request, digest, artifact_type.as_deref()).await,
+            Call::Tags { name, limit, last } => self.tags(&request, name, (*limit, last.as_ref())).await,
+        };
+        if ask.namespace.is_some() {
+            answer::add_namespace(answer.headers_mut(), &request.place.upstream.registry);
+        }
+        Ok(answer)
+    }
+
+    /// Some engines send credentials only after this answer has asked for them.
+    fn ping(&self, ask: &Ask, headers: &HeaderMap) -> Answer {
+        let needs = |upstream: &crate::upstreams::Upstream| {
+            upstream.credentials == UpstreamCredentials::PassThrough
+                && !upstream.mirror
+                && matches!(self.parts.worlds.caller(upstream, headers), Caller::Unknown)
+        };
+        let meant = self.parts.upstreams.meant_by_host(ask);
+        if meant.is_some_and(needs) { challenge() } else { answer::ping() }
+    }
+
+    /// The answer where there is no decision.
+    fn trouble(&self, trouble: &Trouble, what: &str) -> Answer {
+        match trouble {
+            Trouble::NotFound => answer::error(StatusCode::NOT_FOUND, "MANIFEST_UNKNOWN", &format!("{what} is not known to its registry"), None),
+            Trouble::Unknown(reason) => undecided(reason, None),
+        }
+    }
+}
+
+impl Site for Proxy {
+    async fn answer(&self, received: Received) -> Answer {
+        let head = &received.head;
+        match parse(&head.method, &head.uri, &head.headers) {
+            Ok(ask) => self.call(&ask, &received).await.unwrap_or_else(|fault| answer::fault(&fault)),
+            Err(fault) => answer::fault(&fault),
+        }
+    }
+}
+
+fn undecided(reason: &Reason, rule: Option<&str>) -> Answer {
+    let link = answer::docs_link(reason.code);
+    answer::undecided(&answer::Refusal { reason, rule, link: &link }, RETRY_AFTER)
+}
+
+fn challenge() -> Answer {
+    let words = "this registry is read as you: give the credentials that you have for it";
+    let mut answer = answer::error(StatusCode::UNAUTHORIZED, "UNAUTHORIZED", words, None);
+    answer.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"trustctl\", charset=\"UTF-8\""));
+    answer
+}

@@ -1,0 +1,90 @@
+//! Blobs: streamed from the cache, or from the upstream through the cache.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::StatusCode;
+use trustctl_core::digest::Digest;
+use trustctl_core::reason::{Code, Reason};
+
+use super::words::{Asked, add_remarks};
+use super::{Proxy, Request, undecided};
+use crate::answer::{self, Answer, Refusal, docs_link};
+use crate::body::ProxyBody;
+use crate::cache::{Blob, CacheError, RegistryBlob};
+use crate::decide::{Decision, MAX_EVIDENCE_BLOB, Trouble, Why, is_json};
+
+/// The time for an upstream to begin sending a blob.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+impl Proxy {
+    /// The blob, when something that may be served names it.
+    pub(super) async fn blob(&self, request: &Request<'_>, digest: &Digest) -> Answer {
+        let asked = Asked { call: "blob", tag: None, digest: Some(digest) };
+        let decided = self.decide_blob(request, digest).await.map(|decision| (decision, false));
+        let (permit, is_stale) = match self.announce(request, asked, decided) {
+            Ok(permitted) => permitted,
+            Err(answer) => return *answer,
+        };
+        if let Why::Evidence = permit.why {
+            return self.evidence(request, digest).await;
+        }
+        match self.find(request, digest).await {
+            Ok(blob) => {
+                let body = |range| ProxyBody::streamed(blob.body(range));
+                let mut answer = answer::blob(request.headers, request.ask.head, (digest, blob.length()), body);
+                add_remarks(&mut answer, &permit, is_stale);
+                answer
+            }
+            Err(error) => unavailable(digest, error),
+        }
+    }
+
+    async fn decide_blob(&self, request: &Request<'_>, digest: &Digest) -> Result<Decision, Trouble> {
+        self.admit_to_blob(request, digest).await?;
+        self.parts.decider.blob(&request.world, &request.place.repository, *digest).await
+    }
+
+    async fn find(&self, request: &Request<'_>, digest: &Digest) -> Result<Blob, CacheError> {
+        if let Some(blob) = self.parts.blobs.find(digest).await? {
+            return Ok(blob);
+        }
+        let registry = request.world.registry.clone();
+        let source = RegistryBlob { registry, repository: request.place.repository.clone(), digest: *digest, patience: PATIENCE };
+        self.parts.blobs.fill(digest, Arc::new(source)).await
+    }
+
+    /// The blob of a signature or an attestation: read in full, and served only when it is what it says it is, so that nothing that
+    /// can be run passes in its guise.
+    async fn evidence(&self, request: &Request<'_>, digest: &Digest) -> Answer {
+        let deadline = trustctl_remote::limits::Deadline::default();
+        let repository = &request.place.repository;
+        let bytes = match request.world.registry.blob(repository, digest, MAX_EVIDENCE_BLOB, deadline).await {
+            Ok(Some(bytes)) => bytes::Bytes::from(bytes),
+            Ok(None) => return unavailable(digest, CacheError::NotFound(*digest)),
+            Err(error) => return undecided(&error.reason(), None),
+        };
+        if !is_json(&bytes) {
+            let words = format!("{repository}@{digest} is announced as a signature or an attestation and is none");
+            let reason = Reason::new(Code::ProxyUnreached, words);
+            let link = docs_link(reason.code);
+            return answer::denied(&Refusal { reason: &reason, rule: None, link: &link });
+        }
+        let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+        let part = |range: std::ops::Range<u64>| {
+            let (start, end) = (usize::try_from(range.start).unwrap_or(0), usize::try_from(range.end).unwrap_or(0));
+            ProxyBody::from(bytes.slice(start.min(bytes.len())..end.min(bytes.len())))
+        };
+        answer::blob(request.headers, request.ask.head, (digest, length), part)
+    }
+}
+
+fn unavailable(digest: &Digest, error: CacheError) -> Answer {
+    match error {
+        CacheError::NotFound(_) => {
+            let words = format!("{digest} is not known to its registry");
+            answer::error(StatusCode::NOT_FOUND, "BLOB_UNKNOWN", &words, None)
+        }
+        other => undecided(&Reason::from(other), None),
+    }
+}

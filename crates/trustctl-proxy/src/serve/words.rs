@@ -1,0 +1,140 @@
+//! How refusals and remarks reach clients and observers.
+
+use trustctl_core::digest::Digest;
+use trustctl_core::reason::{Code, Reason};
+use trustctl_core::reference::Tag;
+use trustctl_core::verdict::VerdictKind;
+
+use super::{Proxy, Request, undecided};
+use crate::break_glass::{Grant, Token};
+use crate::answer::{self, Answer, Refusal, docs_link};
+use crate::decide::{Decision, Permit, Ruling, Trouble, Why};
+use crate::observe::{Event, Outcome};
+use crate::upstreams::DenyMode;
+
+/// What is asked for: `manifest` or `blob`, with the names it has.
+#[derive(Clone, Copy)]
+pub(super) struct Asked<'a> {
+    pub(super) call: &'static str,
+    pub(super) tag: Option<&'a Tag>,
+    pub(super) digest: Option<&'a Digest>,
+}
+
+impl Proxy {
+    /// Tells the observer, and gives leave to serve or the answer instead.
+    pub(super) fn announce(
+        &self,
+        request: &Request<'_>,
+        asked: Asked<'_>,
+        decided: Result<(Decision, bool), Trouble>,
+    ) -> Result<(Permit, bool), Box<Answer>> {
+        match decided {
+            Ok((Decision::Pass(permit), is_stale)) => {
+                let is_stale = is_stale || matches!(&permit.why, Why::Ruling(ruling) if ruling.is_stale);
+                self.tell_served(request, asked, &permit, is_stale);
+                Ok((permit, is_stale))
+            }
+            Ok((Decision::Refuse(ruling), _)) => Err(Box::new(self.refuse(request, asked, &ruling))),
+            Ok((Decision::Unreached(reason), _)) => {
+                self.tell(request, asked, (Outcome::Refused, Some(&reason)), None);
+                Err(Box::new(no(request, &reason, None)))
+            }
+            Err(trouble) => {
+                let (outcome, reason) = match &trouble {
+                    Trouble::NotFound => (Outcome::NotFound, None),
+                    Trouble::Unknown(reason) => (Outcome::Undecided, Some(reason)),
+                };
+                self.tell(request, asked, (outcome, reason), None);
+                Err(Box::new(self.trouble(&trouble, &request.place.repository.to_string())))
+            }
+        }
+    }
+
+    fn refuse(&self, request: &Request<'_>, asked: Asked<'_>, ruling: &Ruling) -> Answer {
+        let fallback = Reason::new(Code::CosignUnsigned, "nothing that the policy accepts was found");
+        let reason = ruling.reasons.first().unwrap_or(&fallback);
+        let rule = ruling.rule.as_deref();
+        let is_undecided = ruling.verdict == VerdictKind::Undecided;
+        let outcome = if is_undecided { Outcome::Undecided } else { Outcome::Refused };
+        self.tell(request, asked, (outcome, Some(reason)), Some(ruling));
+        if is_undecided { undecided(reason, rule) } else { no(request, reason, rule) }
+    }
+
+    fn tell_served(&self, request: &Request<'_>, asked: Asked<'_>, permit: &Permit, is_stale: bool) {
+        let asked = Asked { digest: Some(&permit.digest), ..asked };
+        let ruling = match &permit.why {
+            Why::Ruling(ruling) => ruling,
+            Why::Evidence => return self.tell(request, asked, (Outcome::Evidence, None), None),
+            Why::BreakGlass(grant, ruling) => {
+                let reason = used(grant);
+                return self.tell(request, asked, (Outcome::BreakGlass, Some(&reason)), Some(ruling));
+            }
+        };
+        let warning = ruling.warnings.first();
+        let outcome = match warning {
+            _ if is_stale => Outcome::Stale,
+            Some(_) => Outcome::Warned,
+            None => Outcome::Served,
+        };
+        self.tell(request, asked, (outcome, warning), Some(ruling));
+    }
+
+    fn tell(
+        &self,
+        request: &Request<'_>,
+        asked: Asked<'_>,
+        (outcome, reason): (Outcome, Option<&Reason>),
+        ruling: Option<&Ruling>,
+    ) {
+        self.parts.observer.decided(&Event {
+            at: (self.parts.clock)(),
+            client: request.client,
+            id: request.id,
+            call: asked.call,
+            repository: &request.place.repository,
+            tag: asked.tag,
+            digest: asked.digest,
+            outcome,
+            reason,
+            rule: ruling.and_then(|ruling| ruling.rule.as_deref()),
+            fingerprint: ruling.map(|ruling| &ruling.fingerprint),
+        });
+    }
+}
+
+/// Adds what a client is to be told about something that is served.
+pub(super) fn add_remarks(answer: &mut Answer, permit: &Permit, is_stale: bool) {
+    let ruling = match &permit.why {
+        Why::Ruling(ruling) => ruling,
+        Why::Evidence => return,
+        Why::BreakGlass(grant, _) => {
+            let reason = used(grant);
+            return answer::add_warnings(answer.headers_mut(), [format!("{}: {}", reason.code.id(), reason.message).as_str()]);
+        }
+    };
+    if is_stale {
+        let words = "the upstream cannot be asked; this was trusted when it was last checked";
+        answer::add_warnings(answer.headers_mut(), [words]);
+    }
+    if !ruling.warnings.is_empty() {
+        let texts: Vec<String> = ruling.warnings.iter().map(|reason| format!("{}: {}", reason.code.id(), reason.message)).collect();
+        answer::add_warnings(answer.headers_mut(), texts.iter().map(String::as_str));
+    }
+}
+
+/// What is said wherever a token lets something pass.
+fn used(grant: &Grant) -> Reason {
+    let Token { reason, until, .. } = &grant.token;
+    Reason::new(Code::ProxyBreakGlass, format!("let through until {until} by key {}: {reason}", grant.key))
+}
+
+/// The refusal, in the way that counts for this upstream's clients.
+fn no(request: &Request<'_>, reason: &Reason, rule: Option<&str>) -> Answer {
+    let link = docs_link(reason.code);
+    let refusal = Refusal { reason, rule, link: &link };
+    let is_manifest = matches!(request.ask.call, crate::request::Call::Manifest { .. });
+    match request.place.upstream.deny_mode {
+        DenyMode::Sticky if is_manifest => answer::sticky(&refusal),
+        _ => answer::denied(&refusal),
+    }
+}

@@ -1,0 +1,176 @@
+//! Who is asked about an upstream, and as whom.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::Path;
+
+use http::HeaderMap;
+use http::header::AUTHORIZATION;
+use trustctl_core::digest::Digest;
+use trustctl_core::reason::{Code, Reason};
+use trustctl_remote::credentials::{Credential, Credentials};
+use trustctl_remote::http::{Http, Network};
+use trustctl_remote::notary::{Notary, NotaryServers, network_for_notary};
+use trustctl_remote::registry::{Endpoints, Registry};
+use trustctl_remote::token::Session;
+use zeroize::Zeroizing;
+
+use crate::upstreams::{SecretSource, Upstream, UpstreamCredentials};
+
+/// Most callers with credentials of their own whose connections and tokens are kept.
+const CALLERS: u64 = 1024;
+/// How long they are kept after their last request, in seconds.
+const CALLER_IDLE: u64 = 600;
+/// Most bytes of a file that holds a password.
+const MAX_SECRET: u64 = 64 * 1024;
+/// Most bytes of an `Authorization` header that is looked at: user name and password in base64.
+const MAX_AUTHORIZATION: usize = 8192;
+
+/// The servers of one upstream, as one identity sees them. Cloning is cheap and shares connections and tokens.
+#[derive(Clone)]
+pub struct World {
+    /// The registry.
+    pub registry: Registry,
+    /// The Notary servers.
+    pub notary: Notary,
+    /// Who asks: nobody in particular, or a caller by a digest of its credentials that is good in this process alone.
+    pub caller: Option<Digest>,
+}
+
+/// The servers of all upstreams.
+pub struct Worlds {
+    by_registry: BTreeMap<String, Prepared>,
+    callers: moka::sync::Cache<(String, Digest), World>,
+    salt: [u8; 32],
+}
+
+struct Prepared {
+    network: Network,
+    notary_network: Network,
+    endpoints: Endpoints,
+    servers: NotaryServers,
+    /// The proxy's own identity; `None` where each caller brings credentials.
+    own: Option<World>,
+}
+
+/// Whom a request is answered as.
+pub enum Caller {
+    /// As anybody: with the proxy's own identity.
+    Anybody(World),
+    /// As a caller that brought credentials.
+    Known(World),
+    /// Nobody knows: credentials are needed.
+    Unknown,
+}
+
+impl Worlds {
+    /// The servers of `upstreams`. Passwords are read now, and nobody is connected to.
+    ///
+    /// `variable` looks up environment variables, as everywhere in this program.
+    ///
+    /// # Errors
+    /// [`Code::ConfigUnusable`] for an endpoint or a password that cannot be used.
+    pub fn new<'a>(
+        upstreams: impl IntoIterator<Item = &'a Upstream>,
+        plain_http: &[String],
+        variable: impl Fn(&str) -> Option<OsString>,
+    ) -> Result<Self, Reason> {
+        let mut network = Network::of_environment(&variable);
+        network.plain_http = plain_http.to_vec();
+        let mut by_registry = BTreeMap::new();
+        for upstream in upstreams {
+            let prepared = Prepared::new(upstream, network.clone(), &variable)?;
+            by_registry.insert(upstream.registry.clone(), prepared);
+        }
+        let callers = moka::sync::Cache::builder().max_capacity(CALLERS);
+        let callers = callers.time_to_idle(std::time::Duration::from_secs(CALLER_IDLE)).build();
+        let mut salt = [0; 32];
+        let random = |_| Reason::new(Code::ConfigUnusable, "the system gives no random numbers");
+        aws_lc_rs::rand::fill(&mut salt).map_err(random)?;
+        Ok(Self { by_registry, callers, salt })
+    }
+
+    /// As whom a request with `headers` is answered.
+    #[must_use]
+    pub fn caller(&self, upstream: &Upstream, headers: &HeaderMap) -> Caller {
+        let Some(prepared) = self.by_registry.get(&upstream.registry) else { return Caller::Unknown };
+        if let Some(own) = &prepared.own {
+            return Caller::Anybody(own.clone());
+        }
+        let Some((user, password)) = basic(headers) else { return Caller::Unknown };
+        let secret = Zeroizing::new([&self.salt, user.as_bytes(), &[0], password.as_bytes()].concat());
+        let name = Digest::sha256_of(&secret);
+        let made = self.callers.get_with((upstream.registry.clone(), name), || {
+            let credential = Credential::password(user.as_str(), password.as_str());
+            prepared.world(Credentials::none().with(&upstream.registry, credential), Some(name))
+        });
+        Caller::Known(made)
+    }
+}
+
+impl Prepared {
+    fn new(upstream: &Upstream, network: Network, variable: &impl Fn(&str) -> Option<OsString>) -> Result<Self, Reason> {
+        let (mut network, mut endpoints) = (network, Endpoints::none());
+        if let Some(endpoint) = &upstream.endpoint {
+            // Plain HTTP was allowed for it when the configuration was read, or it is on loopback.
+            network.plain_http.extend(endpoint.strip_prefix("http://").map(str::to_owned));
+            endpoints.add(&upstream.registry, endpoint).map_err(Reason::from)?;
+        }
+        let mut servers = NotaryServers::of_environment(variable);
+        if let Some(notary) = &upstream.notary {
+            servers = servers.with_registry(&upstream.registry, notary);
+        }
+        let notary_network = network_for_notary(network.clone(), variable);
+        let mut prepared = Self { network, notary_network, endpoints, servers, own: None };
+        let credentials = match &upstream.credentials {
+            UpstreamCredentials::Docker => Some(Credentials::of_environment(variable)),
+            UpstreamCredentials::None => Some(Credentials::none()),
+            UpstreamCredentials::PassThrough => None,
+            UpstreamCredentials::User { user, password } => {
+                let password = secret(password, variable)?;
+                Some(Credentials::none().with(&upstream.registry, Credential::password(user, password.as_str())))
+            }
+        };
+        prepared.own = credentials.map(|credentials| prepared.world(credentials, None));
+        Ok(prepared)
+    }
+
+    fn world(&self, credentials: Credentials, caller: Option<Digest>) -> World {
+        let session = Session::new(Http::new(self.network.clone()), credentials.clone());
+        let notary = Notary::new(Http::new(self.notary_network.clone()), credentials, self.servers.clone());
+        World { registry: Registry::at(session, self.endpoints.clone()), notary, caller }
+    }
+}
+
+fn secret(source: &SecretSource, variable: &impl Fn(&str) -> Option<OsString>) -> Result<Zeroizing<String>, Reason> {
+    let unusable = |why: String| Reason::new(Code::ConfigUnusable, format!("the password in {source}: {why}"));
+    match source {
+        SecretSource::Environment(name) => {
+            let value = variable(name).ok_or_else(|| unusable("there is no such variable".to_owned()))?;
+            value.into_string().map(Zeroizing::new).map_err(|_| unusable("it is not UTF-8 text".to_owned()))
+        }
+        SecretSource::File(path) => read_secret(path).map_err(|error| unusable(error.to_string())),
+    }
+}
+
+/// The text of a file without the line break at its end.
+fn read_secret(path: &Path) -> std::io::Result<Zeroizing<String>> {
+    let bytes = Zeroizing::new(trustctl_remote::file::read(path, MAX_SECRET)?);
+    let text = std::str::from_utf8(&bytes).map_err(|_| std::io::Error::other("it is not UTF-8 text"))?;
+    Ok(Zeroizing::new(text.trim_end_matches(['\r', '\n']).to_owned()))
+}
+
+/// User name and password of an `Authorization` header (RFC 7617).
+fn basic(headers: &HeaderMap) -> Option<(Zeroizing<String>, Zeroizing<String>)> {
+    use base64::Engine as _;
+    let mut values = headers.get_all(AUTHORIZATION).iter();
+    let (Some(value), None) = (values.next(), values.next()) else { return None };
+    let text = value.to_str().ok().filter(|text| text.len() <= MAX_AUTHORIZATION)?;
+    let (scheme, encoded) = text.split_once(' ')?;
+    if !scheme.eq_ignore_ascii_case("basic") {
+        return None;
+    }
+    let pair = Zeroizing::new(base64::engine::general_purpose::STANDARD.decode(encoded.trim()).ok()?);
+    let (user, password) = std::str::from_utf8(&pair).ok()?.split_once(':')?;
+    Some((Zeroizing::new(user.to_owned()), Zeroizing::new(password.to_owned())))
+}

@@ -1,0 +1,99 @@
+//! Flags of `proxy`.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+
+/// What to do with the verifying proxy
+#[derive(Debug, Subcommand)]
+pub enum ProxyCommand {
+    /// Serve images that the policy trusts, and nothing else, until Ctrl-C
+    #[command(after_help = "Example:\n  trustctl proxy run --config proxy.toml")]
+    Run(RunProxyArgs),
+    /// Check configuration and policy, and judge an image as the proxy would
+    #[command(after_help = "Examples:\n  trustctl proxy check --config proxy.toml\n  \
+        trustctl proxy check --config proxy.toml docker.io/library/alpine:3")]
+    Check(CheckProxyArgs),
+    /// Check and read the audit log
+    #[command(subcommand)]
+    Audit(AuditCommand),
+    /// Let one refused image pass for a short time, by a signed token with a reason
+    #[command(after_help = "Example:\n  trustctl proxy break-glass registry.example/shop/cart@sha256:0123… --key ops.key \\\n    \
+        --reason \"signing service down, INC-7\" --for 4h --to state/break-glass/cart.json")]
+    BreakGlass(BreakGlassArgs),
+}
+
+/// Run the proxy
+#[derive(Args, Debug)]
+pub struct RunProxyArgs {
+    /// The configuration
+    #[arg(long, value_name = "FILE")]
+    pub config: PathBuf,
+}
+
+/// Check the proxy
+#[derive(Args, Debug)]
+pub struct CheckProxyArgs {
+    /// The configuration
+    #[arg(long, value_name = "FILE")]
+    pub config: PathBuf,
+    /// An image, by the name that the policy speaks of
+    #[arg(value_name = "IMAGE")]
+    pub image: Option<String>,
+}
+
+/// What to do with the audit log
+#[derive(Debug, Subcommand)]
+pub enum AuditCommand {
+    /// Check that no line was changed, removed or added
+    #[command(after_help = "Example:\n  trustctl proxy audit verify state/audit.log")]
+    Verify(AuditFileArgs),
+    /// Print the last decisions
+    #[command(after_help = "Example:\n  trustctl proxy audit tail state/audit.log --lines 20")]
+    Tail(AuditTailArgs),
+}
+
+/// The audit log
+#[derive(Args, Debug)]
+pub struct AuditFileArgs {
+    /// The log
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+}
+
+/// The end of the audit log
+#[derive(Args, Debug)]
+pub struct AuditTailArgs {
+    /// The log
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// How many of the last lines are printed
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    pub lines: usize,
+    /// Go on printing what is added
+    #[arg(long)]
+    pub follow: bool,
+}
+
+/// Make a break-glass token
+#[derive(Args, Debug)]
+pub struct BreakGlassArgs {
+    /// The image, by digest
+    #[arg(value_name = "IMAGE@DIGEST")]
+    pub image: String,
+    /// Why; it is in every line of the audit log
+    #[arg(long, value_name = "TEXT")]
+    pub reason: String,
+    /// How long the token counts, at most 24h
+    #[arg(long = "for", value_name = "TIME", default_value = "1h")]
+    pub span: String,
+    /// The key that signs it, one of those that the configuration names
+    #[arg(long, value_name = "FILE|NAME")]
+    pub key: String,
+    /// Where the passphrase of the key comes from
+    #[arg(long, value_name = "FILE|env:NAME")]
+    pub passphrase: Option<String>,
+    /// The file to write, in the break-glass folder of the proxy's state
+    #[arg(long, value_name = "FILE")]
+    pub to: PathBuf,
+}

@@ -1,0 +1,7 @@
+//! The verifying proxy, from outside: the program itself in front of the lab's registry.
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a failed unwrap fails the test")]
+
+mod decisions;
+mod outages;
+mod reload;
+mod stage;

@@ -1,0 +1,90 @@
+//! Policies, tokens and restarts while the proxy runs.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::stage::{SIGNED, Setup, Stage, refused, served};
+
+/// Waits until an answer has this status; how long that took.
+#[track_caller]
+fn until(stage: &Stage, path: &str, status: u16) -> Duration {
+    let begin = Instant::now();
+    while stage.get(path).status != status {
+        assert!(begin.elapsed() < Duration::from_secs(10), "{path} never became {status}");
+        thread::sleep(Duration::from_millis(20));
+    }
+    begin.elapsed()
+}
+
+#[test]
+fn a_new_policy_counts_at_once_and_a_broken_one_changes_nothing() {
+    let times = "tag-ttl = \"1h\"\nrevocation = \"1h\"\nrefusal = \"1h\"";
+    let stage = Stage::new(&Setup { times, ..Setup::default() });
+    assert_eq!(stage.get("shop/cart/manifests/1").status, 200);
+    let digest = stage.world.registry().tag("shop/cart", "1").unwrap();
+    let policy = SIGNED.replace("HOST", &stage.host());
+    stage.write("policy.toml", &format!("{policy}[[deny]]\ndigest = \"{digest}\"\nreason = \"CVE-2026-1\"\n"));
+    until(&stage, "shop/cart/manifests/1", 403);
+    refused(&stage.get("shop/cart/manifests/1"), "TC0703");
+    stage.write("policy.toml", "version = 1\nnonsense = true\n");
+    let proxy = stage.proxy.as_ref().unwrap();
+    let begin = Instant::now();
+    while !proxy.log().contains("TC0701") {
+        assert!(begin.elapsed() < Duration::from_secs(10), "{}", proxy.log());
+        thread::sleep(Duration::from_millis(20));
+    }
+    refused(&stage.get("shop/cart/manifests/1"), "TC0703");
+    stage.write("policy.toml", &policy);
+    until(&stage, "shop/cart/manifests/1", 200);
+}
+
+#[test]
+fn a_key_that_is_replaced_counts_at_once() {
+    let times = "tag-ttl = \"1h\"\nrevocation = \"1h\"\nrefusal = \"1h\"";
+    let stage = Stage::new(&Setup { times, ..Setup::default() });
+    assert_eq!(stage.get("shop/cart/manifests/1").status, 200);
+    stage.done(&["key", "generate", "other"]);
+    stage.done(&["key", "export", "other", "--public", "--to", "other.pub"]);
+    std::fs::rename(stage.home.path().join("other.pub"), stage.home.path().join("release.pub")).unwrap();
+    until(&stage, "shop/cart/manifests/1", 403);
+}
+
+#[test]
+fn a_break_glass_token_lets_one_image_pass_and_says_so() {
+    let more = "[break-glass]\nkeys = [\"release.pub\"]";
+    let stage = Stage::new(&Setup { more, ..Setup::default() });
+    let digest = stage.world.registry().tag("shop/new", "1").unwrap().to_string();
+    refused(&stage.get("shop/new/manifests/1"), "TC0301");
+    let image = format!("{}@{digest}", stage.world.name("shop/new"));
+    std::fs::create_dir_all(stage.home.path().join("state/break-glass")).unwrap();
+    let words = ["proxy", "break-glass", &image, "--key", "release", "--reason", "signing is down, INC-7"];
+    stage.done(&[&words[..], &["--to", "state/break-glass/new.json"]].concat());
+    until(&stage, "shop/new/manifests/1", 200);
+    let answer = stage.get("shop/new/manifests/1");
+    served(&answer, &digest);
+    assert!(answer.headers.first("Warning").unwrap().contains("INC-7"));
+    let index: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
+    let child = index["manifests"][0]["digest"].as_str().unwrap().to_owned();
+    served(&stage.get(&format!("shop/new/manifests/{child}")), &child);
+    std::fs::remove_file(stage.home.path().join("state/break-glass/new.json")).unwrap();
+    until(&stage, "shop/new/manifests/1", 403);
+}
+
+#[test]
+fn what_was_found_out_survives_a_restart() {
+    let times = "tag-ttl = \"0s\"\nrevocation = \"1h\"";
+    let mut stage = Stage::new(&Setup { times, ..Setup::default() });
+    let index = stage.get("shop/cart/manifests/1");
+    let index: serde_json::Value = serde_json::from_slice(&index.body).unwrap();
+    let child = index["manifests"][0]["digest"].as_str().unwrap().to_owned();
+    let manifest: serde_json::Value = serde_json::from_slice(&stage.get(&format!("shop/cart/manifests/{child}")).body).unwrap();
+    let layer = manifest["layers"][0]["digest"].as_str().unwrap().to_owned();
+    served(&stage.get(&format!("shop/cart/blobs/{layer}")), &layer);
+    stage.start(&Setup { times, ..Setup::default() });
+    stage.world.registry().requests().clear();
+    served(&stage.get(&format!("shop/cart/blobs/{layer}")), &layer);
+    served(&stage.get(&format!("shop/cart/manifests/{child}")), &child);
+    assert_eq!(stage.world.registry().requests().count(), 0, "a verdict, its evidence and the bytes were kept");
+    stage.get("shop/cart/manifests/1");
+    assert_eq!(stage.world.registry().requests().count(), 1, "only the tag is asked for");
+}
