@@ -1,7 +1,7 @@
 //! Public keys, and the one place where a signature is verified.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use aws_lc_rs::signature::{self, ParsedPublicKey, UnparsedPublicKey, VerificationAlgorithm};
 use base64::Engine as _;
@@ -87,8 +87,15 @@ pub struct PublicKey {
     kind: KeyKind,
     spki: Vec<u8>,
     raw: Vec<u8>,
-    /// Parsed for ECDSA-DER with SHA-256 (EC), PKCS#1 with SHA-256 (RSA) or Ed25519: the everyday schemes.
-    parsed: Arc<ParsedPublicKey>,
+    parsed: Arc<Parsed>,
+}
+
+/// The library's forms of a key, each for one scheme.
+struct Parsed {
+    /// For ECDSA-DER with SHA-256 (EC), PKCS#1 with SHA-256 (RSA) or Ed25519: the everyday schemes.
+    everyday: ParsedPublicKey,
+    /// For ECDSA-DER on P-384 with SHA-384, as authorities sign certificates; made when it is first needed.
+    p384: OnceLock<ParsedPublicKey>,
 }
 
 /// Why bytes are not a public key that can be used.
@@ -126,11 +133,11 @@ impl PublicKey {
         let info = SubjectPublicKeyInfoRef::from_der(spki).map_err(|_| PublicKeyError::NotSpki)?;
         let kind = kind_of(&info)?;
         let raw = info.subject_public_key.as_bytes().ok_or(PublicKeyError::NotSpki)?.to_vec();
-        let parsed = ParsedPublicKey::new(everyday(kind), &raw).map_err(|_| PublicKeyError::Malformed)?;
+        let everyday = ParsedPublicKey::new(everyday(kind), &raw).map_err(|_| PublicKeyError::Malformed)?;
         if kind == KeyKind::Rsa {
             check_modulus(&raw)?;
         }
-        Ok(Self { kind, spki: spki.to_vec(), raw, parsed: Arc::new(parsed) })
+        Ok(Self { kind, spki: spki.to_vec(), raw, parsed: Arc::new(Parsed { everyday, p384: OnceLock::new() }) })
     }
 
     /// A key from PEM text holding exactly one `PUBLIC KEY` block.
@@ -201,11 +208,11 @@ impl PublicKey {
     /// # Errors
     /// [`BadSignature`], also when the scheme does not fit the key.
     pub fn verify(&self, scheme: SignatureScheme, message: &[u8], signature: &[u8]) -> Result<(), BadSignature> {
-        let (algorithm, converted) = self.algorithm(scheme, signature)?;
+        let (form, converted) = self.form(scheme, signature)?;
         let signature = converted.as_deref().unwrap_or(signature);
-        match algorithm {
-            None => self.parsed.verify_sig(message, signature),
-            Some(algorithm) => UnparsedPublicKey::new(algorithm, &self.raw).verify(message, signature),
+        match form {
+            Form::Parsed(key) => key.verify_sig(message, signature),
+            Form::Raw(algorithm) => UnparsedPublicKey::new(algorithm, &self.raw).verify(message, signature),
         }
         .map_err(|_| BadSignature)
     }
@@ -223,17 +230,17 @@ impl PublicKey {
             return Err(BadSignature);
         };
         let digest = message.imported(hash).ok_or(BadSignature)?;
-        let (algorithm, converted) = self.algorithm(scheme, signature)?;
+        let (form, converted) = self.form(scheme, signature)?;
         let signature = converted.as_deref().unwrap_or(signature);
-        match algorithm {
-            None => self.parsed.verify_digest_sig(digest, signature),
-            Some(algorithm) => UnparsedPublicKey::new(algorithm, &self.raw).verify_digest(digest, signature),
+        match form {
+            Form::Parsed(key) => key.verify_digest_sig(digest, signature),
+            Form::Raw(algorithm) => UnparsedPublicKey::new(algorithm, &self.raw).verify_digest(digest, signature),
         }
         .map_err(|_| BadSignature)
     }
 
-    /// The library's algorithm for `scheme`, `None` for the pre-parsed one; and the signature as DER where it has to be converted.
-    fn algorithm(&self, scheme: SignatureScheme, signature: &[u8]) -> Result<Choice, BadSignature> {
+    /// The key in the form for `scheme`, and the signature as DER where it has to be converted.
+    fn form(&self, scheme: SignatureScheme, signature: &[u8]) -> Result<(Form<'_>, Option<Vec<u8>>), BadSignature> {
         use Hash::{Sha256, Sha384, Sha512};
         use KeyKind::{EcdsaP256, EcdsaP384, EcdsaP521};
         let (scheme, converted) = match scheme {
@@ -248,12 +255,14 @@ impl PublicKey {
                 SignatureScheme::RsaPkcs1(_) => self.kind == KeyKind::Rsa,
                 _ => matches!(self.kind, EcdsaP256 | EcdsaP384 | EcdsaP521),
             };
-            return if fits { Ok((None, converted)) } else { Err(BadSignature) };
+            return if fits { Ok((Form::Parsed(&self.parsed.everyday), converted)) } else { Err(BadSignature) };
+        }
+        if (scheme, self.kind) == (SignatureScheme::EcdsaDer(Sha384), EcdsaP384) {
+            return Ok((Form::Parsed(self.p384()?), converted));
         }
         let algorithm: &'static dyn VerificationAlgorithm = match (scheme, self.kind) {
             (SignatureScheme::EcdsaDer(Sha384), EcdsaP256) => &signature::ECDSA_P256_SHA384_ASN1,
             (SignatureScheme::EcdsaDer(Sha512), EcdsaP256) => &signature::ECDSA_P256_SHA512_ASN1,
-            (SignatureScheme::EcdsaDer(Sha384), EcdsaP384) => &signature::ECDSA_P384_SHA384_ASN1,
             (SignatureScheme::EcdsaDer(Sha512), EcdsaP384) => &signature::ECDSA_P384_SHA512_ASN1,
             (SignatureScheme::EcdsaDer(Sha384), EcdsaP521) => &signature::ECDSA_P521_SHA384_ASN1,
             (SignatureScheme::EcdsaDer(Sha512), EcdsaP521) => &signature::ECDSA_P521_SHA512_ASN1,
@@ -264,11 +273,23 @@ impl PublicKey {
             (SignatureScheme::RsaPss(Sha512), KeyKind::Rsa) => &signature::RSA_PSS_2048_8192_SHA512,
             _ => return Err(BadSignature),
         };
-        Ok((Some(algorithm), converted))
+        Ok((Form::Raw(algorithm), converted))
+    }
+
+    fn p384(&self) -> Result<&ParsedPublicKey, BadSignature> {
+        if let Some(parsed) = self.parsed.p384.get() {
+            return Ok(parsed);
+        }
+        let parsed = ParsedPublicKey::new(&signature::ECDSA_P384_SHA384_ASN1, &self.raw).map_err(|_| BadSignature)?;
+        Ok(self.parsed.p384.get_or_init(|| parsed))
     }
 }
 
-type Choice = (Option<&'static dyn VerificationAlgorithm>, Option<Vec<u8>>);
+/// A key in the form in which the library checks a signature.
+enum Form<'k> {
+    Parsed(&'k ParsedPublicKey),
+    Raw(&'static dyn VerificationAlgorithm),
+}
 
 impl PartialEq for PublicKey {
     fn eq(&self, other: &Self) -> bool {

@@ -93,23 +93,33 @@ pub(crate) fn part<'a, T: Deserialize<'a>>(raw: &'a RawValue, what: &'static str
 
 /// Whether brackets nest at most [`MAX_DEPTH`] deep. Malformed JSON gets any answer.
 fn is_shallow(bytes: &[u8]) -> bool {
-    let (mut depth, mut in_string, mut escaped) = (0_usize, false, false);
-    for byte in bytes {
-        match (in_string, byte) {
-            (true, _) if escaped => escaped = false,
-            (true, b'\\') => escaped = true,
-            (_, b'"') => in_string = !in_string,
-            (false, b'{' | b'[') => {
+    let (mut depth, mut rest) = (0_usize, bytes.iter());
+    while let Some(byte) = rest.next() {
+        match byte {
+            b'"' => rest = after_string(rest.as_slice()).iter(),
+            b'{' | b'[' => {
                 depth += 1;
                 if depth > MAX_DEPTH {
                     return false;
                 }
             }
-            (false, b'}' | b']') => depth = depth.saturating_sub(1),
+            b'}' | b']' => depth = depth.saturating_sub(1),
             _ => {}
         }
     }
     true
+}
+
+/// What follows the quotation mark that ends a string; nothing when none does.
+fn after_string(mut rest: &[u8]) -> &[u8] {
+    while let Some(at) = memchr::memchr2(b'"', b'\\', rest) {
+        let is_end = rest.get(at) == Some(&b'"');
+        rest = rest.get(at + if is_end { 1 } else { 2 }..).unwrap_or_default();
+        if is_end {
+            return rest;
+        }
+    }
+    &[]
 }
 
 /// A string that borrows from the document unless it has escapes.
@@ -319,8 +329,9 @@ const URL_SAFE: GeneralPurpose = GeneralPurpose::new(&alphabet::URL_SAFE, LENIEN
 
 /// The bytes behind base64 text: either alphabet, padded or not, line ends ignored, as Go's readers accept it.
 pub(crate) fn decode(text: &str, what: &'static str) -> Result<Vec<u8>, FormatError> {
-    let text = if text.contains(['\n', '\r']) { Cow::Owned(text.replace(['\n', '\r'], "")) } else { Cow::Borrowed(text) };
-    let engine = if text.contains(['-', '_']) { &URL_SAFE } else { &STANDARD };
+    let has = |one: u8, other: u8| memchr::memchr2(one, other, text.as_bytes()).is_some();
+    let engine = if has(b'-', b'_') { &URL_SAFE } else { &STANDARD };
+    let text = if has(b'\n', b'\r') { Cow::Owned(text.replace(['\n', '\r'], "")) } else { Cow::Borrowed(text) };
     engine.decode(text.as_bytes()).map_err(|_| FormatError::Base64 { what })
 }
 

@@ -10,6 +10,7 @@
 //! - `times`: no time later than `now`, and times counted by operator;
 //! - `chain`: the certificate chain at every proven time, built once where one path serves them all;
 //! - [`certificate`]: exactly one name, the issuer, and every extension that says who signed;
+//! - `prepared`: keys of the trusted root, parsed once;
 //! - `scts`: signed certificate timestamps, counted by operator;
 //! - [`authority`]: certificates of an authority of one's own;
 //! - [`legacy`]: signatures under a `.sig` tag, as bundles.
@@ -26,6 +27,7 @@ mod chain;
 mod fault;
 pub mod legacy;
 mod logs;
+mod prepared;
 mod root;
 mod scts;
 mod times;
@@ -47,6 +49,7 @@ use crate::bundle::{Bundle, Content, Material};
 use certificate::Certificate;
 use chain::{Brought, Chains, Usage};
 use logs::Logs;
+use prepared::Prepared;
 use root::Root;
 use scts::CertificateLogs;
 
@@ -63,6 +66,7 @@ pub struct Instance {
     chains: Chains,
     logs: Logs,
     certificate_logs: CertificateLogs,
+    prepared: Prepared,
 }
 
 /// One bundle to be judged.
@@ -128,8 +132,9 @@ impl Instance {
                 chains.trust(certificate.raw_bytes.as_bytes(), authority.valid_for)?;
             }
         }
-        let certificate_logs = CertificateLogs::new(&root);
-        Ok(Self { name: anchor.name.clone(), thresholds: anchor.thresholds, root, verifier, chains, logs, certificate_logs })
+        let (certificate_logs, prepared) = (CertificateLogs::new(&root), Prepared::new(&root));
+        let (name, thresholds) = (anchor.name.clone(), anchor.thresholds);
+        Ok(Self { name, thresholds, root, verifier, chains, logs, certificate_logs, prepared })
     }
 
     /// Its name in the policy.
@@ -144,7 +149,7 @@ impl Instance {
     /// [`Fault`], by the first thing that is wrong.
     pub fn verify(&self, question: Question<'_>, now: Timestamp) -> Result<Proof, Fault> {
         let bundle = read(question.bundle)?;
-        self.verify_read(&bundle, question, now)
+        self.prepared.during(|| self.verify_read(&bundle, question, now))
     }
 
     fn verify_read(&self, bundle: &LibraryBundle, question: Question<'_>, now: Timestamp) -> Result<Proof, Fault> {

@@ -105,7 +105,7 @@ impl Authority {
             let words = "there are log entries or timestamps, and no trusted root at hand that names whom they are by";
             return Err(Fault::new(Code::CosignLogUnknown, words));
         };
-        instance.witnesses(bundle, question, instance.thresholds.times, now)
+        instance.prepared.during(|| instance.witnesses(bundle, question, instance.thresholds.times, now))
     }
 
     /// The first of the certificate's names that counts.

@@ -15,7 +15,7 @@ use x509_cert::ext::pkix::name::{GeneralName, OtherName};
 use super::fault::Fault;
 
 /// The arc of Fulcio's extensions.
-const FULCIO: &str = "1.3.6.1.4.1.57264.1.";
+const FULCIO: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.4.1.57264.1");
 /// The kind of name that a user name has which is neither an address nor a URI.
 const USER_NAME: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.4.1.57264.1.7");
 /// From this number on, Fulcio's extensions are DER; below, bare text.
@@ -89,8 +89,9 @@ pub(super) fn read(der: &[u8]) -> Result<X509, Fault> {
 
 /// The number and name of an extension that says who signed.
 fn known(extension: &Extension) -> Option<(u32, &'static str)> {
-    let number: u32 = extension.extn_id.to_string().strip_prefix(FULCIO)?.parse().ok()?;
-    CERTIFICATE_CLAIMS.iter().copied().find(|(known, _)| *known == number)
+    // A last arc below 128 is one byte (X.690, section 8.19.2); none that is known has more.
+    let [number] = extension.extn_id.as_bytes().strip_prefix(FULCIO.as_bytes())? else { return None };
+    CERTIFICATE_CLAIMS.iter().copied().find(|(known, _)| *known == u32::from(*number))
 }
 
 fn value(number: u32, extension: &Extension) -> Result<String, Fault> {

@@ -6,13 +6,14 @@
 
 use der::Encode as _;
 use jiff::Timestamp;
-use rustls_pki_types::{CertificateDer, TrustAnchor, UnixTime};
+use rustls_pki_types::{CertificateDer, Der, SignatureVerificationAlgorithm, TrustAnchor, UnixTime};
 use sigstore_types::TimeRange;
 use trustctl_core::reason::Code;
 use webpki::{ALL_VERIFICATION_ALGS, EndEntityCert, Error, KeyUsage, anchor_from_trusted_cert};
 use x509_cert::Certificate;
 
 use super::fault::Fault;
+use super::prepared::{P256_SHA256, P384_SHA384};
 
 /// `id-kp-codeSigning`, 1.3.6.1.5.5.7.3.3, as the content of its DER.
 const CODE_SIGNING: &[u8] = &[0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x03, 0x03];
@@ -21,6 +22,7 @@ const CODE_SIGNING: &[u8] = &[0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x03, 0x03];
 pub(super) struct Chains {
     anchors: Vec<(TrustAnchor<'static>, Option<TimeRange>)>,
     between: Vec<CertificateDer<'static>>,
+    algorithms: Vec<&'static dyn SignatureVerificationAlgorithm>,
     usage: Usage,
 }
 
@@ -43,7 +45,9 @@ pub(super) struct Brought<'a> {
 
 impl Chains {
     pub(super) fn new(usage: Usage) -> Self {
-        Self { anchors: Vec::new(), between: Vec::new(), usage }
+        let prepared: [&'static dyn SignatureVerificationAlgorithm; 2] = [&P256_SHA256, &P384_SHA384];
+        let algorithms = prepared.into_iter().chain(ALL_VERIFICATION_ALGS.iter().copied()).collect();
+        Self { anchors: Vec::new(), between: Vec::new(), algorithms, usage }
     }
 
     /// Adds a certificate that counts in `window`.
@@ -86,13 +90,9 @@ impl Chains {
         between: &[CertificateDer<'_>],
         time: Timestamp,
     ) -> Result<(Vec<u8>, Option<TimeRange>), Fault> {
-        let counting: Vec<(TrustAnchor<'_>, Option<TimeRange>)> = self
-            .anchors
-            .iter()
-            .filter(|(_, window)| window.is_none_or(|range| range.contains(time)))
-            .map(|(anchor, window)| (anchor.clone(), *window))
-            .collect();
-        let anchors: Vec<TrustAnchor<'_>> = counting.iter().map(|(anchor, _)| anchor.clone()).collect();
+        let counts = |window: &Option<TimeRange>| window.is_none_or(|range| range.contains(time));
+        let counting = || self.anchors.iter().filter(|(_, window)| counts(window));
+        let anchors: Vec<TrustAnchor<'_>> = counting().map(|(anchor, _)| borrowed(anchor)).collect();
         if anchors.is_empty() {
             let words = format!("no authority of the trusted root counts at {time}");
             return Err(Fault::new(Code::CosignCertificateUntrusted, words));
@@ -103,15 +103,23 @@ impl Chains {
         };
         let seconds = u64::try_from(time.as_second()).map_err(|_| Fault::malformed("a time before 1970"))?;
         let at = UnixTime::since_unix_epoch(std::time::Duration::from_secs(seconds));
-        let path = end
-            .verify_for_usage(ALL_VERIFICATION_ALGS, &anchors, between, at, usage, None, None)
-            .map_err(|error| refused(&error))?;
+        let path =
+            end.verify_for_usage(&self.algorithms, &anchors, between, at, usage, None, None).map_err(|error| refused(&error))?;
         let issuer = path.issuer_spki().as_ref().to_vec();
         if path.intermediate_certificates().next().is_some() {
             return Ok((issuer, None));
         }
-        let window = counting.iter().find(|(anchor, _)| anchor == path.anchor()).and_then(|(_, window)| *window);
+        let window = counting().find(|(anchor, _)| anchor == path.anchor()).and_then(|(_, window)| *window);
         Ok((issuer, validity(leaf).map(|valid| window.map_or(valid, |window| within(valid, window)))))
+    }
+}
+
+/// The same without copying it.
+fn borrowed<'a>(anchor: &'a TrustAnchor<'static>) -> TrustAnchor<'a> {
+    TrustAnchor {
+        subject: Der::from_slice(&anchor.subject),
+        subject_public_key_info: Der::from_slice(&anchor.subject_public_key_info),
+        name_constraints: anchor.name_constraints.as_deref().map(Der::from_slice),
     }
 }
 
