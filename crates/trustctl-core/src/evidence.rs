@@ -203,6 +203,13 @@ impl Evidence {
         self.entries.extend(other.entries);
     }
 
+    /// The same without what was refused: whoever goes on with it may ask for that again.
+    #[must_use]
+    pub fn answered(mut self) -> Self {
+        self.entries.retain(|_, entry| !matches!(entry, Entry::Refused(_)));
+        self
+    }
+
     /// Forgets one entry, as if nobody had asked. For tests and for re-fetching.
     pub fn remove(&mut self, locator: &Locator) -> Option<Entry> {
         self.entries.remove(locator)

@@ -2,7 +2,8 @@
 //!
 //! A registry has no "replace if unchanged". So: read, plan, and look once more right before a tag is replaced; when it changed,
 //! begin again. Then read back at once, wait until writers that had read before are done, and read again with a fresh client. The
-//! edit is there when it was found twice. Processes of one machine also take turns through lock files, which makes
+//! edit is there when it was found twice. Where no tag was replaced nobody can undo it by replacing one: then the fresh client looks
+//! at once, and alone. Processes of one machine also take turns through lock files, which makes
 //! them safe against each other; between machines safety rests on the pause being longer than another's time between looking and
 //! replacing, which is measured on the own one.
 
@@ -53,6 +54,9 @@ pub struct Published {
     pub changed: bool,
     /// How often another publisher was in the way.
     pub conflicts: u32,
+    /// What the fresh client saw that found the edit done, for whoever judges what was published. Nothing where nothing was sent, and
+    /// nothing where a tag was replaced: others may have replaced it since, so it has to be looked at again.
+    pub seen: Evidence,
     /// What did not work and does not matter for the edit: refused deletions.
     pub warnings: Vec<Reason>,
 }
@@ -91,31 +95,38 @@ impl Publisher {
     /// the registry takes everything and serves none of it; [`Code::ImmutableTag`]; the reasons of
     /// [`crate::error::RemoteError`]. Nothing of others is lost by any of them, and a repetition is safe.
     pub async fn publish(&self, edit: &dyn Edit, deadline: Deadline) -> Result<Published, Reason> {
+        self.carry_out(edit, &self.registry.fresh(), deadline).await
+    }
+
+    /// Carries out an edit, for whose last look `stranger` is there.
+    async fn carry_out(&self, edit: &dyn Edit, stranger: &Registry, deadline: Deadline) -> Result<Published, Reason> {
         let mut progress = Progress::default();
         let mut known = Evidence::new();
         let mut held: Option<Held> = None;
-        let mut found_done = false;
+        let mut is_last_look = false;
         for _ in 0..MAX_TURNS {
-            // The second look must see what a stranger would see.
-            let (registry, base) =
-                if found_done { (self.registry.fresh(), Evidence::new()) } else { (self.registry.clone(), known) };
-            let current = read(edit, &registry, base, deadline).await;
+            // The last look must see what a stranger would see.
+            let (registry, base) = if is_last_look { (stranger, Evidence::new()) } else { (&self.registry, known) };
+            let current = read(edit, registry, base, deadline).await;
             let puts = progress.left(edit.plan(&current)?);
             known = lasting(&current);
-            if puts.is_empty() && (found_done || !progress.published.changed) {
-                return Ok(progress.published);
+            if puts.is_empty() && (is_last_look || !progress.published.changed) {
+                return Ok(progress.done(current));
             }
             if puts.is_empty() {
                 held = None;
-                found_done = true;
+                is_last_look = true;
                 pause(progress.settle(), deadline).await?;
                 continue;
             }
             progress.was_not_found(&current, deadline).await?;
-            found_done = false;
+            is_last_look = false;
             held = self.hold(held, &puts, deadline).await;
             match progress.send(&self.registry, &puts, &current, deadline).await? {
-                Outcome::Sent => progress.before = Some(current),
+                Outcome::Sent => {
+                    progress.before = Some(current);
+                    is_last_look = progress.is_lasting();
+                }
                 Outcome::Outrun => {
                     progress.published.conflicts += 1;
                     if held.is_none() {
@@ -130,11 +141,11 @@ impl Publisher {
 
     /// Carries out several edits, some at once; the results are in the order of the edits.
     pub async fn publish_all(&self, edits: &[&dyn Edit], deadline: Deadline) -> Vec<Result<Published, Reason>> {
-        let mut results = Vec::new();
+        let (mut results, stranger) = (Vec::new(), self.registry.fresh());
         for some in edits.chunks(CONCURRENT_EDITS) {
             let mut going = Vec::new();
             for edit in some {
-                going.push(self.publish(*edit, deadline));
+                going.push(self.carry_out(*edit, &stranger, deadline));
             }
             results.extend(join_all(going).await);
         }
@@ -179,10 +190,25 @@ impl Progress {
         Ok(outcome?)
     }
 
+    /// Whether nothing was sent that another could replace: a manifest is kept by its digest, and the registry's own list of referrers
+    /// loses none of them.
+    fn is_lasting(&self) -> bool {
+        self.replaced_in.is_zero()
+    }
+
+    /// The end of it, `last` being what was looked at last.
+    fn done(self, last: Evidence) -> Published {
+        let (is_lasting, mut published) = (self.is_lasting(), self.published);
+        if published.changed && is_lasting {
+            published.seen = last.answered();
+        }
+        published
+    }
+
     /// How long to wait until those who looked before the own replacement have made theirs; not at all when nothing was sent that
     /// another could replace.
     fn settle(&self) -> Duration {
-        if self.replaced_in.is_zero() {
+        if self.is_lasting() {
             return Duration::ZERO;
         }
         let measured = self.replaced_in.saturating_mul(SETTLE_FACTOR).clamp(MIN_SETTLE, MAX_SETTLE);

@@ -13,7 +13,7 @@ mod source;
 mod stream;
 mod tags;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -51,6 +51,8 @@ struct Inner {
 /// What answers have shown of the servers, whatever way their names are written.
 #[derive(Default)]
 struct Learnt {
+    /// The blobs that are there, by registry and path.
+    blobs: HashSet<(Origin, String, Digest)>,
     /// Whether the referrers API is there, by registry and path.
     referrers_api: HashMap<(Origin, String), bool>,
     /// Whether the newest answer that is surely the registry's had the header by which registries introduce themselves.
@@ -230,6 +232,18 @@ impl Registry {
         if learnt.referrers_api.len() < MAX_LEARNT {
             learnt.referrers_api.insert(place, is_there);
         }
+        Ok(())
+    }
+
+    /// Whether a blob was found or sent before.
+    fn is_known_blob(&self, repository: &Repository, digest: &Digest) -> Result<bool, RemoteError> {
+        let place = (Origin::of_registry(repository.registry())?, repository.path().to_owned(), *digest);
+        Ok(self.learnt().blobs.contains(&place))
+    }
+
+    fn learn_blob(&self, repository: &Repository, digest: Digest) -> Result<(), RemoteError> {
+        let place = (Origin::of_registry(repository.registry())?, repository.path().to_owned(), digest);
+        self.learnt().blobs.insert(place);
         Ok(())
     }
 

@@ -46,6 +46,39 @@ fn a_hundred_images_cost_one_certificate_and_one_log_write() {
     assert_eq!((stage.certificates(), stage.entries()), (1, 1));
 }
 
+/// What one image costs a registry: resolving it; looking at its `.sig` tag and referrers; the list again right before writing; two blobs
+/// and the manifest; then, through a client of its own, the list, the manifest, the bundle and the `.sig` tag.
+#[test]
+fn each_image_costs_the_registry_eleven_requests_and_cosign3_more() {
+    const EACH: usize = 11;
+    let stage = Stage::new(LogVersion::V2);
+    let (images, log) = (pushed(&stage, 5), stage.world.registry().requests());
+    log.clear();
+    assert_eq!(stage.run(&words(&stage, &images, &[])).code, Some(0));
+    let requests = log.all();
+    let lines: Vec<String> = requests.iter().map(|request| format!("{} {}", request.method, request.path)).collect();
+    assert_eq!(lines.len(), EACH * images.len(), "{lines:#?}");
+    for number in 0..images.len() {
+        let own: Vec<&String> = lines.iter().filter(|line| line.contains(&format!("/image-{number}/"))).collect();
+        let sent = own.iter().rposition(|line| line.starts_with("PUT ")).unwrap();
+        let reads =
+            |some: &[&String], what: &str| some.iter().filter(|line| line.starts_with("GET ") && line.contains(what)).count();
+        assert_eq!(reads(&own[..sent], "/referrers/"), 2, "looked at, and looked at again before writing: {own:#?}");
+        let after = &own[sent..];
+        assert_eq!(["/referrers/", "/manifests/", "/blobs/"].map(|what| reads(after, what)), [1, 2, 1], "read back: {own:#?}");
+    }
+
+    let Some(cosign) = Peer::Cosign3.or_skip() else { return };
+    let (config, root) = (stage.file("signing_config_rekor_v2.json"), stage.file("trusted_root.json"));
+    let token = stage.world.write_token(&Claims::email(DEVELOPER)).unwrap().display().to_string();
+    log.clear();
+    let flags = ["sign", "-y", "--signing-config", &config, "--trusted-root", &root, "--identity-token", &token];
+    let mut command = cosign.command(stage.user.home());
+    command.args(flags).args(["--allow-http-registry", &stage.image()]);
+    run(&mut command, std::time::Duration::from_secs(60)).unwrap().ok().unwrap();
+    assert!(log.count() > EACH, "cosign asks {} times", log.count());
+}
+
 #[test]
 fn cosign3_verifies_each_subject_and_refuses_what_is_none() {
     let stage = Stage::new(LogVersion::V1);

@@ -14,6 +14,8 @@ use crate::token::Access;
 
 /// Blobs up to this size go along with the request that opens the upload: a registry that takes them there saves a round trip.
 const SMALL: usize = 256 * 1024;
+/// Blobs up to this size are sent without asking whether they are there: the answer would take as long as they do.
+const UNASKED: usize = 64 * 1024;
 /// How often the upload of a blob is begun.
 const UPLOADS: u32 = 5;
 const BLOB: &str = "application/octet-stream";
@@ -38,18 +40,20 @@ pub struct Pushed {
 }
 
 impl Registry {
-    /// Makes sure that a blob is there.
+    /// Makes sure that a blob is there. What this client has found or sent before is neither asked for nor sent again.
     ///
     /// # Errors
     /// See [`crate::token::Session::send`]; [`RemoteError::BadAnswer`] for a refusal, or an upload that leads elsewhere.
     pub async fn push_blob(&self, repository: &Repository, bytes: &[u8], deadline: Deadline) -> Result<Digest, RemoteError> {
         let digest = Digest::sha256_of(bytes);
+        if self.is_known_blob(repository, &digest)? {
+            return Ok(digest);
+        }
         let blob = (digest, Bytes::copy_from_slice(bytes));
         let mut tries = 1;
         loop {
-            let head = self.request(Method::HEAD, repository, &format!("blobs/{digest}"))?;
-            if self.write(head, repository, deadline).await?.status == 200 {
-                return Ok(digest);
+            if (tries > 1 || bytes.len() > UNASKED) && self.has_blob(repository, &digest, deadline).await? {
+                break;
             }
             match self.upload(repository, &blob, deadline).await {
                 // An upload that broke off half-way cannot be continued, but can be begun again. Registries also fail where several
@@ -59,9 +63,17 @@ impl Registry {
                     deadline.limit(repository.registry(), tokio::time::sleep(pause)).await?;
                     tries += 1;
                 }
-                done => return done.map(|()| digest),
+                Ok(()) => break,
+                Err(error) => return Err(error),
             }
         }
+        self.learn_blob(repository, digest)?;
+        Ok(digest)
+    }
+
+    async fn has_blob(&self, repository: &Repository, digest: &Digest, deadline: Deadline) -> Result<bool, RemoteError> {
+        let head = self.request(Method::HEAD, repository, &format!("blobs/{digest}"))?;
+        Ok(self.write(head, repository, deadline).await?.status == 200)
     }
 
     async fn upload(&self, repository: &Repository, blob: &(Digest, Bytes), deadline: Deadline) -> Result<(), RemoteError> {

@@ -14,7 +14,7 @@ use trustctl_remote::limits::Deadline;
 use trustctl_remote::publish::Publisher;
 
 use crate::memory::{Habits, MemoryRegistry};
-use crate::server::{Server, empty, refusal};
+use crate::server::{Server, answer, empty, refusal};
 use crate::{OCI_MANIFEST, registry, repository, soon};
 
 /// Adds one layer to the manifest under a tag, as a signer adds a signature.
@@ -181,6 +181,35 @@ async fn eight_signers_of_one_fallback_tag_lose_nothing() {
             assert_eq!(entry["annotations"]["key"], "value");
         }
     }
+}
+
+#[tokio::test]
+async fn what_no_replaced_tag_can_undo_is_looked_for_once_by_a_stranger() {
+    let memory = MemoryRegistry::start(Habits::default()).await;
+    let (one, two) = (AddReferrer::new(&memory.server.address, "one"), AddLayer::new(&memory.server.address, "two"));
+    let results = Publisher::new(registry()).publish_all(&[&one, &two], soon()).await;
+    let [referrer, tag] = results.try_into().unwrap();
+    let listing = referrer.unwrap().seen.bytes(&one.locator()).unwrap().to_vec();
+    let digest = Digest::sha256_of(&one.manifest()).to_string();
+    assert!(String::from_utf8_lossy(&listing).contains(&digest), "what is handed on was read after it was sent");
+    let looked = memory.server.lines().iter().filter(|line| line.starts_with("GET") && line.contains("/referrers/")).count();
+    assert_eq!(looked, 2, "before it was sent, and after");
+    assert_eq!(tag.unwrap().seen, Evidence::new(), "others may have replaced the tag since");
+    let again = publish(&one).await.unwrap();
+    assert_eq!((again.changed, again.seen), (false, Evidence::new()));
+}
+
+/// A registry that takes a referrer and does not list it: the one look afterwards must not be skipped.
+#[tokio::test]
+async fn a_referrer_that_is_not_listed_was_not_published() {
+    let server = Server::start(|seen| match (seen.method.as_str(), seen.path().contains("/referrers/")) {
+        ("GET", true) => answer(200, crate::OCI_INDEX, br#"{"schemaVersion":2,"manifests":[]}"#.to_vec()),
+        ("PUT", _) => empty(201).header("OCI-Subject", AddReferrer::subject().to_string()),
+        _ => refusal(404, "NAME_UNKNOWN"),
+    })
+    .await;
+    let reason = publish(&AddReferrer::new(&server.address, "one")).await.unwrap_err();
+    assert_eq!(reason.code, Code::PublishNotVisible);
 }
 
 #[tokio::test]

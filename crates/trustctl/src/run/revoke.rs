@@ -134,7 +134,17 @@ async fn prove(work: &Work<'_>, manifest: &Subject, key: &PrivateKey, place: Opt
     let anchors = Anchors { keys: vec![anchor], ..Anchors::default() };
     let revoker = Principal::Key { fingerprint: key.fingerprint() };
     let fresh = work.world.fresh();
-    if !revocations(work, (manifest, &fresh), (&anchors, &revoker), (place, &Memory::new())).await?.is_empty() {
+    let asked = Asked {
+        manifest,
+        world: &fresh,
+        anchors: &anchors,
+        revoker: &revoker,
+        place,
+        memory: &Memory::new(),
+        have: Evidence::new(),
+    };
+    let (found, _) = revocations(work, asked).await?;
+    if !found.is_empty() {
         return Ok(());
     }
     let words = format!("the revocation of {} was published and is not found when looked for again", manifest.digest);
@@ -142,7 +152,8 @@ async fn prove(work: &Work<'_>, manifest: &Subject, key: &PrivateKey, place: Opt
 }
 
 /// Refuses to sign what the same signer has revoked, as far as that can be read now or was seen before: no verifier that knows revocations
-/// would trust the signature, and those that do not would trust a withdrawn image again.
+/// would trust the signature, and those that do not would trust a withdrawn image again. What was read so far is returned, for whoever
+/// looks further.
 ///
 /// # Errors
 /// A [`Failure`] with [`Code::CosignRevoked`].
@@ -150,11 +161,12 @@ pub(super) async fn refuse_revoked(
     work: &Work<'_>,
     manifest: &Subject,
     (anchors, signer): (&Anchors, &Principal),
-    place: Option<Repository>,
-) -> Result<(), Failure> {
+    (place, have): (Option<Repository>, Evidence),
+) -> Result<Evidence, Failure> {
     let memory = remembered(work, manifest, place.as_ref())?;
-    let found = revocations(work, (manifest, work.world), (anchors, signer), (place, &memory)).await?;
-    let Some(Statement::Revocation { reason, message, .. }) = found.into_iter().next() else { return Ok(()) };
+    let asked = Asked { manifest, world: work.world, anchors, revoker: signer, place, memory: &memory, have };
+    let (found, evidence) = revocations(work, asked).await?;
+    let Some(Statement::Revocation { reason, message, .. }) = found.into_iter().next() else { return Ok(evidence) };
     let by = if matches!(signer, Principal::Key { .. }) { "key" } else { "identity" };
     let words = format!("{} is revoked by this {by} ({reason}): {message}; nothing was signed", manifest.digest);
     let step = Step::words("build the image anew and sign that: a revocation is for good");
@@ -171,26 +183,33 @@ fn remembered(work: &Work<'_>, manifest: &Subject, place: Option<&Repository>) -
     Ok(Store::new(state).load(names.iter().map(|name| (SchemeName::Cosign, name.as_str())))?)
 }
 
-/// The revocations of a manifest by `signer` that `world` serves or `memory` holds. They are remembered.
-async fn revocations(
-    work: &Work<'_>,
-    (manifest, world): (&Subject, &World),
-    (anchors, signer): (&Anchors, &Principal),
-    (place, memory): (Option<Repository>, &Memory),
-) -> Result<Vec<Statement>, Failure> {
-    let scheme = Cosign { signature_repository: place, ..Cosign::default() };
-    let context = Context { anchors, memory, now: work.now };
+/// Whose revocations of what are looked for, and where.
+struct Asked<'a> {
+    manifest: &'a Subject,
+    world: &'a World,
+    anchors: &'a Anchors,
+    revoker: &'a Principal,
+    place: Option<Repository>,
+    memory: &'a Memory,
+    /// What was read before.
+    have: Evidence,
+}
+
+/// The revocations that the registries serve or the memory holds, and what was read. They are remembered.
+async fn revocations(work: &Work<'_>, asked: Asked<'_>) -> Result<(Vec<Statement>, Evidence), Failure> {
+    let scheme = Cosign { signature_repository: asked.place, ..Cosign::default() };
+    let context = Context { anchors: asked.anchors, memory: asked.memory, now: work.now };
     let deadline = work.session.deadline()?;
-    let source = world.until(deadline);
+    let source = asked.world.until(deadline);
     let supply = Supply { source: &source, limits: Limits::default(), deadline };
-    let wants = |have: &Evidence| scheme.wants_revocations(manifest, have, &context);
-    let evidence = collect(&wants, Evidence::new(), supply).await;
-    let findings = scheme.examine_revocations(manifest, &evidence, &context);
+    let wants = |have: &Evidence| scheme.wants_revocations(asked.manifest, have, &context);
+    let evidence = collect(&wants, asked.have, supply).await;
+    let findings = scheme.examine_revocations(asked.manifest, &evidence, &context);
     if let (Some(state), false) = (&work.session.environment.state, findings.learnt.is_empty()) {
         Store::new(state).learn(SchemeName::Cosign, &findings.learnt)?;
     }
-    let by_signer = findings.claims.into_iter().filter(|claim| claim.principal == *signer);
-    Ok(by_signer.map(|claim| claim.statement).collect())
+    let by_signer = findings.claims.into_iter().filter(|claim| claim.principal == *asked.revoker);
+    Ok((by_signer.map(|claim| claim.statement).collect(), evidence))
 }
 
 /// Revoking a tag with Docker Content Trust.

@@ -18,7 +18,7 @@ use trustctl_dct::collection::Collection;
 use trustctl_dct::edit::{Change, SignIn, SignTag};
 use trustctl_dct::role::RoleName;
 use trustctl_keys::private_key::PrivateKey;
-use trustctl_remote::publish::Publisher;
+use trustctl_remote::publish::{Published, Publisher};
 use trustctl_sigstore::make::{Signing, Storage};
 
 use super::dct::{Intention, Publication};
@@ -253,29 +253,32 @@ pub(super) async fn each<'m, I, T, W: Future<Output = Result<T, Failure>>>(
 
 /// Carries out edits; whether anything was changed.
 pub(super) async fn publish(work: &Work<'_>, edits: &[Box<dyn Edit>]) -> Result<bool, Failure> {
-    Ok(publish_each((work.session, work.world), edits).await?.contains(&true))
+    Ok(publish_each((work.session, work.world), edits).await?.iter().any(|published| published.changed))
 }
 
-/// Carries out edits; whether each has changed anything. The time that one image may take holds for some edits at a time.
-pub(super) async fn publish_each((session, world): (&Session, &World), edits: &[Box<dyn Edit>]) -> Result<Vec<bool>, Failure> {
+/// Carries out edits; what came of each. The time that one image may take holds for some edits at a time.
+pub(super) async fn publish_each(
+    (session, world): (&Session, &World),
+    edits: &[Box<dyn Edit>],
+) -> Result<Vec<Published>, Failure> {
     let publisher = Publisher::new(world.registry.clone());
     let publisher = match &session.environment.state {
         Some(state) => publisher.with_locks(state),
         None => publisher,
     };
-    let mut changed = Vec::new();
+    let mut all = Vec::new();
     for some in edits.chunks(EDITS_AT_A_TIME) {
         let some: Vec<&dyn Edit> = some.iter().map(AsRef::as_ref).collect();
         let publishing = publisher.publish_all(&some, session.deadline()?);
         for result in session.ui.progress("publishing", publishing).await {
             let published = result?;
-            changed.push(published.changed);
             for warning in &published.warnings {
                 crate::render::warning(&session.ui, warning);
             }
+            all.push(published);
         }
     }
-    Ok(changed)
+    Ok(all)
 }
 
 pub(super) fn say(work: &Work<'_>, done: &str, how: &str) {

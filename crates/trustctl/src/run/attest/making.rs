@@ -141,7 +141,9 @@ impl Saying<'_> {
     async fn refuse_revoked(&self, manifest: &Subject) -> Result<(), Failure> {
         let who = self.with.who().await?;
         let (anchors, signer) = (self.with.anchors_for(std::slice::from_ref(&who)), who.principal());
-        revoke::refuse_revoked(self.work, manifest, (&anchors, &signer), self.place.clone()).await
+        let looked =
+            revoke::refuse_revoked(self.work, manifest, (&anchors, &signer), (self.place.clone(), Evidence::new())).await;
+        looked.map(drop)
     }
 
     /// The edits that publish what is not there yet. Services are only asked for what is missing.

@@ -97,11 +97,11 @@ impl Cosigning<'_> {
             None => self.with.expected().await?,
         };
         let mut job = Job { storage: pending.storage(), name: name.to_owned(), missing: Vec::new(), held: true };
-        job.missing = self.missing_for(job.storage, &signings, &known).await?;
+        job.missing = self.missing(job.storage, &signings, &known).await?;
         // It has to be signed anew, by whoever this run signs as.
         if !job.missing.is_empty() && !self.are_kept(std::slice::from_ref(&job), &known)? {
             known = vec![self.with.who().await?];
-            job.missing = self.missing_for(job.storage, &signings, &known).await?;
+            job.missing = self.missing(job.storage, &signings, &known).await?;
         }
         if job.missing.is_empty() {
             let mut outcome = Outcome::default();
@@ -157,14 +157,23 @@ impl Cosigning<'_> {
         (edits, places): (&[Box<dyn Edit>], Vec<Place>),
         (known, outcome): (&[Who], &mut Outcome),
     ) -> Result<(), Failure> {
-        let changed = publish_each((self.session, self.world), edits).await?;
-        outcome.changed.extend(places.into_iter().zip(changed).filter(|(_, changed)| *changed).map(|(place, _)| place));
+        let published = publish_each((self.session, self.world), edits).await?;
+        let mut seen: BTreeMap<Place, Evidence> = BTreeMap::new();
+        for (place, published) in places.into_iter().zip(published).filter(|(_, published)| published.changed) {
+            seen.entry(place.clone()).or_default().merge(published.seen);
+            outcome.changed.push(place);
+        }
         let waits = |signing: &Signing| {
             let place = (&signing.image.repository, &signing.image.digest);
             outcome.waiting.iter().any(|(repository, digest, _)| (repository, digest) == place)
         };
         let done: Vec<&Signing> = signings.iter().filter(|signing| !waits(signing)).collect();
-        outcome.signer = each(&done, |signing| self.prove(signing, known)).await?.pop();
+        let stranger = self.world.fresh();
+        let proving = each(&done, |signing| {
+            let seen = seen.get(&(signing.image.repository.clone(), signing.image.digest)).cloned();
+            self.prove(signing, known, (&stranger, seen.unwrap_or_default()))
+        });
+        outcome.signer = proving.await?.pop();
         Ok(())
     }
 
@@ -172,10 +181,10 @@ impl Cosigning<'_> {
     ///
     /// A signature by key alone is the same whenever it is made, and its edit sees that it is there.
     async fn jobs(&self, signings: &[Signing], known: &[Who]) -> Result<Vec<Job>, Failure> {
-        each(signings, |signing| self.refuse_revoked(&signing.image, known)).await?;
+        let looked = each(signings, |signing| self.look(signing, known)).await?;
         let mut jobs = Vec::new();
         for storage in self.storages {
-            let missing = self.missing(*storage, signings, known).await?;
+            let missing = self.lacking(*storage, signings.iter().zip(&looked), known);
             let groups = match *storage == Storage::Bundle && self.with.is_vouched_for() {
                 true => make::shares(signings.to_vec()),
                 false => signings.iter().map(|signing| vec![signing.clone()]).collect(),
@@ -192,42 +201,52 @@ impl Cosigning<'_> {
         Ok(jobs)
     }
 
-    /// As [`Cosigning::missing`], after refusing what the signer has revoked.
-    async fn missing_for(&self, storage: Storage, signings: &[Signing], known: &[Who]) -> Result<Vec<Signing>, Failure> {
-        each(signings, |signing| self.refuse_revoked(&signing.image, known)).await?;
-        self.missing(storage, signings, known).await
+    /// What is not signed yet, in this storage, by one of these with the same claims, vouched for as a new signature would be; after
+    /// refusing what one of these has revoked.
+    pub(super) async fn missing(&self, storage: Storage, signings: &[Signing], known: &[Who]) -> Result<Vec<Signing>, Failure> {
+        let looked = each(signings, |signing| self.look(signing, known)).await?;
+        Ok(self.lacking(storage, signings.iter().zip(&looked), known))
     }
 
-    /// What is not signed yet, in this storage, by one of these with the same claims, vouched for as a new signature would be.
-    pub(super) async fn missing(&self, storage: Storage, signings: &[Signing], known: &[Who]) -> Result<Vec<Signing>, Failure> {
-        if !self.with.is_vouched_for() {
-            return Ok(signings.to_vec());
-        }
+    /// As [`Cosigning::missing`], of what was looked at.
+    fn lacking<'s>(
+        &self,
+        storage: Storage,
+        looked: impl Iterator<Item = (&'s Signing, &'s Option<Assessment>)>,
+        known: &[Who],
+    ) -> Vec<Signing> {
         let form = match storage {
             Storage::Bundle => Form::Bundle,
             Storage::SignatureTag => Form::SignatureTag,
         };
-        let missing = each(signings, |signing| async move {
-            let assessment = self.judge(&signing.image, known, self.world).await?;
-            let there = self.same(&assessment, signing, known).any(|claim| claim.source.form == form.words());
-            Ok((!there).then(|| signing.clone()))
-        });
-        Ok(missing.await?.into_iter().flatten().collect())
+        let is_there = |signing: &Signing, assessment: &Assessment| {
+            self.same(assessment, signing, known).any(|claim| claim.source.form == form.words())
+        };
+        let lacks = |(signing, assessment): &(&Signing, &Option<Assessment>)| {
+            assessment.as_ref().is_none_or(|assessment| !is_there(signing, assessment))
+        };
+        looked.filter(lacks).map(|(signing, _)| signing.clone()).collect()
+    }
+
+    /// Refuses what one of these has revoked, and says what is proven of the image; nothing where that does not matter, for a signature
+    /// by key alone is the same whenever it is made. Each piece of evidence is read once for both.
+    async fn look(&self, signing: &Signing, known: &[Who]) -> Result<Option<Assessment>, Failure> {
+        let work = self.work(&signing.image);
+        let mut have = Evidence::new();
+        for who in known {
+            let (anchors, signer) = (self.with.anchors_for(std::slice::from_ref(who)), who.principal());
+            have =
+                revoke::refuse_revoked(&work, &signing.image, (&anchors, &signer), (self.place.clone(), have.answered())).await?;
+        }
+        if !self.with.is_vouched_for() {
+            return Ok(None);
+        }
+        self.judge(&signing.image, known, (self.world, have.answered())).await.map(Some)
     }
 
     /// Whether a failure is one that the queue is for.
     pub(super) fn waits_for(&self, failure: &Failure) -> bool {
         self.queue.is_some() && is_outage(failure)
-    }
-
-    /// Refuses what one of these has revoked.
-    async fn refuse_revoked(&self, manifest: &Subject, known: &[Who]) -> Result<(), Failure> {
-        let work = self.work(manifest);
-        for who in known {
-            let (anchors, signer) = (self.with.anchors_for(std::slice::from_ref(who)), who.principal());
-            revoke::refuse_revoked(&work, manifest, (&anchors, &signer), self.place.clone()).await?;
-        }
-        Ok(())
     }
 
     fn work<'w>(&'w self, subject: &'w Subject) -> Work<'w> {
@@ -242,9 +261,10 @@ impl Cosigning<'_> {
         claims.filter(move |claim| by(claim) && logged(claim) && says_the_same(claim, signing))
     }
 
-    /// Verifies what was published as anybody would: through a client that knows nothing of this run, trusting just these. Who signed it.
-    async fn prove(&self, signing: &Signing, known: &[Who]) -> Result<Principal, Failure> {
-        let assessment = self.judge(&signing.image, known, &self.world.fresh()).await?;
+    /// Verifies what was published as anybody would: by what a client sees that knows nothing of this run, trusting just these. What such
+    /// a client has seen since it was published is not read again. Who signed it.
+    async fn prove(&self, signing: &Signing, known: &[Who], (stranger, seen): (&World, Evidence)) -> Result<Principal, Failure> {
+        let assessment = self.judge(&signing.image, known, (stranger, seen)).await?;
         let verdict = &assessment.judgement.verdict;
         let digest = signing.image.digest;
         if verdict.is_trusted() {
@@ -262,8 +282,9 @@ impl Cosigning<'_> {
         Err(Failure::new(Reason::new(code, words)))
     }
 
-    /// What is proven of this manifest alone, trusting just these, as of now: what was just signed has times of just now.
-    async fn judge(&self, manifest: &Subject, known: &[Who], world: &World) -> Result<Assessment, Failure> {
+    /// What is proven of this manifest alone, trusting just these, as of now: what was just signed has times of just now. What was read
+    /// before is not asked for.
+    async fn judge(&self, manifest: &Subject, known: &[Who], (world, have): (&World, Evidence)) -> Result<Assessment, Failure> {
         let demands = CosignDemands { annotations: self.annotations.clone(), ..CosignDemands::default() };
         let policy = self.with.policy_for(known, demands);
         let schemes = schemes(&policy, self.place.clone());
@@ -274,7 +295,7 @@ impl Cosigning<'_> {
         let source = world.until(deadline);
         let wants = |have: &Evidence| assessor.wants(&subject, have);
         let supply = Supply { source: &source, limits: Limits::default(), deadline };
-        let evidence = collect(&wants, Evidence::new(), supply).await;
+        let evidence = collect(&wants, have, supply).await;
         let assessor = Assessor { now: clock(), ..assessor };
         Ok(assessor.assess(&subject, &evidence))
     }
