@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use serde_json::Value;
+use serde_json::{Value, json};
 use trustctl_core::digest::Digest;
 use trustctl_core::evidence::{Entry, EvidenceFile, Locator};
 use trustctl_lab::image::Artifact;
@@ -147,6 +147,7 @@ impl Seeds {
         };
         let certificate = part("/verificationMaterial/certificate/rawBytes")?;
         self.write("certificate", &certificate)?;
+        self.write_answers(&bundle, &certificate)?;
         // The extension's value: an octet string around the list, behind the name 1.3.6.1.4.1.11129.2.4.2.
         let name = [0x06, 0x0a, 0x2b, 0x06, 0x01, 0x04, 0x01, 0xd6, 0x79, 0x02, 0x04, 0x02];
         if let Some(at) = certificate.windows(name.len()).position(|window| window == name) {
@@ -166,6 +167,20 @@ impl Seeds {
         self.write("checkpoint", checkpoint.and_then(Value::as_str).unwrap_or_default().as_bytes())?;
         self.write("checkpoint", b"@own@")?;
         self.write("inclusion_proof", &[0; 96])
+    }
+
+    /// Writes what services answer to whoever signs: Fulcio's chain, Rekor's entry, and the authority's timestamp.
+    fn write_answers(&self, bundle: &Value, certificate: &[u8]) -> Result<(), Failure> {
+        let pem = format!("-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n", STANDARD.encode(certificate));
+        let chain = json!({"signedCertificateEmbeddedSct": {"chain": {"certificates": [pem]}}});
+        let entry = bundle.pointer("/verificationMaterial/tlogEntries/0").cloned().unwrap_or_default();
+        let stamp = bundle.pointer("/verificationMaterial/timestampVerificationData/rfc3161Timestamps/0/signedTimestamp");
+        let stamp = STANDARD.decode(stamp.and_then(Value::as_str).unwrap_or_default());
+        let stamp = stamp.map_err(|error| Failure::Output(error.to_string()))?;
+        for answer in [chain.to_string().as_bytes(), entry.to_string().as_bytes(), &stamp] {
+            self.write("signing_answers", answer)?;
+        }
+        Ok(())
     }
 
     /// Writes the samples of the page on attestation policies: documents, policies, and each policy's conditions with each document.
