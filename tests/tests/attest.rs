@@ -210,3 +210,44 @@ fn an_outage_is_no_lack_of_attestations() {
     );
     stage.ends(&["attest", "list", "127.0.0.1:1/shop/cart:1.4", "--timeout", "20s"], 4, "TC0401");
 }
+
+/// Of an index a statement speaks of everything that is attested, and is signed once.
+#[test]
+fn a_whole_statement_is_signed_when_it_speaks_of_the_images_alone() {
+    let stage = Stage::new();
+    let image = pinned(&stage);
+    let write = |digests: &[String]| {
+        let subjects: Vec<Value> = digests
+            .iter()
+            .map(|digest| serde_json::json!({"name": "cart", "digest": {"sha256": digest.trim_start_matches("sha256:")}}))
+            .collect();
+        let text = serde_json::json!({
+            "_type": "https://in-toto.io/Statement/v1", "predicateType": KIND, "subject": subjects, "predicate": {"passed": 12},
+        });
+        stage.write("statement.json", &text.to_string())
+    };
+    let index = image.split_once('@').unwrap().1.to_owned();
+    let file = write(std::slice::from_ref(&index));
+    let attest = ["attest", &image, "--statement", &file, "--key", "release"];
+    let all = [&attest[..], &["--recursive"]].concat();
+    let refused = |words: &[&str]| {
+        let (report, exit) = stage.user.json(words).unwrap();
+        assert_eq!((exit, report["error"]["code"].as_str()), (Some(7), Some("TC0348")), "{report}");
+    };
+    refused(&all);
+    let report = done(&stage, &attest);
+    assert_eq!((&report["results"][0]["done"], &report["results"][0]["predicateType"]), (&"attested".into(), &KIND.into()));
+
+    let dry =
+        done(&stage, &["attest", &image, "--type", KIND, "--predicate", &file, "--key", "release", "--recursive", "--dry-run"]);
+    let digests: Vec<String> =
+        dry["results"][0]["digests"].as_array().unwrap().iter().map(|digest| digest.as_str().unwrap().to_owned()).collect();
+    assert_eq!(digests.len(), 3);
+    write(&digests);
+    refused(&attest);
+    assert_eq!(done(&stage, &all)["results"][0]["done"], "attested");
+    for digest in &digests {
+        let image = stage.image(&format!("@{digest}"));
+        done(&stage, &["attest", "verify", &image, "--type", KIND, "--key", "release"]);
+    }
+}

@@ -57,6 +57,13 @@ impl Stage {
         (exit, code.and_then(Value::as_str).unwrap_or_default().to_owned())
     }
 
+    /// The same about what is attested.
+    fn attested(&self, words: &[&str]) -> (Option<i32>, String) {
+        let (report, exit) = self.user.json(&[&["blob", "attest", "verify"], words].concat()).unwrap();
+        let code = report.pointer("/reasons/0/code").or_else(|| report.pointer("/error/code"));
+        (exit, code.and_then(Value::as_str).unwrap_or_default().to_owned())
+    }
+
     fn cosign(&self, cosign: &Program, words: &[&str]) -> Ran {
         let mut command = cosign.command(self.home.path());
         command.args(words).env("COSIGN_PASSWORD", PASSPHRASE).env("TUF_ROOT", self.path("tuf"));
@@ -157,6 +164,104 @@ fn cosign_3_verifies_our_files_and_we_its() {
     assert_eq!(judged(&[]).1, "TC0307", "an attestation is no signature");
     assert_eq!(judged(&["--type", "vuln"]).1, "TC0360");
     ok(judged(&["--type", "custom"]));
+}
+
+/// With a key and by identity, with Rekor v1 and v2: cosign 3 takes what we attest about a file, and we what it attests.
+#[test]
+fn cosign_3_verifies_what_we_attest_about_files_and_we_what_it_attests() {
+    let Some(cosign) = Peer::Cosign3.or_skip() else { return };
+    let (stage, world) = (Stage::new(), World::start(WorldOptions::default()).unwrap());
+    let file = |name: &str| world.sigstore_folder().join(name).display().to_string();
+    let (root, issuer) = (file("trusted_root.json"), world.sigstore().issuer().url());
+    let what = ["--type", "https://shop.example/tests/v1", "--predicate", "predicate.json"];
+    let with_key = [&["--key", "mine.key"][..], &["--signing-config"]].concat();
+    let ours = stage.user.json(&[&["blob", "attest", "release", "--key", "mine.key"][..], &what].concat()).unwrap();
+    assert_eq!((ours.1, ours.0["schema"].as_str()), (Some(0), Some("trustctl/blob-attest/v1")), "{}", ours.0);
+    let bundle = "release.attestation.sigstore.json";
+    let theirs =
+        [&["attest-blob"][..], &with_key, &["offline.json"], &what, &["--bundle", "theirs.json", "-y", "release"]].concat();
+    stage.cosign(&cosign, &theirs).ok().unwrap();
+    assert_eq!(statement(&stage.path(bundle)), statement(&stage.path("theirs.json")), "one statement");
+    let takes = |key: &str, bundle: &str, kind: &str, file: &str| {
+        let words = ["verify-blob-attestation", "--key", key, "--bundle", bundle, "--type", kind, "--insecure-ignore-tlog"];
+        stage.cosign(&cosign, &[&words[..], &["--trusted-root", &root, file]].concat())
+    };
+    takes("mine.pub", bundle, what[1], "release").ok().unwrap();
+    assert!(!takes("other.pub", bundle, what[1], "release").success());
+    assert!(!takes("mine.pub", bundle, "cyclonedx", "release").success());
+    assert!(!takes("mine.pub", bundle, what[1], "another").success());
+    let judged = |words: &[&str]| stage.attested(words);
+    ok(judged(&["release", "--type", what[1], "--key", "mine.pub"]));
+    ok(judged(&["release", "--type", what[1], "--key", "mine.pub", "--bundle", "theirs.json"]));
+    assert_eq!(judged(&["release", "--type", "vuln", "--key", "mine.pub"]).1, "TC0360");
+    assert_eq!(judged(&["release", "--type", what[1], "--key", "other.pub"]).1, "TC0302");
+    assert_eq!(judged(&["another", "--type", what[1], "--key", "mine.pub", "--bundle", bundle]).1, "TC0303");
+    assert_eq!(judged(&["release", "--key", "mine.pub"]), (Some(2), "TC0801".to_owned()), "the type is what is asked for");
+
+    for config in ["signing_config.json", "signing_config_rekor_v2.json"] {
+        let (config, token) = (file(config), world.write_token(&Claims::email(DEVELOPER)).unwrap().display().to_string());
+        let services = ["--signing-config", &config, "--trusted-root", &root, "--identity-token", &token];
+        let ours = [&["blob", "attest", "release"][..], &what, &services, &["--bundle", "ours.json"]].concat();
+        assert_eq!(stage.user.json(&ours).unwrap().1, Some(0));
+        let theirs = [&["attest-blob"][..], &what, &services, &["--bundle", "theirs.json", "-y", "release"]].concat();
+        stage.cosign(&cosign, &theirs).ok().unwrap();
+        for bundle in ["ours.json", "theirs.json"] {
+            let judged = |identity: &str| {
+                let who = ["--identity", identity, "--issuer", &issuer, "--trusted-root", &root, "--bundle", bundle];
+                stage.attested(&[&["release", "--type", what[1]][..], &who].concat())
+            };
+            ok(judged(DEVELOPER));
+            assert_eq!(judged("other@example.test").1, "TC0312");
+        }
+        let takes = |identity: &str| {
+            let words = ["verify-blob-attestation", "--bundle", "ours.json", "--type", what[1], "--trusted-root", &root];
+            let who = ["--certificate-identity", identity, "--certificate-oidc-issuer", &issuer, "--use-signed-timestamps"];
+            stage.cosign(&cosign, &[&words[..], &who, &["release"]].concat())
+        };
+        takes(DEVELOPER).ok().unwrap();
+        assert!(!takes("other@example.test").success());
+    }
+}
+
+/// What a builder wrote is signed as it is, about the file that is named and about nothing else.
+#[test]
+fn a_whole_statement_is_signed_when_it_speaks_of_the_file_alone() {
+    let stage = Stage::new();
+    let digest = |name: &str| hex::encode(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, name.as_bytes()));
+    let (release, another) = (digest("a release"), digest("another"));
+    let write = |digests: &[&str]| {
+        let subjects: Vec<Value> = digests.iter().map(|digest| serde_json::json!({"digest": {"sha256": digest}})).collect();
+        let text = serde_json::json!({
+            "_type": "https://in-toto.io/Statement/v1", "predicateType": "https://shop.example/tests/v1",
+            "subject": subjects, "predicate": {"passed": 12},
+        });
+        std::fs::write(stage.path("statement.json"), format!("{text:#}")).unwrap();
+    };
+    let attest = ["blob", "attest", "release", "--statement", "statement.json", "--key", "mine.key"];
+    for wrong in [&[another.as_str()][..], &[&release, &another], &[]] {
+        write(wrong);
+        let (report, exit) = stage.user.json(&attest).unwrap();
+        assert_eq!((exit, report["error"]["code"].as_str()), (Some(7), Some("TC0348")), "{report}");
+        assert!(!stage.path("release.attestation.sigstore.json").exists());
+    }
+    write(&[&release]);
+    assert_eq!(stage.user.json(&attest).unwrap().1, Some(0));
+    let given = std::fs::read_to_string(stage.path("statement.json")).unwrap();
+    assert_eq!(statement(&stage.path("release.attestation.sigstore.json")), given, "byte for byte");
+    ok(stage.attested(&["release", "--type", "https://shop.example/tests/v1", "--key", "mine.pub"]));
+    let both = [&attest[..], &["--type", "custom"]].concat();
+    assert_eq!(stage.user.json(&both).unwrap().1, Some(2), "a statement says its type itself");
+}
+
+/// The statement in a bundle.
+fn statement(bundle: &Path) -> String {
+    use base64::Engine as _;
+    let payload = json(bundle)["dsseEnvelope"]["payload"].as_str().unwrap().to_owned();
+    let text = String::from_utf8(base64::engine::general_purpose::STANDARD.decode(payload).unwrap()).unwrap();
+    match serde_json::from_str::<Value>(&text) {
+        Ok(value) if !text.contains('\n') => value.to_string(),
+        _ => text,
+    }
 }
 
 fn json(path: &Path) -> Value {

@@ -6,6 +6,7 @@
 
 mod attestation;
 mod bundle;
+pub mod given;
 pub mod predicate;
 mod remove;
 mod signature;

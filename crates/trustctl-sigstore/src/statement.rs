@@ -31,6 +31,8 @@ pub struct Statement<'a> {
 /// One thing a statement speaks of.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Subject {
+    /// What its author calls it; nobody compares it with anything.
+    name: Option<String>,
     digests: BTreeMap<String, String>,
     /// The repository it was signed for (annotation `dev.trustctl.repository`).
     pub repository: Option<String>,
@@ -54,6 +56,8 @@ struct Form<'a> {
 #[derive(Deserialize)]
 struct SubjectForm {
     #[serde(default)]
+    name: Option<String>,
+    #[serde(default)]
     digest: Option<Pairs>,
     #[serde(default)]
     annotations: Option<Pairs>,
@@ -66,9 +70,21 @@ impl Subject {
         self.digests.get(digest.algorithm().name()).is_some_and(|value| *value == digest.hex())
     }
 
+    /// Its name and its digests, for people.
+    #[must_use]
+    pub fn describe(&self) -> String {
+        let digests: Vec<String> = self.digests.iter().map(|(algorithm, value)| format!("{algorithm}:{value}")).collect();
+        match &self.name {
+            Some(name) => format!("{name} ({})", digests.join(", ")),
+            None if digests.is_empty() => "something without a digest".to_owned(),
+            None => digests.join(", "),
+        }
+    }
+
     fn from_form(form: SubjectForm) -> Self {
         let mut annotations = form.annotations.unwrap_or_default().0;
         Self {
+            name: form.name,
             digests: form.digest.unwrap_or_default().0,
             repository: annotations.remove(ANNOTATION_REPOSITORY),
             tag: annotations.remove(ANNOTATION_TAG),

@@ -23,9 +23,9 @@ use trustctl_core::reason::Code;
 
 pub use anchor::{AnchorCommand, ExportAnchorArgs, ForgetAnchorArgs, ListAnchorsArgs, PinAnchorArgs, UpdateAnchorArgs};
 pub use attest::{
-    AttestArgs, AttestCommand, AttestDownloadArgs, AttestListArgs, AttestPart, AttestStorage, AttestVerifyArgs, AttesterArgs,
+    AttestArgs, AttestCommand, AttestDownloadArgs, AttestListArgs, AttestPart, AttestStorage, AttestVerifyArgs, SayingArgs,
 };
-pub use blob::{BlobCommand, BlobSignArgs, BlobVerifyArgs, Log};
+pub use blob::{BlobAttestArgs, BlobAttestCommand, BlobCommand, BlobSignArgs, BlobVerifyArgs, Log};
 pub use key::{KeyCommand, KeyFormat, KeyKindArg};
 pub use lab::{LabCommand, LabUpArgs};
 pub use policy::PolicyCommand;
@@ -34,7 +34,7 @@ pub use sign::{
     CompleteArgs, DctArgs, IfLogDown, InspectArgs, RevokeArgs, RevokeReason, SchemeArg, SignArgs, SigningArgs, StorageArg,
     VouchingArgs,
 };
-pub use verify::{TrustArgs, VerifyArgs};
+pub use verify::{InstanceArgs, SignersArgs, TrustArgs, VerifyArgs};
 
 /// Decide which container images may run, and prove why
 #[derive(Debug, Parser)]

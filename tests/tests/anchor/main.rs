@@ -5,6 +5,7 @@ mod attacks;
 mod client;
 mod commands;
 mod cosign;
+mod instance;
 mod interrupted;
 mod public_good;
 mod rotation;

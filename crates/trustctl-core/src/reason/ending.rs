@@ -109,7 +109,7 @@ impl Code {
             Self::PredicateCondition | Self::PredicateFieldMissing | Self::PredicateUnreadable | Self::PredicateWrongType => {
                 Ending::Rejected
             }
-            Self::AttestationNotDemanded | Self::PredicateForm => Ending::Configuration,
+            Self::AttestationNotDemanded | Self::PredicateForm | Self::StatementSubjects => Ending::Configuration,
             Self::AttestationAmbiguous => Ending::Usage,
             Self::PredicateTooComplex => Ending::Undecided,
             // The certificate, its log entries and its times were looked at, and do not hold.

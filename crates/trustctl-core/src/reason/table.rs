@@ -300,6 +300,10 @@ codes! {
         "the policy does not say whose attestations of this type count";
         "A signer's word counts for what the rule names it for. The rule that covers the image demands no attestation of this type.";
         "add the type and its signers to the attestations of the rule"
+    StatementSubjects = 348 "cosign.statement-subjects" rank 60
+        "the statement speaks of something else than what is attested";
+        "A statement that is given as a whole is signed as it is. It must name each thing that is attested, and nothing that was not named: whoever signs vouches for all of it.";
+        "name every subject of the statement, or have its builder write one for these subjects alone"
     CosignPredicateType = 360 "cosign.predicate-type-mismatch" rank 57
         "the bundle does not attest what is asked for";
         "Who asks for an attestation of a type gets an answer about that type alone. A signature, or a statement of another type, is no answer, however validly it is signed.";

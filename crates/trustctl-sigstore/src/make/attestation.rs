@@ -28,6 +28,8 @@ pub struct Attesting {
     pub image: Subject,
     /// What is said about it.
     pub predicate: Checked,
+    /// The whole statement, where it was not made here: it says the predicate, and speaks of the image.
+    pub statement: Option<Vec<u8>>,
     /// Where the attestation is kept when that is not the image's repository (`COSIGN_REPOSITORY`).
     pub signature_repository: Option<Repository>,
     /// When it is made; written beside the bundle, not signed.
@@ -44,9 +46,12 @@ pub enum AttestationStorage {
 }
 
 impl Attesting {
-    /// The in-toto statement that is signed: the one that cosign 3.1.1 writes in both storages.
+    /// The in-toto statement that is signed: the given one, else the one that cosign 3.1.1 writes in both storages.
     #[must_use]
     pub fn statement(&self) -> Vec<u8> {
+        if let Some(given) = &self.statement {
+            return given.clone();
+        }
         let Checked { predicate_type, json } = &self.predicate;
         statement::build_attestation(&self.image.digest, &self.image.repository.to_string(), predicate_type, json)
     }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand, ValueEnum};
 
 use super::sign::VouchingArgs;
-use super::verify::TrustArgs;
+use super::verify::SignersArgs;
 
 /// Attest something about images, or judge, list and download what is attested
 #[derive(Args, Debug)]
@@ -14,6 +14,7 @@ use super::verify::TrustArgs;
     subcommand_negates_reqs = true,
     after_help = "Examples:\n  \
     trustctl attest registry.example/shop/cart@sha256:… --type spdxjson --predicate sbom.json --key cosign.key\n  \
+    trustctl attest registry.example/shop/cart@sha256:… --statement provenance.intoto.json --key cosign.key\n  \
     trustctl attest verify registry.example/shop/cart:1.4 --type spdxjson --key cosign.pub\n  \
     trustctl attest list registry.example/shop/cart:1.4"
 )]
@@ -24,12 +25,9 @@ pub struct AttestArgs {
     /// The images, by digest; by tag only with --resolve-tag
     #[arg(value_name = "IMAGE@DIGEST", required = true)]
     pub images: Vec<String>,
-    /// The type of the predicate: slsaprovenance, slsaprovenance02, slsaprovenance1, link, spdx, spdxjson, cyclonedx, vuln, openvex, custom, or its URI
-    #[arg(long = "type", value_name = "TYPE", required = true)]
-    pub kind: Option<String>,
-    /// What is attested: a file, or - for standard input
-    #[arg(long, value_name = "FILE", required = true)]
-    pub predicate: Option<PathBuf>,
+    /// What is attested.
+    #[command(flatten)]
+    pub saying: SayingArgs,
     /// Resolve the tag once, print the digest, and attest that
     #[arg(long)]
     pub resolve_tag: bool,
@@ -54,6 +52,20 @@ pub struct AttestArgs {
     /// Put the attestation into this repository instead of the image's
     #[arg(long, env = "COSIGN_REPOSITORY", value_name = "REPOSITORY", help_heading = "Keys and servers")]
     pub signature_repository: Option<String>,
+}
+
+/// What is attested
+#[derive(Args, Clone, Debug, Default)]
+pub struct SayingArgs {
+    /// The type of the predicate: slsaprovenance, slsaprovenance02, slsaprovenance1, link, spdx, spdxjson, cyclonedx, vuln, openvex, custom, or its URI
+    #[arg(long = "type", value_name = "TYPE", required_unless_present = "statement")]
+    pub kind: Option<String>,
+    /// What is attested: a file, or - for standard input
+    #[arg(long, value_name = "FILE", required_unless_present = "statement")]
+    pub predicate: Option<PathBuf>,
+    /// A complete in-toto statement to sign as it is, about all that is named and nothing else: a file, or - for standard input
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["kind", "predicate"])]
+    pub statement: Option<PathBuf>,
 }
 
 /// Where attestations are stored
@@ -95,7 +107,7 @@ pub struct AttestVerifyArgs {
     pub at: Option<String>,
     /// Whose word counts.
     #[command(flatten)]
-    pub trust: AttesterArgs,
+    pub trust: SignersArgs,
 }
 
 /// List attestations
@@ -110,7 +122,7 @@ pub struct AttestListArgs {
     pub kind: Option<String>,
     /// Whose word counts; without, only what the public-good Sigstore instance vouches for is proven.
     #[command(flatten)]
-    pub trust: AttesterArgs,
+    pub trust: SignersArgs,
 }
 
 /// Download an attestation
@@ -139,7 +151,7 @@ pub struct AttestDownloadArgs {
     pub danger_unverified: bool,
     /// Whose word counts.
     #[command(flatten)]
-    pub trust: AttesterArgs,
+    pub trust: SignersArgs,
 }
 
 /// What is handed out of an attestation
@@ -151,52 +163,4 @@ pub enum AttestPart {
     Statement,
     /// The statement with its signature: the DSSE envelope
     Envelope,
-}
-
-/// Whose word counts
-#[derive(Args, Clone, Debug)]
-#[command(next_help_heading = "Whom to trust")]
-pub struct AttesterArgs {
-    /// Judge by this policy file; else by TRUSTCTL_POLICY, else by the policy of the user or the machine
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["key", "identity_given"])]
-    pub policy: Option<PathBuf>,
-    /// Trust what this public key signed: a PEM file, a stored key's name or env:NAME (repeatable; any one suffices)
-    #[arg(long, value_name = "KEY")]
-    pub key: Vec<String>,
-    /// Trust what this identity signed, * for any characters
-    #[arg(long, value_name = "IDENTITY", requires = "issuer_given", group = "identity_given")]
-    pub identity: Option<String>,
-    /// Trust what the identities signed that this regular expression matches whole
-    #[arg(long, value_name = "REGEX", requires = "issuer_given", group = "identity_given")]
-    pub identity_regex: Option<String>,
-    /// The OIDC issuer that vouches for the identity, * for any characters
-    #[arg(long, value_name = "URL", requires = "identity_given", group = "issuer_given")]
-    pub issuer: Option<String>,
-    /// The OIDC issuers that this regular expression matches whole
-    #[arg(long, value_name = "REGEX", requires = "identity_given", group = "issuer_given")]
-    pub issuer_regex: Option<String>,
-    /// Judge certificates and log entries with this trusted root, instead of the public-good Sigstore instance's
-    #[arg(long, value_name = "FILE")]
-    pub trusted_root: Option<PathBuf>,
-    /// Look for Cosign's artifacts in this repository instead of the image's
-    #[arg(long, env = "COSIGN_REPOSITORY", value_name = "REPOSITORY")]
-    pub signature_repository: Option<String>,
-}
-
-impl AttesterArgs {
-    /// The same as the flags of `verify`, without those of Docker Content Trust, which attests nothing.
-    #[must_use]
-    pub fn trust(&self) -> TrustArgs {
-        TrustArgs {
-            policy: self.policy.clone(),
-            key: self.key.clone(),
-            identity: self.identity.clone(),
-            identity_regex: self.identity_regex.clone(),
-            issuer: self.issuer.clone(),
-            issuer_regex: self.issuer_regex.clone(),
-            trusted_root: self.trusted_root.clone(),
-            signature_repository: self.signature_repository.clone(),
-            ..TrustArgs::default()
-        }
-    }
 }

@@ -4,7 +4,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
+use super::attest::SayingArgs;
 use super::sign::VouchingArgs;
+use super::verify::InstanceArgs;
 
 /// What to do with files
 #[derive(Debug, Subcommand)]
@@ -12,6 +14,53 @@ pub enum BlobCommand {
     /// Sign a file, and verify the bundle that was made
     Sign(BlobSignArgs),
     /// Judge a file by its bundle
+    Verify(BlobVerifyArgs),
+    /// Attest something about a file, or judge what is attested
+    Attest(Box<BlobAttestArgs>),
+}
+
+/// Attest something about a file
+#[derive(Args, Debug)]
+#[command(
+    args_conflicts_with_subcommands = true,
+    subcommand_negates_reqs = true,
+    after_help = "Examples:\n  \
+    trustctl blob attest release.tar.gz --type slsaprovenance1 --predicate provenance.json --key release\n  \
+    trustctl blob attest verify release.tar.gz --type slsaprovenance1 --key release.pub"
+)]
+pub struct BlobAttestArgs {
+    /// Judging.
+    #[command(subcommand)]
+    pub command: Option<BlobAttestCommand>,
+    /// The file
+    #[arg(value_name = "FILE", required = true)]
+    pub file: Option<PathBuf>,
+    /// What is attested.
+    #[command(flatten)]
+    pub saying: SayingArgs,
+    /// Write the bundle here; FILE.attestation.sigstore.json when nothing is said
+    #[arg(long, value_name = "BUNDLE")]
+    pub bundle: Option<PathBuf>,
+    /// The key: a file, the name of a stored key, its fingerprint, or env:NAME
+    #[arg(long, value_name = "KEY")]
+    pub key: Option<String>,
+    /// Where the key's passphrase is: a file, env:NAME or keyring:NAME; else the usual variables, else a prompt
+    #[arg(long, value_name = "SOURCE")]
+    pub passphrase: Option<String>,
+    /// Identities and services; last, because their heading holds for what follows.
+    #[command(flatten)]
+    pub vouching: VouchingArgs,
+}
+
+/// What to do with an attestation that is there
+#[derive(Debug, Subcommand)]
+pub enum BlobAttestCommand {
+    /// Judge what is attested about a file
+    #[command(
+        mut_arg("predicate_type", |arg| arg.required(true).help("The predicate type: a URI or a short name such as slsaprovenance1")),
+        mut_arg("bundle", |arg| arg.help("The bundle; FILE.attestation.sigstore.json when nothing is said")),
+        after_help = "Example:\n  trustctl blob attest verify release.tar.gz --type slsaprovenance1 --key release.pub"
+    )]
     Verify(BlobVerifyArgs),
 }
 
@@ -90,7 +139,7 @@ pub struct BlobVerifyArgs {
     /// Certificates between --ca and the one that signed (PEM)
     #[arg(long, value_name = "FILE", help_heading = "Whom to trust", requires = "ca")]
     pub ca_intermediates: Option<PathBuf>,
-    /// Judge certificates, log entries and timestamps with this trusted root, instead of the public-good Sigstore instance's
-    #[arg(long, value_name = "FILE", help_heading = "Whom to trust")]
-    pub trusted_root: Option<PathBuf>,
+    /// The instance that judges.
+    #[command(flatten)]
+    pub instance: InstanceArgs,
 }

@@ -91,6 +91,9 @@ pub struct VouchingArgs {
     /// Judge what those services answer with this trusted root, instead of the public-good Sigstore instance's
     #[arg(long, value_name = "FILE")]
     pub trusted_root: Option<std::path::PathBuf>,
+    /// Ask the services of this pinned Sigstore instance, and judge what they answer with its trusted root; with --key, have its log vouch
+    #[arg(long, value_name = "NAME", conflicts_with = "trusted_root")]
+    pub sigstore: Option<String>,
     /// Sign in at this OpenID Connect issuer, and take tokens of no other
     #[arg(long, value_name = "URL", conflicts_with = "key")]
     pub oidc_issuer: Option<String>,

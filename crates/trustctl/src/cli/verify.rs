@@ -42,19 +42,37 @@ pub struct VerifyArgs {
 #[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Whom to trust")]
 pub struct TrustArgs {
-    /// Judge by this policy file; else by TRUSTCTL_POLICY, else by the policy of the user or the machine
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["key", "identity_given", "dct_root", "danger_trust_on_first_use"])]
-    pub policy: Option<PathBuf>,
-    /// Trust signatures by this public key: a PEM file, a stored key's name or env:NAME (repeatable; any one suffices)
-    #[arg(long, value_name = "KEY")]
-    pub key: Vec<String>,
+    /// Policy, keys and identities.
+    #[command(flatten)]
+    pub signers: SignersArgs,
     /// Demand this signed annotation (repeatable)
     #[arg(long, short, value_name = "NAME=VALUE", requires = "key")]
     pub annotation: Vec<String>,
-    /// Trust signatures by this identity, * for any characters
+    /// Trust the Notary collection with this root key id (repeatable; any one suffices)
+    #[arg(long, value_name = "KEYID", conflicts_with = "policy")]
+    pub dct_root: Vec<String>,
+    /// Trust Notary collections by whatever root is seen first
+    #[arg(long, conflicts_with = "policy")]
+    pub danger_trust_on_first_use: bool,
+    /// The Notary server of every registry
+    #[arg(long, env = "DOCKER_CONTENT_TRUST_SERVER", value_name = "URL")]
+    pub dct_server: Option<String>,
+}
+
+/// Whose signatures and attestations count
+#[derive(Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Whom to trust")]
+pub struct SignersArgs {
+    /// Judge by this policy file; else by TRUSTCTL_POLICY, else by the policy of the user or the machine
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["key", "identity_given"])]
+    pub policy: Option<PathBuf>,
+    /// Trust what this public key signed: a PEM file, a stored key's name or env:NAME (repeatable; any one suffices)
+    #[arg(long, value_name = "KEY")]
+    pub key: Vec<String>,
+    /// Trust what this identity signed, * for any characters
     #[arg(long, value_name = "IDENTITY", requires = "issuer_given", group = "identity_given")]
     pub identity: Option<String>,
-    /// Trust signatures by the identities that this regular expression matches whole
+    /// Trust what the identities signed that this regular expression matches whole
     #[arg(long, value_name = "REGEX", requires = "issuer_given", group = "identity_given")]
     pub identity_regex: Option<String>,
     /// The OIDC issuer that vouches for the identity, * for any characters
@@ -63,22 +81,29 @@ pub struct TrustArgs {
     /// The OIDC issuers that this regular expression matches whole
     #[arg(long, value_name = "REGEX", requires = "identity_given", group = "issuer_given")]
     pub issuer_regex: Option<String>,
-    /// Judge certificates and log entries with this trusted root, instead of the public-good Sigstore instance's
-    #[arg(long, value_name = "FILE")]
-    pub trusted_root: Option<PathBuf>,
-    /// Judge certificates and log entries with this pinned Sigstore instance, instead of the public-good one
-    #[arg(long, value_name = "NAME", conflicts_with = "trusted_root")]
-    pub sigstore: Option<String>,
-    /// Trust the Notary collection with this root key id (repeatable; any one suffices)
-    #[arg(long, value_name = "KEYID")]
-    pub dct_root: Vec<String>,
-    /// Trust Notary collections by whatever root is seen first
-    #[arg(long)]
-    pub danger_trust_on_first_use: bool,
-    /// The Notary server of every registry
-    #[arg(long, env = "DOCKER_CONTENT_TRUST_SERVER", value_name = "URL")]
-    pub dct_server: Option<String>,
+    /// The instance that judges.
+    #[command(flatten)]
+    pub instance: InstanceArgs,
     /// Look for Cosign's artifacts in this repository instead of the image's
     #[arg(long, env = "COSIGN_REPOSITORY", value_name = "REPOSITORY")]
     pub signature_repository: Option<String>,
+}
+
+/// Which Sigstore instance judges certificates, log entries and timestamps
+#[derive(Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Whom to trust")]
+pub struct InstanceArgs {
+    /// Judge certificates, log entries and timestamps with this trusted root, instead of the public-good Sigstore instance's
+    #[arg(long, value_name = "FILE")]
+    pub trusted_root: Option<PathBuf>,
+    /// Judge certificates, log entries and timestamps with this pinned Sigstore instance, instead of the public-good one
+    #[arg(long, value_name = "NAME", conflicts_with = "trusted_root")]
+    pub sigstore: Option<String>,
+}
+
+impl From<&SignersArgs> for TrustArgs {
+    /// The same without Docker Content Trust, which attests nothing.
+    fn from(signers: &SignersArgs) -> Self {
+        Self { signers: signers.clone(), ..Self::default() }
+    }
 }

@@ -4,12 +4,14 @@ mod download;
 mod gathered;
 mod list;
 mod making;
+mod saying;
 mod verify;
 
 use super::Session;
 use crate::cli::{AttestArgs, AttestCommand};
 use crate::exit::Exit;
 use crate::failure::Failure;
+pub(super) use saying::Said;
 
 /// Carries out an `attest` command.
 ///

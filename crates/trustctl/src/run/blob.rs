@@ -1,4 +1,6 @@
-//! `trustctl blob`: sign a file with a key or an identity, and judge a file by its bundle.
+//! `trustctl blob`: sign a file with a key or an identity, attest something about it, and judge it by its bundle.
+
+mod making;
 
 use std::fs::File;
 use std::io::Read as _;
@@ -12,15 +14,14 @@ use trustctl_core::predicate;
 use trustctl_core::public_key::{Hash, PublicKey};
 use trustctl_core::reason::{Code, Reason, Step};
 use trustctl_core::report::ReasonReport;
-use trustctl_core::scheme::{AuthorityAnchor, SigstoreAnchor, Thresholds};
+use trustctl_core::scheme::{AuthorityAnchor, SigstoreAnchor};
 use trustctl_sigstore::blob::{self, Demand, Signed, Who};
 use trustctl_sigstore::keyless::authority::Authority;
-use trustctl_sigstore::keyless::{About, Fault, Instance, PUBLIC_GOOD};
+use trustctl_sigstore::keyless::{About, Fault, Instance};
 use trustctl_sigstore::limits::MAX_BLOB;
 
-use super::signer::{self, With};
-use super::{Session, policy, trust};
-use crate::cli::{BlobCommand, BlobSignArgs, BlobVerifyArgs, Log};
+use super::{Session, policy, sigstore, trust};
+use crate::cli::{BlobAttestCommand, BlobCommand, BlobVerifyArgs, Log};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::render;
@@ -30,6 +31,10 @@ use crate::ui::Paint;
 const HELD: u64 = 16 * 1024 * 1024;
 /// Bytes that are read and hashed at once.
 const PIECE: usize = 256 * 1024;
+/// What the name of a signature's bundle ends with, beside the file.
+const SIGNATURE: &str = ".sigstore.json";
+/// The same of an attestation's.
+const ATTESTATION: &str = ".attestation.sigstore.json";
 
 /// Carries out a `blob` command.
 ///
@@ -37,52 +42,19 @@ const PIECE: usize = 256 * 1024;
 /// A [`Failure`], by what stands in the way. That a file is not trusted is none.
 pub(super) async fn run(session: &Session, command: &BlobCommand) -> Result<Exit, Failure> {
     match command {
-        BlobCommand::Sign(args) => sign(session, args).await,
-        BlobCommand::Verify(args) => verify(session, args),
+        BlobCommand::Sign(args) => making::sign(session, args).await,
+        BlobCommand::Verify(args) => verify(session, args, SIGNATURE),
+        BlobCommand::Attest(args) => match &args.command {
+            Some(BlobAttestCommand::Verify(args)) => verify(session, args, ATTESTATION),
+            None => making::attest(session, args).await,
+        },
     }
 }
 
-async fn sign(session: &Session, args: &BlobSignArgs) -> Result<Exit, Failure> {
-    let key = match &args.key {
-        Some(name) => Some(session.private_key(name, args.passphrase.as_deref(), None)?),
-        None if signer::token::is_asked_for(&args.vouching)? => None,
-        None => {
-            let words = "nothing says what to sign with: give --key, or sign with an identity, as with --identity-token";
-            return Err(Failure::usage(Code::NoSigningKey, words));
-        }
-    };
-    let content = Content::read(&args.file, &key.as_ref().map(|key| blob::hashes(key.kind())).unwrap_or_default())?;
-    let with = With::new(session, &args.vouching, key)?;
-    // Judged as a verifier would before it is handed out; a key's signature once more here, since nobody vouched for it.
-    let sealed = with.file(&content.hashes).await?;
-    let bundle = sealed.bundle();
-    if let (Some(key), false) = (with.key(), with.is_vouched_for()) {
-        let demand = Demand { by: Who::Key(key, None), log: false, predicate_type: None };
-        let checked = blob::verify(&bundle, content.about(), demand, session.now(None)?);
-        checked.map_err(|fault| Failure::new(Reason::new(Code::CosignSelfCheck, fault.to_string())))?;
-    }
-    let path = args.bundle.clone().unwrap_or_else(|| beside(&args.file));
-    trustctl_remote::file::replace(&path, &bundle).map_err(|error| Failure::file(&path, &error))?;
-    let (file, principal) = (args.file.display().to_string(), with.principal().await?);
-    if session.ui.json() {
-        let warnings: Vec<ReasonReport> = session.dangers().iter().map(ReasonReport::new).collect();
-        let report = json!({
-            "schema": "trustctl/blob-sign/v1", "exit": 0, "file": file, "digest": content.hashes.sha256(),
-            "bundle": path.display().to_string(), "key": with.key().map(PublicKey::fingerprint), "principal": principal,
-            "logEntries": sealed.entries().len(), "warnings": warnings,
-        });
-        session.ui.say(report.to_string());
-    } else {
-        session.ui.say(format!("{}: {file}", session.ui.paint(Paint::Green, "signed")));
-        session.ui.note(format!("  by:     {principal}\n  bundle: {}", path.display()));
-    }
-    Ok(Exit::Done)
-}
-
-/// Where a file's bundle is when nothing is said.
-fn beside(file: &Path) -> PathBuf {
+/// Where a file's bundle is when nothing is said: what `ends` is its name's ending.
+fn beside(file: &Path, ends: &str) -> PathBuf {
     let mut name = file.as_os_str().to_owned();
-    name.push(".sigstore.json");
+    name.push(ends);
     PathBuf::from(name)
 }
 
@@ -125,8 +97,9 @@ enum Trusted {
     Key(PublicKey, Box<Instance>),
 }
 
-fn verify(session: &Session, args: &BlobVerifyArgs) -> Result<Exit, Failure> {
-    let trusted = trusted(session, args)?;
+fn verify(session: &Session, args: &BlobVerifyArgs, ends: &str) -> Result<Exit, Failure> {
+    let anchor = sigstore::anchor(session, &args.instance)?;
+    let trusted = trusted(session, args, &anchor)?;
     let wanted = match &trusted {
         Trusted::Key(key, _) => blob::hashes(key.kind()),
         _ => blob::HASHES.to_vec(),
@@ -143,7 +116,7 @@ fn verify(session: &Session, args: &BlobVerifyArgs) -> Result<Exit, Failure> {
         predicate::type_of(text).ok_or_else(|| Failure::bad_value("--type", text, expected))
     });
     let kind = kind.transpose()?;
-    let path = args.bundle.clone().unwrap_or_else(|| beside(Path::new(&args.file)));
+    let path = args.bundle.clone().unwrap_or_else(|| beside(Path::new(&args.file), ends));
     let by = match &trusted {
         Trusted::Authority(authority, issuer) => Who::Authority(authority, issuer),
         Trusted::Identity { identity, issuer, instance } => Who::Identity { identity, issuer, instance },
@@ -159,7 +132,9 @@ fn verify(session: &Session, args: &BlobVerifyArgs) -> Result<Exit, Failure> {
             judged.map_err(|fault| reason(&fault, &path))
         }
     };
-    Ok(Answer { session, args, path: &path, digest: content.hashes.sha256(), kind: kind.as_deref() }.tell(judged))
+    let matters = !matches!(demand.by, Who::Key(..)) || demand.log;
+    let old = if matters { session.age_of(&anchor, now)? } else { None };
+    Ok(Answer { session, args, path: &path, digest: content.hashes.sha256(), kind: kind.as_deref(), old }.tell(judged))
 }
 
 /// The reason for a fault; a signature by a key that is not the trusted one is called that.
@@ -181,13 +156,14 @@ fn read_bundle(path: &Path) -> Result<Option<Vec<u8>>, Failure> {
     Ok(Some(bytes))
 }
 
-fn trusted(session: &Session, args: &BlobVerifyArgs) -> Result<Trusted, Failure> {
+fn trusted(session: &Session, args: &BlobVerifyArgs, anchor: &SigstoreAnchor) -> Result<Trusted, Failure> {
+    let instance = || Instance::new(anchor).map_err(|fault| unusable(&"the trusted root", &fault));
     let identity = trust::names(("--identity", &args.identity), ("--identity-regex", &args.identity_regex))?;
     let issuer = trust::names(("--issuer", &args.issuer), ("--issuer-regex", &args.issuer_regex))?;
     if let Some(name) = &args.key {
         let key = session.public_key(name)?;
         session.refuse_example(&key.fingerprint())?;
-        return Ok(Trusted::Key(key, Box::new(instance(args)?)));
+        return Ok(Trusted::Key(key, Box::new(instance()?)));
     }
     match (identity, issuer, &args.ca) {
         (Some(identity), issuer, Some(ca)) => {
@@ -197,32 +173,18 @@ fn trusted(session: &Session, args: &BlobVerifyArgs) -> Result<Trusted, Failure>
                 intermediates: args.ca_intermediates.as_deref().map(certificates).transpose()?.unwrap_or_default(),
                 names: identity,
                 instance: None,
-                sigstore: Some(anchor(args)?),
+                sigstore: Some(anchor.clone()),
             };
             let authority = Authority::new(&anchor).map_err(|fault| unusable(&ca.display(), &fault))?;
             Ok(Trusted::Authority(Box::new(authority), issuer.unwrap_or_else(NamePattern::any)))
         }
-        (Some(identity), Some(issuer), None) => Ok(Trusted::Identity { identity, issuer, instance: Box::new(instance(args)?) }),
+        (Some(identity), Some(issuer), None) => Ok(Trusted::Identity { identity, issuer, instance: Box::new(instance()?) }),
         (Some(_), None, None) => Err(Failure::usage(Code::UsageAnchor, "an identity is what an issuer says: give --issuer too")),
         (None, ..) => {
             let step = Step::words("give --key, --identity with --issuer, or --ca with --identity");
             Err(Failure::usage(Code::UsageAnchor, "nothing says whom to trust").step(step))
         }
     }
-}
-
-fn anchor(args: &BlobVerifyArgs) -> Result<SigstoreAnchor, Failure> {
-    let trusted_root = match &args.trusted_root {
-        Some(path) => policy::read_limited(path).map_err(|error| Failure::file(path, &error))?,
-        None => PUBLIC_GOOD.as_bytes().to_vec(),
-    };
-    Ok(SigstoreAnchor { name: None, trusted_root: trusted_root.into(), thresholds: Thresholds::default() })
-}
-
-fn instance(args: &BlobVerifyArgs) -> Result<Instance, Failure> {
-    let whose =
-        args.trusted_root.as_ref().map_or_else(|| "the public-good instance".to_owned(), |path| path.display().to_string());
-    Instance::new(&anchor(args)?).map_err(|fault| unusable(&whose, &fault))
 }
 
 fn unusable(what: &dyn std::fmt::Display, fault: &Fault) -> Failure {
@@ -243,6 +205,8 @@ struct Answer<'a> {
     path: &'a Path,
     digest: Option<Digest>,
     kind: Option<&'a str>,
+    /// What is to be said about the age of what trust begins with.
+    old: Option<Reason>,
 }
 
 impl Answer<'_> {
@@ -275,6 +239,7 @@ impl Answer<'_> {
         if let Some(at) = &self.args.at {
             warnings.push(Reason::new(Code::OtherTime, format!("judged as of {at}, which is not now")));
         }
+        warnings.extend(self.old.clone());
         warnings.extend(signed.and_then(|signed| signed.unproven.as_ref()).map(|fault| reason(fault, self.path)));
         warnings
     }

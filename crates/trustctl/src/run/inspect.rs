@@ -69,11 +69,11 @@ fn no_such_image(reference: &Reference, reason: Reason) -> Failure {
 /// The anchors that the flags or the policy in force give; none is fine here: then only certificates and log entries of the
 /// public-good Sigstore instance are proven, and a collection's root is shown as not pinned.
 pub(super) fn anchors(session: &Session, trust: &TrustArgs) -> Result<Anchors, Failure> {
-    let named = trust.policy.is_some()
-        || !trust.key.is_empty()
+    let named = trust.signers.policy.is_some()
+        || !trust.signers.key.is_empty()
         || !trust.dct_root.is_empty()
-        || trust.identity.is_some()
-        || trust.identity_regex.is_some();
+        || trust.signers.identity.is_some()
+        || trust.signers.identity_regex.is_some();
     let policy: Option<Policy> = match (named, session.environment.default_policy()) {
         (false, None) => None,
         _ => Some(session.policy_of(trust)?),
@@ -88,7 +88,7 @@ pub(super) fn anchors(session: &Session, trust: &TrustArgs) -> Result<Anchors, F
     // Whoever vouches is shown; whether that is enough is not said here.
     let policy = match policy {
         Some(policy) => policy,
-        None => sigstore::with_trusted_root(session, Policy::of_command_line(BTreeMap::new()), Some(trust))?,
+        None => sigstore::with_trusted_root(session, Policy::of_command_line(BTreeMap::new()), Some(&trust.signers.instance))?,
     };
     let policy = sigstore::with_fetched(session, policy, session.now(None)?)?;
     sigstore::lacking(&policy).for_each(|reason| render::warning(&session.ui, reason));
@@ -105,7 +105,8 @@ struct View<'a> {
 
 impl View<'_> {
     fn cosign(&self) -> Result<Cosign, Failure> {
-        let signature_repository = trust::repository("--signature-repository", self.trust.signature_repository.as_deref())?;
+        let signature_repository =
+            trust::repository("--signature-repository", self.trust.signers.signature_repository.as_deref())?;
         Ok(Cosign { signature_repository, read_attestations: true, ..Cosign::default() })
     }
 

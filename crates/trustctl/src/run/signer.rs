@@ -36,7 +36,7 @@ use trustctl_sigstore::seal::timestamp::{NONCE, Query};
 use trustctl_sigstore::seal::{Sealed, Signed};
 use trustctl_sigstore::signing_config::{LogApi, Service, SigningConfig};
 
-use super::{Session, clock, policy, sigstore};
+use super::{Session, clock, sigstore};
 use crate::cli::VouchingArgs;
 use crate::failure::Failure;
 pub(super) use who::Who;
@@ -97,14 +97,14 @@ pub(super) enum What<'w> {
 }
 
 impl<'a> With<'a> {
-    /// The key, or without one an identity; with the services of `--signing-config`, which an identity always needs.
+    /// The key, or without one an identity; with the services of `--signing-config` or `--sigstore`, which an identity always needs.
     ///
     /// # Errors
     /// [`Code::SigningConfigUnusable`], [`Code::AnchorUnusable`], [`Code::LocalFile`] for the files; [`Code::ServiceMissing`] where the
     /// config lacks what an identity needs. Nobody is asked yet.
     pub(super) fn new(session: &'a Session, args: &VouchingArgs, key: Option<PrivateKey>) -> Result<Self, Failure> {
-        let vouching = match (&key, &args.signing_config) {
-            (Some(_), None) => None,
+        let vouching = match &key {
+            Some(_) if args.signing_config.is_none() && args.sigstore.is_none() => None,
             _ => Some(Vouching::new(session, args)?),
         };
         if let (None, Some(vouching)) = (&key, &vouching) {
@@ -276,12 +276,8 @@ impl What<'_> {
 
 impl Vouching {
     fn new(session: &Session, args: &VouchingArgs) -> Result<Self, Failure> {
-        let config = match &args.signing_config {
-            Some(path) => policy::read_limited(path).map_err(|error| Failure::file(path, &error))?,
-            None => sigstore::signing_config(session)?,
-        };
-        let config = SigningConfig::parse(&config).map_err(unmet)?;
-        let (instance, anchor) = sigstore::for_signing(session, args.trusted_root.as_deref())?;
+        let config = SigningConfig::parse(&sigstore::signing_config(session, args)?).map_err(unmet)?;
+        let (instance, anchor) = sigstore::for_signing(session, args)?;
         let http = session.http();
         Ok(Self { config, services: Services::new(http.clone()), http, instance, anchor })
     }
@@ -403,7 +399,7 @@ fn untrue(fault: &Fault) -> Failure {
     ];
     Failure::new(match foreign.contains(&fault.code) {
         true => reason.step(Step::words(
-            "for a private instance give its trusted root and its signing config together: --trusted-root, --signing-config",
+            "for a private instance give its trusted root and its signing config together: --trusted-root, --signing-config; or pin it, and name it: --sigstore",
         )),
         false => reason,
     })

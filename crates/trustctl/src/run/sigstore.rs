@@ -12,12 +12,11 @@ use trustctl_core::time::Timestamp;
 use trustctl_remote::anchors::Pin;
 use trustctl_sigstore::keyless::authority::Authority;
 use trustctl_sigstore::keyless::{self, Instance, PUBLIC_GOOD_DATE};
-use trustctl_sigstore::signing_config;
 use trustctl_sigstore::tuf::{Kept, Target, kept};
 
 use super::anchor::Origin;
 use super::{Session, clock, policy};
-use crate::cli::TrustArgs;
+use crate::cli::{InstanceArgs, VouchingArgs};
 use crate::failure::Failure;
 
 /// How old the public-good trusted root may be before every report says so, in days. Its keys and logs change about twice a year.
@@ -83,20 +82,19 @@ pub(super) fn days(from: Timestamp, to: Timestamp) -> u64 {
     to.since(from).as_secs() / 86_400
 }
 
-/// The policy with the trusted root that counts where a signer names no instance: the one that `trust` names, else the public-good one.
+/// The policy with the trusted root that counts where a signer names no instance: of the one that is `named`, else the public-good one.
 ///
 /// # Errors
 /// [`Code::AnchorUnusable`] for a trusted root that cannot be used, [`Code::LocalFile`] for a file that cannot be read, and a 098x or
 /// 099x reason for a pinned instance whose trusted root is not here.
-pub(super) fn with_trusted_root(session: &Session, policy: Policy, trust: Option<&TrustArgs>) -> Result<Policy, Failure> {
-    let file = trust.and_then(|trust| trust.trusted_root.as_deref());
-    let pinned = trust.and_then(|trust| trust.sigstore.as_deref());
-    let root = match (file, pinned) {
-        (Some(path), _) => policy::read_limited(path).map_err(|error| Failure::file(path, &error))?,
-        (None, Some(name)) if name != super::anchor::PUBLIC_GOOD => pinned_root(session, name)?,
+pub(super) fn with_trusted_root(session: &Session, policy: Policy, named: Option<&InstanceArgs>) -> Result<Policy, Failure> {
+    let file = named.and_then(|named| named.trusted_root.as_deref());
+    let other = named.filter(|named| named.trusted_root.is_some() || named.sigstore.is_some());
+    let root = match other {
+        Some(named) => trusted_root(session, named)?,
         // Nothing is read where nobody is judged by it; who has no signers shows what there is.
-        _ if policy.signers.is_empty() || matters(&policy) => public_good(session)?.trusted_root,
-        _ => keyless::PUBLIC_GOOD.as_bytes().to_vec(),
+        None if policy.signers.is_empty() || matters(&policy) => public_good(session)?.trusted_root,
+        None => keyless::PUBLIC_GOOD.as_bytes().to_vec(),
     };
     let policy = policy.with_sigstore(root.into());
     for anchor in policy.sigstores.iter().filter(|anchor| anchor.name.is_some() || file.is_some()) {
@@ -109,31 +107,62 @@ pub(super) fn with_trusted_root(session: &Session, policy: Policy, trust: Option
     Ok(policy)
 }
 
-/// The signing config of the public-good instance: as it was fetched last, else as this program carries it.
-///
-/// # Errors
-/// As the store's.
-pub(super) fn signing_config(session: &Session) -> Result<Vec<u8>, Failure> {
-    if session.environment.state.is_some() {
-        let files = session.anchor_files(super::anchor::PUBLIC_GOOD, None)?;
-        if let Some((_, bytes)) = files.into_iter().find(|(target, _)| *target == Target::SigningConfig) {
-            return Ok(bytes);
+/// The trusted root that is `named`: in a file, of a pinned instance, else the public-good one.
+fn trusted_root(session: &Session, named: &InstanceArgs) -> Result<Vec<u8>, Failure> {
+    match (&named.trusted_root, &named.sigstore) {
+        (Some(path), _) => policy::read_limited(path).map_err(|error| Failure::file(path, &error)),
+        (None, Some(name)) if name != super::anchor::PUBLIC_GOOD => {
+            let files = pinned(session, name)?.into_iter();
+            Ok(files.filter(|(target, _)| *target == Target::TrustedRoot).map(|(_, bytes)| bytes).next().unwrap_or_default())
         }
+        _ => Ok(public_good(session)?.trusted_root),
     }
-    Ok(signing_config::PUBLIC_GOOD.as_bytes().to_vec())
 }
 
-/// The instance whose services are asked when signing, and its anchor: by the trusted root in `file`, else the public-good one.
+/// The instance that flags name, checked, as an anchor.
 ///
 /// # Errors
 /// As [`with_trusted_root`].
-pub(super) fn for_signing(session: &Session, file: Option<&Path>) -> Result<(Instance, SigstoreAnchor), Failure> {
-    let root = match file {
-        Some(path) => policy::read_limited(path).map_err(|error| Failure::file(path, &error))?,
-        None => public_good(session)?.trusted_root,
+pub(super) fn anchor(session: &Session, named: &InstanceArgs) -> Result<SigstoreAnchor, Failure> {
+    let trusted_root = trusted_root(session, named)?.into();
+    let anchor = SigstoreAnchor { name: None, trusted_root, thresholds: Thresholds::default() };
+    check(&anchor, named.trusted_root.as_deref())?;
+    Ok(anchor)
+}
+
+/// The signing config of the services to ask: in the file that is named, else of the pinned instance, else the public-good one as it was
+/// fetched last or as this program carries it.
+///
+/// # Errors
+/// [`Code::ServiceMissing`] for an instance whose services nobody has named; as the store's.
+pub(super) fn signing_config(session: &Session, args: &VouchingArgs) -> Result<Vec<u8>, Failure> {
+    if let Some(path) = &args.signing_config {
+        return policy::read_limited(path).map_err(|error| Failure::file(path, &error));
+    }
+    let of = |files: Vec<(Target, Vec<u8>)>| {
+        let wanted = [Target::SigningConfig, Target::SigningConfigRekorV2];
+        wanted.into_iter().find_map(|wanted| files.iter().find(|(target, _)| *target == wanted).map(|(_, bytes)| bytes.clone()))
     };
-    let anchor = SigstoreAnchor { name: None, trusted_root: root.into(), thresholds: Thresholds::default() };
-    check(&anchor, file)?;
+    if let Some(name) = args.sigstore.as_deref().filter(|name| *name != super::anchor::PUBLIC_GOOD) {
+        return of(pinned(session, name)?).ok_or_else(|| {
+            let words = format!("the pinned instance {name} came without a signing config, so that its services are not known");
+            Failure::new(Reason::new(Code::ServiceMissing, words).step(Step::words("name them: --signing-config FILE")))
+        });
+    }
+    let fetched = match session.environment.state {
+        Some(_) => of(session.anchor_files(super::anchor::PUBLIC_GOOD, None)?),
+        None => None,
+    };
+    Ok(fetched.unwrap_or_else(|| trustctl_sigstore::signing_config::PUBLIC_GOOD.as_bytes().to_vec()))
+}
+
+/// The instance that judges what services answer, and its anchor.
+///
+/// # Errors
+/// As [`with_trusted_root`].
+pub(super) fn for_signing(session: &Session, args: &VouchingArgs) -> Result<(Instance, SigstoreAnchor), Failure> {
+    let named = InstanceArgs { trusted_root: args.trusted_root.clone(), sigstore: args.sigstore.clone() };
+    let anchor = anchor(session, &named)?;
     let instance = Instance::new(&anchor).map_err(|fault| Failure::new(fault.reason("the trusted root")))?;
     Ok((instance, anchor))
 }
@@ -149,13 +178,15 @@ fn matters(policy: &Policy) -> bool {
         })
 }
 
-fn pinned_root(session: &Session, name: &str) -> Result<Vec<u8>, Failure> {
+/// The trusted root of the pinned instance called `name`, and what else was fetched with it.
+fn pinned(session: &Session, name: &str) -> Result<Vec<(Target, Vec<u8>)>, Failure> {
     let anchors = session.anchors()?;
     match anchors.pinned(name)? {
-        Some(Pin::TrustedRoot(bytes)) => Ok(bytes),
+        Some(Pin::TrustedRoot(bytes)) => Ok(vec![(Target::TrustedRoot, bytes)]),
         Some(Pin::Repository { url, root }) => {
             let remembered = anchors.repository(&url)?;
-            Ok(Origin::pinned(&url, &root).usable(name, &remembered, clock())?.trusted_root.to_vec())
+            let kept = Origin::pinned(&url, &root).usable(name, &remembered, clock())?;
+            Ok(Target::ALL.into_iter().filter_map(|target| Some((target, kept.target(target)?.to_vec()))).collect())
         }
         None => {
             let reason = Reason::new(Code::AnchorUnknown, format!("no Sigstore instance is pinned as \"{name}\""));
@@ -204,9 +235,14 @@ impl Session {
         if !matters(policy) {
             return Ok(None);
         }
+        let own = policy.sigstores.iter().find(|anchor| anchor.name.is_none());
+        own.map_or(Ok(None), |anchor| self.age_of(anchor, now))
+    }
+
+    /// The same, where `anchor` is the one that judges.
+    pub(super) fn age_of(&self, anchor: &SigstoreAnchor, now: Timestamp) -> Result<Option<Reason>, Failure> {
         let public = public_good(self)?;
-        let in_use = |anchor: &SigstoreAnchor| anchor.name.is_none() && *anchor.trusted_root == *public.trusted_root;
-        if !policy.sigstores.iter().any(in_use) {
+        if *anchor.trusted_root != *public.trusted_root {
             return Ok(None);
         }
         let age = days(public.of, now);

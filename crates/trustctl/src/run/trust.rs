@@ -27,9 +27,11 @@ impl Session {
         }
         let signers = self.signers_of(trust)?;
         let named = !signers.is_empty();
-        let mut policy = if named { Policy::of_command_line(signers) } else { policy::load(self, trust.policy.as_deref())? };
-        if named || trust.trusted_root.is_some() || trust.sigstore.is_some() {
-            policy = sigstore::with_trusted_root(self, policy, Some(trust))?;
+        let mut policy =
+            if named { Policy::of_command_line(signers) } else { policy::load(self, trust.signers.policy.as_deref())? };
+        let instance = &trust.signers.instance;
+        if named || instance.trusted_root.is_some() || instance.sigstore.is_some() {
+            policy = sigstore::with_trusted_root(self, policy, Some(instance))?;
         }
         for signer in policy.signers.values() {
             if let SignerRule::CosignKey { key, .. } = signer {
@@ -83,11 +85,11 @@ impl Session {
 
     /// A remark where the policy that the environment names gives way to what was typed.
     pub(super) fn policy_not_used(&self, trust: &TrustArgs) -> Option<Reason> {
-        let policy = self.environment.policy.as_ref().filter(|_| trust.policy.is_none())?;
+        let policy = self.environment.policy.as_ref().filter(|_| trust.signers.policy.is_none())?;
         let typed = [
-            (!trust.key.is_empty(), "--key"),
-            (trust.identity.is_some(), "--identity"),
-            (trust.identity_regex.is_some(), "--identity-regex"),
+            (!trust.signers.key.is_empty(), "--key"),
+            (trust.signers.identity.is_some(), "--identity"),
+            (trust.signers.identity_regex.is_some(), "--identity-regex"),
             (!trust.dct_root.is_empty(), "--dct-root"),
         ];
         let (_, flag) = typed.into_iter().find(|(given, _)| *given)?;
@@ -98,13 +100,13 @@ impl Session {
     fn signers_of(&self, trust: &TrustArgs) -> Result<BTreeMap<String, SignerRule>, Failure> {
         let mut signers = BTreeMap::new();
         let annotations = annotations(&trust.annotation)?;
-        for name in &trust.key {
+        for name in &trust.signers.key {
             let key = Box::new(self.public_key(name)?);
             let demands = CosignDemands { annotations: annotations.clone(), ..CosignDemands::default() };
             signers.insert(format!("key {name}"), SignerRule::CosignKey { key, demands });
         }
-        let identity = names(("--identity", &trust.identity), ("--identity-regex", &trust.identity_regex))?;
-        let issuer = names(("--issuer", &trust.issuer), ("--issuer-regex", &trust.issuer_regex))?;
+        let identity = names(("--identity", &trust.signers.identity), ("--identity-regex", &trust.signers.identity_regex))?;
+        let issuer = names(("--issuer", &trust.signers.issuer), ("--issuer-regex", &trust.signers.issuer_regex))?;
         if let (Some(identity), Some(issuer)) = (identity, issuer) {
             let demands = CosignDemands { log: true, annotations, ..CosignDemands::default() };
             signers.insert(format!("identity {identity}"), SignerRule::CosignIdentity { identity, issuer, demands });

@@ -126,7 +126,7 @@ impl<'a> Bench<'a> {
             session.ui.note("no image was named: the repository that signatures name is not compared with anything");
             policy = policy.for_nameless_image();
         }
-        let named = trust::repository("--signature-repository", args.trust.signature_repository.as_deref())?;
+        let named = trust::repository("--signature-repository", args.trust.signers.signature_repository.as_deref())?;
         let store = if args.danger_no_memory { None } else { Some(session.store()?) };
         let now = session.now(args.at.as_deref())?;
         let policy = sigstore::with_fetched(session, policy, now)?;

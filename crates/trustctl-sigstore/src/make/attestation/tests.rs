@@ -19,7 +19,7 @@ const BOTH: [AttestationStorage; 2] = [AttestationStorage::Bundle, AttestationSt
 fn attesting(image: &Subject, kind: &str, json: &str) -> Attesting {
     let created = at("2026-11-28T15:41:54Z");
     let predicate = Checked::new(kind, json.as_bytes(), created).unwrap();
-    Attesting { image: image.clone(), predicate, signature_repository: None, created }
+    Attesting { image: image.clone(), predicate, statement: None, signature_repository: None, created }
 }
 
 fn sealed(attesting: &Attesting, key: &TestKey) -> Sealed {

@@ -17,7 +17,7 @@ use trustctl_sigstore::scheme::Cosign;
 
 use super::super::network::World;
 use super::super::{Session, trust};
-use crate::cli::AttesterArgs;
+use crate::cli::SignersArgs;
 use crate::failure::Failure;
 
 /// Whose word counts in this run, for attestations of one type.
@@ -47,10 +47,10 @@ impl Jury {
     /// The policy that the flags call for; of keys and identities any one's word suffices.
     pub(super) fn new(
         session: &Session,
-        args: &AttesterArgs,
+        args: &SignersArgs,
         (predicate_type, now): (String, Timestamp),
     ) -> Result<Self, Failure> {
-        let mut policy = session.policy_of(&args.trust())?;
+        let mut policy = session.policy_of(&args.into())?;
         for rule in policy.rules.iter_mut().filter(|rule| rule.line == 0) {
             rule.attestations = vec![AttestationRule {
                 predicate_type: predicate_type.clone(),
@@ -98,7 +98,7 @@ impl Jury {
 /// Gathers what is attested about an image, with what was seen before; what is learnt of it is stored.
 pub(super) async fn gather(
     session: &Session,
-    (world, args): (&World, &AttesterArgs),
+    (world, args): (&World, &SignersArgs),
     asked: &Asked<'_>,
 ) -> Result<Gathered, Failure> {
     let reference = super::super::parse_image(asked.image)?;

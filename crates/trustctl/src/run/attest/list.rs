@@ -20,7 +20,7 @@ use crate::ui::Paint;
 /// # Errors
 /// A [`Failure`] when the image cannot be read at all.
 pub(super) async fn run(session: &Session, args: &AttestListArgs) -> Result<Exit, Failure> {
-    let anchors = inspect::anchors(session, &args.trust.trust())?;
+    let anchors = inspect::anchors(session, &(&args.trust).into())?;
     let predicate_type = args.kind.as_deref().map(kind).transpose()?;
     let asked =
         Asked { image: &args.image, predicate_type: predicate_type.as_deref(), anchors: &anchors, now: session.now(None)? };

@@ -1,10 +1,9 @@
 //! `trustctl attest`: check what is to be attested, seal it, publish it, and find it again through a fresh client.
 
-use std::io::Read as _;
-use std::path::Path;
-
 use serde_json::{Value, json};
+use tokio::sync::Mutex;
 use trustctl_core::claim::{Claim, Principal, Statement};
+use trustctl_core::digest::Digest;
 use trustctl_core::evidence::Evidence;
 use trustctl_core::memory::Memory;
 use trustctl_core::predicate::short_name;
@@ -17,15 +16,15 @@ use trustctl_core::subject::Subject;
 use trustctl_remote::gather::{Limits, Supply, collect};
 use trustctl_sigstore::artifact::Form;
 use trustctl_sigstore::dsse::IN_TOTO;
-use trustctl_sigstore::make::predicate::{Checked, MAX_PREDICATE};
 use trustctl_sigstore::make::{AttestationStorage, Attesting, MakeError, attest};
 use trustctl_sigstore::scheme::Cosign;
+use trustctl_sigstore::seal::Sealed;
 
 use super::super::network::World;
 use super::super::sign::{Image, Work, publish, resolve, say};
 use super::super::signer::{self, Keeping, With};
 use super::super::{Session, clock, manifests, revoke, trust};
-use super::verify::kind;
+use super::saying::Said;
 use crate::cli::{AttestArgs, AttestStorage};
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -35,7 +34,7 @@ use crate::failure::Failure;
 /// # Errors
 /// A [`Failure`], by what stands in the way; what was published before stays published.
 pub(super) async fn run(session: &Session, args: &AttestArgs) -> Result<Exit, Failure> {
-    let predicate = predicate(args)?;
+    let said = Said::read(&args.saying)?;
     let key = match &args.key {
         Some(key) => Some(session.private_key(key, args.passphrase.as_deref(), None)?),
         None if signer::token::is_asked_for(&args.vouching)? => None,
@@ -46,14 +45,23 @@ pub(super) async fn run(session: &Session, args: &AttestArgs) -> Result<Exit, Fa
     };
     let with = With::new(session, &args.vouching, key)?;
     let world = session.world(None)?;
-    let mut reports = Vec::new();
+    let mut named = Vec::new();
     for image in &args.images {
         let image = Image { text: image, resolve_tag: args.resolve_tag, tag: None };
         let subject = resolve(session, &world, &image).await?;
         let work = Work { session, world: &world, subject: &subject, now: session.now(None)? };
-        let place = trust::repository("--signature-repository", args.signature_repository.as_deref())?;
-        let saying = Saying { work: &work, with: &with, predicate: &predicate, place, storages: storages(args.storage) };
-        reports.push(saying.carry_out(args).await?);
+        let manifests = manifests::to_sign(&work, args.recursive).await?;
+        named.push((subject, manifests));
+    }
+    let digests: Vec<Digest> = named.iter().flat_map(|(_, manifests)| manifests).map(|manifest| manifest.digest).collect();
+    said.check(&digests)?;
+    let place = trust::repository("--signature-repository", args.signature_repository.as_deref())?;
+    let (sealed, mut reports) = (Mutex::default(), Vec::new());
+    for (subject, manifests) in &named {
+        let work = Work { session, world: &world, subject, now: session.now(None)? };
+        let (place, storages) = (place.clone(), storages(args.storage));
+        let saying = Saying { work: &work, with: &with, said: &said, place, storages, sealed: &sealed };
+        reports.push(saying.carry_out(manifests, args.dry_run).await?);
     }
     if session.ui.json() {
         let warnings: Vec<ReasonReport> = session.dangers().iter().map(ReasonReport::new).collect();
@@ -61,31 +69,6 @@ pub(super) async fn run(session: &Session, args: &AttestArgs) -> Result<Exit, Fa
         session.ui.say(report.to_string());
     }
     Ok(Exit::Done)
-}
-
-/// What is attested, of the form that its type has.
-fn predicate(args: &AttestArgs) -> Result<Checked, Failure> {
-    let (Some(named), Some(path)) = (&args.kind, &args.predicate) else {
-        return Err(Failure::usage(Code::BadCommandLine, "give --type and --predicate"));
-    };
-    kind(named)?;
-    let bytes = read(path).map_err(|error| Failure::file(path, &error))?;
-    Checked::new(named, &bytes, clock()).map_err(|error| {
-        let reason = error.reason();
-        Failure::new(Reason { message: format!("{}: {}", path.display(), reason.message), ..reason })
-    })
-}
-
-/// The bytes of a file, or of standard input; more than can be attested are not read to their end.
-fn read(path: &Path) -> std::io::Result<Vec<u8>> {
-    let limit = u64::try_from(MAX_PREDICATE).unwrap_or(u64::MAX).saturating_mul(2);
-    let mut bytes = Vec::new();
-    if path.as_os_str() == "-" {
-        std::io::stdin().take(limit).read_to_end(&mut bytes)?;
-    } else {
-        std::fs::File::open(path)?.take(limit).read_to_end(&mut bytes)?;
-    }
-    Ok(bytes)
 }
 
 fn storages(storage: AttestStorage) -> &'static [AttestationStorage] {
@@ -100,39 +83,40 @@ fn storages(storage: AttestStorage) -> &'static [AttestationStorage] {
 struct Saying<'a> {
     work: &'a Work<'a>,
     with: &'a With<'a>,
-    predicate: &'a Checked,
+    said: &'a Said,
     place: Option<Repository>,
     storages: &'static [AttestationStorage],
+    /// A statement that was given as a whole is signed once, whatever number of images it speaks of.
+    sealed: &'a Mutex<Vec<(AttestationStorage, Sealed)>>,
 }
 
 impl Saying<'_> {
-    async fn carry_out(&self, args: &AttestArgs) -> Result<Value, Failure> {
-        let manifests = manifests::to_sign(self.work, args.recursive).await?;
-        if args.dry_run {
+    async fn carry_out(&self, manifests: &[Subject], dry_run: bool) -> Result<Value, Failure> {
+        if dry_run {
             let how = self.with.key().map_or("an identity".to_owned(), |key| format!("cosign key {}", key.fingerprint()));
-            return Ok(self.report(&manifests, "would attest", (&how, json!(null))));
+            return Ok(self.report(manifests, "would attest", (&how, json!(null))));
         }
         let mut edits: Vec<Box<dyn Edit>> = Vec::new();
-        for manifest in &manifests {
+        for manifest in manifests {
             self.refuse_revoked(manifest).await?;
             edits.extend(self.edits(manifest).await?);
         }
         let changed = publish(self.work, &edits).await?;
-        for manifest in &manifests {
+        for manifest in manifests {
             self.prove(manifest).await?;
         }
         let principal = self.with.principal().await?;
         let done = if changed { "attested" } else { "already attested" };
-        Ok(self.report(&manifests, done, (&principal.to_string(), json!(principal))))
+        Ok(self.report(manifests, done, (&principal.to_string(), json!(principal))))
     }
 
     fn report(&self, manifests: &[Subject], done: &str, (how, signer): (&str, Value)) -> Value {
-        let kind = short_name(&self.predicate.predicate_type);
+        let kind = short_name(&self.said.predicate.predicate_type);
         say(self.work, done, &format!("{kind}, {how}, {} manifest(s)", manifests.len()));
         let digests: Vec<String> = manifests.iter().map(|manifest| manifest.digest.to_string()).collect();
         let subject = self.work.subject;
         json!({
-            "image": subject.repository.to_string(), "digest": subject.digest, "predicateType": self.predicate.predicate_type,
+            "image": subject.repository.to_string(), "digest": subject.digest, "predicateType": self.said.predicate.predicate_type,
             "done": done, "digests": digests, "signer": signer,
         })
     }
@@ -151,7 +135,8 @@ impl Saying<'_> {
         let there = if self.with.is_vouched_for() { self.there(manifest, self.work.world).await? } else { Vec::new() };
         let attesting = Attesting {
             image: manifest.clone(),
-            predicate: self.predicate.clone(),
+            predicate: self.said.predicate.clone(),
+            statement: self.said.given.as_ref().map(|given| given.statement.clone()),
             signature_repository: self.place.clone(),
             created: self.work.now,
         };
@@ -159,14 +144,24 @@ impl Saying<'_> {
         let statement = attesting.statement();
         let mut edits = Vec::new();
         for storage in self.storages.iter().copied().filter(|storage| !there.contains(storage)) {
-            let keeping = match storage {
-                AttestationStorage::AttestationTag => Keeping::Annotations,
-                AttestationStorage::Bundle => Keeping::Bundle,
-            };
-            let sealed = self.with.envelope((IN_TOTO, &statement), &manifest.digest, keeping).await?;
+            let sealed = self.sealed(storage, &statement, manifest).await?;
             edits.push(attest(&attesting, storage, &sealed).map_err(failed)?);
         }
         Ok(edits)
+    }
+
+    async fn sealed(&self, storage: AttestationStorage, statement: &[u8], manifest: &Subject) -> Result<Sealed, Failure> {
+        let mut held = self.sealed.lock().await;
+        if let Some((_, sealed)) = held.iter().find(|(of, _)| *of == storage && self.said.given.is_some()) {
+            return Ok(sealed.clone());
+        }
+        let keeping = match storage {
+            AttestationStorage::AttestationTag => Keeping::Annotations,
+            AttestationStorage::Bundle => Keeping::Bundle,
+        };
+        let sealed = self.with.envelope((IN_TOTO, statement), &manifest.digest, keeping).await?;
+        held.push((storage, sealed.clone()));
+        Ok(sealed)
     }
 
     /// The storages in which this signer says the same already, vouched for as it would be now.
@@ -186,8 +181,8 @@ impl Saying<'_> {
         let Statement::Attestation { predicate_type, predicate } = &claim.statement else { return false };
         claim.principal == *signer
             && (!claim.log.proves_nothing() || !self.with.logs())
-            && *predicate_type == self.predicate.predicate_type
-            && self.predicate.says_the_same(predicate.as_str())
+            && *predicate_type == self.said.predicate.predicate_type
+            && self.said.predicate.says_the_same(predicate.as_str())
     }
 
     /// Finds what was published as anybody would: through a client that knows nothing of this run, trusting just this signer.
@@ -204,7 +199,7 @@ impl Saying<'_> {
     /// What is proven of attestations of the type, trusting just this signer, as of now.
     async fn claims(&self, manifest: &Subject, world: &World) -> Result<Vec<Claim>, Failure> {
         let (anchors, memory) = (self.with.anchors_for(&[self.with.who().await?]), Memory::new());
-        let attestation_types = [self.predicate.predicate_type.clone()].into();
+        let attestation_types = [self.said.predicate.predicate_type.clone()].into();
         let signature_repository = self.place.clone();
         let cosign = Cosign { signature_repository, read_attestations: true, attestation_types, ..Cosign::default() };
         let context = Context { anchors: &anchors, memory: &memory, now: clock() };

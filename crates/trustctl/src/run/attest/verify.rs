@@ -38,7 +38,7 @@ pub(super) async fn run(session: &Session, args: &AttestVerifyArgs) -> Result<Ex
     let exit = Exit::of_several(&exits);
     let judged: Vec<Judged<'_>> =
         answers.iter().map(|(image, _, judgement, gathered)| in_view(image, judgement, gathered.as_ref())).collect();
-    let mut warnings: Vec<Reason> = session.policy_not_used(&args.trust.trust()).into_iter().collect();
+    let mut warnings: Vec<Reason> = session.policy_not_used(&(&args.trust).into()).into_iter().collect();
     warnings.extend(args.at.is_some().then(|| Reason::new(Code::OtherTime, format!("judged as of {now}, which is not now"))));
     if session.ui.json() {
         let results = judged.iter().map(|judged| ImageReport::new(&jury.policy, judged)).collect();

@@ -28,7 +28,8 @@ const SIGN_IN: Duration = Duration::from_secs(300);
 /// [`Code::TokenPermission`] in a CI system that gives this job no token, [`Code::TokenSource`] for surroundings that contradict
 /// themselves; both only where no flag says more.
 pub(in crate::run) fn is_asked_for(args: &VouchingArgs) -> Result<bool, Failure> {
-    if args.identity_token.is_some() || args.signing_config.is_some() || args.oidc_issuer.is_some() || args.device {
+    let named = [&args.identity_token, &args.sigstore, &args.oidc_issuer];
+    if named.into_iter().any(Option::is_some) || args.signing_config.is_some() || args.device {
         return Ok(true);
     }
     Ok(ambient()?.is_some_and(|source| source.is_offered()))
@@ -87,7 +88,7 @@ async fn sign_in(session: &Session, args: &VouchingArgs, config: &SigningConfig,
         Some(url) => url.as_str(),
         None => config.issuer(clock()).map_err(|fault| Reason::new(fault.code, fault.detail))?.url.as_str(),
     };
-    if args.signing_config.is_none() {
+    if args.signing_config.is_none() && args.sigstore.as_deref().is_none_or(|name| name == super::super::anchor::PUBLIC_GOOD) {
         session.ui.note("the public-good Sigstore keeps the name you sign in with in public logs, for good");
     }
     let issuer = Issuer::discover(http, url, session.deadline()?).await.map_err(Reason::from)?;
