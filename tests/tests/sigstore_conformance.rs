@@ -11,8 +11,11 @@ use trustctl_core::digest::Digest;
 use trustctl_core::public_key::PublicKey;
 use trustctl_core::reason::Code;
 use trustctl_core::scheme::{SigstoreAnchor, Thresholds};
+use trustctl_lab::sigstore::Claims;
+use trustctl_lab::world::{World, WorldOptions};
 use trustctl_sigstore::keyless::{About, By, Fault, Instance, Question};
 use trustctl_tests::process::run;
+use trustctl_tests::program::program;
 
 /// After every signature of the suite, and before any of its authorities begins to end.
 const NOW: &str = "2026-11-23T00:00:00Z";
@@ -124,6 +127,41 @@ fn the_client_of_the_suite_answers_every_case() {
         }
     }
     assert!(wrong.is_empty(), "{} of {}: {wrong:#?}", wrong.len(), cases.len());
+}
+
+/// What the client signs by the suite's protocol, it accepts for that identity alone; with a token that nobody takes nothing is written.
+#[test]
+fn the_client_of_the_suite_signs_with_the_token_it_is_given() {
+    program();
+    let (world, home) = (World::start(WorldOptions::default()).unwrap(), tempfile::tempdir().unwrap());
+    let file = |name: &str| world.sigstore_folder().join(name).display().to_string();
+    let path = |name: &str| home.path().join(name).display().to_string();
+    let (artifact, bundle, root) = (path("artifact"), path("bundle.json"), file("trusted_root.json"));
+    fs::write(&artifact, "an artifact").unwrap();
+    let client = |words: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_conformance"));
+        command.args(words).env_clear().env("HOME", home.path()).env("TRUSTCTL_PROGRAM", program());
+        run(&mut command, LIMIT).unwrap()
+    };
+    let sign = |claims: &Claims, config: &str| {
+        let (token, config) = (world.sigstore().token(claims).unwrap(), file(config));
+        let services = ["--trusted-root", &root, "--signing-config", &config];
+        client(&[&["sign-bundle", "--identity-token", &token, "--bundle", &bundle][..], &services, &[&artifact]].concat())
+    };
+    let claims = Claims::email("dev@example.test");
+    assert_eq!(sign(&claims.clone().expired(), "signing_config.json").code, Some(1));
+    assert!(!Path::new(&bundle).exists());
+    for config in ["signing_config.json", "signing_config_rekor_v2.json"] {
+        sign(&claims, config).ok().unwrap();
+        let verify = |identity: &str| {
+            let issuer = world.sigstore().issuer().url();
+            let by = ["--certificate-identity", identity, "--certificate-oidc-issuer", &issuer, "--trusted-root", &root];
+            client(&[&["verify-bundle", "--bundle", &bundle][..], &by, &[&artifact]].concat()).code
+        };
+        assert_eq!((verify("dev@example.test"), verify("other@example.test")), (Some(0), Some(1)), "{config}");
+        fs::remove_file(&bundle).unwrap();
+    }
+    assert_eq!(client(&["sign-bundle", "--staging", "--bundle", &bundle, &artifact]).code, Some(1), "staging is not known here");
 }
 
 #[test]

@@ -1,4 +1,9 @@
-//! The client that the suite sigstore-conformance drives: `verify-bundle` by the suite's protocol (its `docs/cli_protocol.md`).
+//! The client that the suite sigstore-conformance drives: `verify-bundle` and `sign-bundle` by the suite's protocol (its
+//! `docs/cli_protocol.md`).
+//!
+//! `conformance sign-bundle --identity-token TOKEN --bundle FILE [--trusted-root FILE] [--signing-config FILE] ARTIFACT` has the program
+//! itself sign, which gets the token by a variable: its own flags take no secret. The staging instance is not known here; it is named by
+//! its trusted root and signing config.
 //!
 //! `conformance verify-bundle --bundle FILE (--certificate-identity ID --certificate-oidc-issuer URL | --key FILE) [--trusted-root FILE]
 //! ARTIFACT|sha256:HEX`. Ends with 0 when the bundle is accepted and with 1 otherwise. Without `--trusted-root` the public-good instance
@@ -17,12 +22,18 @@ use trustctl_sigstore::blob::{self, Demand, HASHES, Who};
 use trustctl_sigstore::bundle::{Bundle, Content};
 use trustctl_sigstore::keyless::{About, Instance, PUBLIC_GOOD};
 use trustctl_sigstore::statement::Statement;
+use trustctl_tests::program::program;
 
-const USAGE: &str = "conformance verify-bundle --bundle FILE (--certificate-identity ID --certificate-oidc-issuer URL | --key FILE) [--trusted-root FILE] ARTIFACT|sha256:HEX";
+const USAGE: &str = "conformance sign-bundle --identity-token TOKEN --bundle FILE [--trusted-root FILE] [--signing-config FILE] ARTIFACT; conformance verify-bundle --bundle FILE (--certificate-identity ID --certificate-oidc-issuer URL | --key FILE) [--trusted-root FILE] ARTIFACT|sha256:HEX";
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
-    match Request::read(&words).and_then(|request| request.carry_out()) {
+    let done = match words.split_first().map(|(verb, rest)| (verb.as_str(), rest)) {
+        Some(("verify-bundle", rest)) => Request::read(rest).and_then(|request| request.carry_out()),
+        Some(("sign-bundle", rest)) => Signing::read(rest).and_then(|signing| signing.carry_out()),
+        _ => Err(USAGE.to_owned()),
+    };
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(why) => {
             eprintln!("{why}");
@@ -44,10 +55,7 @@ struct Request<'a> {
 
 impl<'a> Request<'a> {
     fn read(words: &'a [String]) -> Result<Self, String> {
-        let Some(("verify-bundle", rest)) = words.split_first().map(|(verb, rest)| (verb.as_str(), rest)) else {
-            return Err(USAGE.to_owned());
-        };
-        let (mut request, mut rest) = (Self::default(), rest.iter());
+        let (mut request, mut rest) = (Self::default(), words.iter());
         while let Some(word) = rest.next() {
             let mut value = || rest.next().map(String::as_str).ok_or_else(|| format!("{word} needs a value"));
             match word.as_str() {
@@ -93,6 +101,47 @@ impl<'a> Request<'a> {
             }
         };
         judged.map(drop).map_err(|fault| format!("{}: {fault}", fault.code))
+    }
+}
+
+/// What the suite has signed.
+#[derive(Default)]
+struct Signing<'a> {
+    token: &'a str,
+    bundle: &'a str,
+    artifact: &'a str,
+    /// Flags that the program has too, with their values.
+    more: Vec<&'a str>,
+}
+
+/// The variable that brings the token to the program.
+const TOKEN: &str = "CONFORMANCE_IDENTITY_TOKEN";
+
+impl<'a> Signing<'a> {
+    fn read(words: &'a [String]) -> Result<Self, String> {
+        let (mut signing, mut rest) = (Self::default(), words.iter());
+        while let Some(word) = rest.next() {
+            let mut value = || rest.next().map(String::as_str).ok_or_else(|| format!("{word} needs a value"));
+            match word.as_str() {
+                "--identity-token" => signing.token = value()?,
+                "--bundle" => signing.bundle = value()?,
+                "--trusted-root" | "--signing-config" => signing.more.extend([word, value()?]),
+                flag if flag.starts_with("--") => return Err(format!("unknown flag {flag}; {USAGE}")),
+                artifact => signing.artifact = artifact,
+            }
+        }
+        if [signing.token, signing.bundle, signing.artifact].contains(&"") {
+            return Err(USAGE.to_owned());
+        }
+        Ok(signing)
+    }
+
+    fn carry_out(&self) -> Result<(), String> {
+        let mut command = std::process::Command::new(program());
+        command.args(["blob", "sign", self.artifact, "--bundle", self.bundle, "--no-input"]).args(&self.more);
+        command.args(["--identity-token", &format!("env:{TOKEN}")]).env(TOKEN, self.token);
+        let status = command.status().map_err(|error| format!("trustctl cannot be started: {error}"))?;
+        if status.success() { Ok(()) } else { Err(format!("trustctl ended with {status}")) }
     }
 }
 
