@@ -270,10 +270,24 @@ impl Refresh {
             }
         }
         if self.signed(Target::TrustedRoot).is_none() {
-            return Err(Reason::new(Code::AnchorFileMissing, "the repository signs no trusted_root.json"));
+            return Err(self.without_root());
         }
         self.stage = Stage::Files(files);
         self.finish_when_complete()
+    }
+
+    /// Why there is no trusted root. Only the top-level targets are read: delegated ones, which others than the instance's root keys sign, say
+    /// nothing about what trust begins with.
+    fn without_root(&self) -> Reason {
+        let delegations = self.set.targets_role("targets").and_then(|targets| targets.delegations.as_ref());
+        let words = match delegations.and_then(|delegations| delegations.roles.first()) {
+            None => "the repository signs no trusted_root.json".to_owned(),
+            Some(role) => format!(
+                "the repository's own targets sign no trusted_root.json; it delegates to others, such as \"{}\", whose word does not count for it",
+                role.name
+            ),
+        };
+        Reason::new(Code::AnchorFileMissing, words)
     }
 
     fn target(&mut self, target: Target, bytes: &[u8]) -> Result<(), Reason> {

@@ -1,6 +1,6 @@
 //! What an attacker who owns the server, or has stolen keys, tries; each beside what passes.
 
-use serde_json::json;
+use serde_json::{Value, json};
 use trustctl_core::digest::Digest;
 use trustctl_core::memory::Slot;
 use trustctl_core::reason::Code;
@@ -221,6 +221,37 @@ fn no_name_or_digest_from_a_repository_becomes_a_path() {
         let reason = Client::of(&base).refresh(&base.files()).unwrap_err();
         assert_eq!(reason.code, Code::AnchorHashMismatch, "{digest}: {reason}");
     }
+}
+
+/// What others than the instance's own keys sign says nothing about what trust begins with; delegations beside it do no harm.
+#[test]
+fn a_delegated_trusted_root_is_no_trusted_root_and_delegations_for_other_files_are_passed_over() {
+    let mut base = repository();
+    let key = Key::generate(KeyKind::Ed25519).unwrap();
+    let delegations = json!({
+        "keys": {key.id(): key.public()},
+        "roles": [{"name": "registry.npmjs.org", "keyids": [key.id()], "threshold": 1, "terminating": true, "paths": ["*"]}],
+    });
+    base.listed.insert("registry.npmjs.org.json".to_owned(), 1);
+    base.release().unwrap();
+    let whole: Value = serde_json::from_slice(&base.files()["2.targets.json"]).unwrap();
+    let mut signed = whole["signed"].clone();
+    signed["delegations"] = delegations;
+    let served = |base: &mut Repository, signed: &Value| {
+        let mut files = base.files();
+        files.insert("2.targets.json".to_owned(), base.sign_again(Role::Targets, signed).unwrap());
+        files
+    };
+    let files = served(&mut base, &signed);
+    let mut client = Client::of(&base);
+    let asked = client.refresh(&files).unwrap();
+    assert!(client.uses().is_some() && asked.iter().all(|path| !path.contains("npmjs")), "{asked:?}");
+
+    signed["targets"].as_object_mut().unwrap().remove(ROOT);
+    let files = served(&mut base, &signed);
+    let reason = Client::of(&base).refresh(&files).unwrap_err();
+    assert_eq!(reason.code, Code::AnchorFileMissing);
+    assert!(reason.message.contains("registry.npmjs.org"), "{reason}");
 }
 
 #[test]

@@ -367,3 +367,40 @@ fn of_the_public_good_instance_the_newer_of_two_is_used() {
     corp.ends(&["anchor", "forget", "public-good", "--yes"], 0);
     assert_eq!(export(), trusted_root(0));
 }
+
+/// Whoever fails does not keep the others from it. The public-good instance is behind a proxy that nobody answers at.
+#[test]
+fn all_instances_are_fetched_at_once_and_each_says_how_it_went() {
+    let mut corp = Corp::new();
+    for name in ["HTTPS_PROXY", "https_proxy"] {
+        corp.user = corp.user.with(name, "http://127.0.0.1:1");
+    }
+    let policy = format!(
+        "version = 1\n[signers.dev]\nscheme = \"cosign\"\nidentity = \"d@example.com\"\nissuer = \"https://issuer.test\"\nsigstore = \"other\"\n\
+         [sigstores.other]\ntuf = \"{}/\"\nroot = \"root.json\"\n[[rules]]\nname = \"all\"\nimages = [\"**\"]\nrequire = {{ any = [\"dev\"] }}\n",
+        corp.server.url()
+    );
+    let path = corp.path("policy.toml");
+    fs::write(&path, policy).unwrap();
+    corp.ends(
+        &["anchor", "pin", "--name", "bare", "--trusted-root", &{
+            fs::write(corp.path("fixed.json"), trusted_root(3)).unwrap();
+            corp.path("fixed.json")
+        }],
+        0,
+    );
+    let report = corp.ends(&["anchor", "update", "--all", "--policy", &path, "--timeout", "2s"], 4);
+    assert_eq!(report["schema"], "trustctl/anchor-update-all/v1");
+    let results: BTreeMap<&str, (&Value, &Value)> = report["results"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| (one["name"].as_str().unwrap(), (&one["exit"], &one["error"]["code"])))
+        .collect();
+    let (done, none) = (&Value::from(0), &Value::Null);
+    let (undecided, down) = (&Value::from(4), &Value::from("TC0401"));
+    let expected = [("corp", (done, none)), ("other", (done, none)), ("public-good", (undecided, down))];
+    assert_eq!(results, expected.into_iter().collect::<BTreeMap<_, _>>(), "{report}");
+    assert_eq!(corp.exported(), trusted_root(1));
+    corp.fails(&["anchor", "update", "corp", "--all"], 2, "TC0801");
+}

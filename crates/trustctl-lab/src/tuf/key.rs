@@ -67,7 +67,8 @@ impl Key {
     }
 
     /// Its public half, as metadata write it.
-    pub(super) fn public(&self) -> &Value {
+    #[must_use]
+    pub fn public(&self) -> &Value {
         &self.public
     }
 

@@ -11,7 +11,9 @@ pub enum AnchorCommand {
     #[command(after_help = "Example:\n  trustctl anchor list --policy policy.toml")]
     List(ListAnchorsArgs),
     /// Fetch the newest trusted root of the public-good Sigstore instance, or of another one
-    #[command(after_help = "Examples:\n  trustctl anchor update\n  trustctl anchor update corp --policy policy.toml")]
+    #[command(
+        after_help = "Examples:\n  trustctl anchor update\n  trustctl anchor update --all\n  trustctl anchor update corp --policy policy.toml"
+    )]
     Update(UpdateAnchorArgs),
     /// Remember a private Sigstore instance, or the root key of a Notary collection
     #[command(after_help = "Examples:\n  \
@@ -41,6 +43,9 @@ pub struct UpdateAnchorArgs {
     /// The instance, as pinned or as the policy names it; public-good when none is given
     #[arg(value_name = "NAME", default_value = "public-good")]
     pub name: String,
+    /// Every instance: the public-good one, those of the policy, and those that are pinned
+    #[arg(long, conflicts_with_all = ["name", "mirror"])]
+    pub all: bool,
     /// The policy that names it; the one in force when none is given
     #[arg(long, value_name = "FILE")]
     pub policy: Option<PathBuf>,
