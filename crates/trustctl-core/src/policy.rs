@@ -26,6 +26,7 @@ use crate::scheme::{Anchors, AuthorityAnchor, DctAnchor, KeyAnchor, RepositoryAn
 use crate::time::Timestamp;
 
 use condition::Condition;
+pub(crate) use explain::describe;
 pub use explain::explain;
 pub use names::{NamePattern, NamePatternError};
 pub use parse::{PolicyError, PolicyText};

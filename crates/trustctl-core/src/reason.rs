@@ -31,7 +31,7 @@ pub struct Reason {
     /// What was found instead.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub found: Option<String>,
-    /// What to do next, in addition to the code's own advice. Never weakens the policy.
+    /// What to do next, in place of the code's own advice. Never weakens the policy.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub next: Vec<Step>,
 }

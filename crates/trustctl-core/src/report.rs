@@ -165,11 +165,13 @@ impl SchemeReport {
 }
 
 impl ReasonReport {
-    /// The report on one reason: its own steps, then the advice of its code.
+    /// The report on one reason: its own steps, or the advice of its code where it has none.
     #[must_use]
     pub fn new(reason: &Reason) -> Self {
         let mut next = reason.next.clone();
-        next.push(Step::words(reason.code.advice()));
+        if next.is_empty() {
+            next.push(Step::words(reason.code.advice()));
+        }
         Self {
             code: reason.code.id(),
             name: reason.code.name(),

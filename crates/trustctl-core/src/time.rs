@@ -12,9 +12,11 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(jiff::Timestamp);
 
-/// A text that is not an RFC 3339 time, or a time outside the years -9999 to 9999.
+/// A text that is not an RFC 3339 time with its zone or a date, or a time outside the years -9999 to 9999.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("not a time: write it like 2026-12-08T00:00:00Z or 2026-12-08, between the years -9999 and 9999 and before 9999-12-31")]
+#[error(
+    "not a time: write it like 2026-12-08T00:00:00Z or 2026-12-08, a time of day always with its zone, between the years -9999 and 9999 and before 9999-12-31"
+)]
 pub struct TimeError;
 
 impl Timestamp {
@@ -66,6 +68,10 @@ impl FromStr for Timestamp {
     fn from_str(text: &str) -> Result<Self, TimeError> {
         if let Ok(time) = text.parse::<jiff::Timestamp>() {
             return Ok(Self(time));
+        }
+        // A time of day without a zone is no point in time, and the library would drop it.
+        if !text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-') {
+            return Err(TimeError);
         }
         let date: jiff::civil::Date = text.parse().map_err(|_| TimeError)?;
         let zoned = date.to_zoned(jiff::tz::TimeZone::UTC).map_err(|_| TimeError)?;
@@ -131,6 +137,10 @@ mod tests {
         assert_eq!(nanos.to_string(), "2026-12-06T15:00:01Z");
         assert_eq!(offset.unix_seconds(), nanos.unix_seconds());
         assert_eq!("2026-12-06".parse::<Timestamp>().unwrap().to_string(), "2026-12-06T00:00:00Z");
+        for zoneless in ["2026-12-06T23:00:00", "2026-12-06 23:00", "2026-12-06T23", "2026-12-06[UTC]", "2026-12-06T23:00:00[x]"]
+        {
+            assert!(zoneless.parse::<Timestamp>().is_err(), "{zoneless}");
+        }
         assert!("tomorrow".parse::<Timestamp>().is_err());
         assert!("9999-12-30T00:00:00Z".parse::<Timestamp>().is_ok());
         assert!("9999-12-31T23:59:59Z".parse::<Timestamp>().unwrap_err().to_string().contains("before 9999-12-31"));

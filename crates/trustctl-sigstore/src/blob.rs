@@ -198,8 +198,9 @@ fn named(proof: Proof, (identity, issuer): (&NamePattern, &NamePattern), instanc
     };
     if !identity.matches(&certificate.identity) || !issuer.matches(&certificate.issuer) {
         let found = format!("{} (issuer {})", certificate.identity, certificate.issuer);
-        let words = format!("it is signed by {found}, and {identity} (issuer {issuer}) is asked for");
-        return Err(Fault::new(Code::CosignWrongIdentity, words));
+        let expected = format!("{identity} (issuer {issuer})");
+        let words = "it is signed by somebody else than is asked for";
+        return Err(Fault::new(Code::CosignWrongIdentity, words).expected_found(expected, found));
     }
     let principal = Principal::Identity {
         identity: certificate.identity.clone(),

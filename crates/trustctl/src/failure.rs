@@ -42,6 +42,12 @@ impl Failure {
         Self::usage(Code::BadValue, format!("{place} {value}: {expected}"))
     }
 
+    /// Whether a service could not be asked, as opposed to one that refused or answered falsely.
+    #[must_use]
+    pub fn is_outage(&self) -> bool {
+        matches!(self.reason.code, Code::OutOfBudget | Code::Unavailable)
+    }
+
     /// The same failure with a step the user can take.
     #[must_use]
     pub fn step(mut self, step: Step) -> Self {

@@ -23,6 +23,7 @@ mod sign;
 mod signer;
 mod sigstore;
 mod trust;
+mod turn;
 mod verify;
 
 use std::collections::BTreeSet;

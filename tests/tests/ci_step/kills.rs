@@ -1,5 +1,6 @@
 //! kill -9 at every step of signing, then the step again or `complete`: one signature, one log entry, as few certificates as can be.
 
+use std::process::Child;
 use std::time::Duration;
 
 use trustctl_lab::faults::{Fault, FaultRule};
@@ -9,7 +10,7 @@ use super::stage::{Stage, until};
 
 /// Where the run is when it is killed, and how many certificates the whole story takes.
 #[derive(Clone, Copy, Debug)]
-enum Step {
+pub(crate) enum Step {
     AskingForACertificate,
     AskingForATimestamp,
     AskingTheLog,
@@ -18,7 +19,7 @@ enum Step {
     Published,
 }
 
-const STEPS: [(Step, usize); 6] = [
+pub(crate) const STEPS: [(Step, usize); 6] = [
     (Step::AskingForACertificate, 1),
     (Step::AskingForATimestamp, 2),
     (Step::AskingTheLog, 1),
@@ -28,8 +29,17 @@ const STEPS: [(Step, usize); 6] = [
 ];
 
 impl Step {
-    /// Lets a run come this far, and kills it.
+    /// Lets a run with the queue come this far, and kills it.
     fn kill_at(self, stage: &Stage) {
+        self.kill_what(
+            stage,
+            || stage.start(),
+            || !stage.queue().is_empty() && !stage.pending()["signature"]["logAnswers"][0].is_null(),
+        );
+    }
+
+    /// Makes the services such that a run comes this far, has `start` start it, and kills it there.
+    pub(crate) fn kill_what(self, stage: &Stage, start: impl FnOnce() -> Child, has_answer: impl Fn() -> bool) {
         let lab = stage.world.sigstore();
         let (registry, log) = (stage.world.registry(), if stage.log == LogVersion::V1 { lab.rekor() } else { lab.tiles() });
         let down = Fault::Status { status: 502, retry_after: None };
@@ -41,13 +51,13 @@ impl Step {
             Self::TheLogHasAnswered => registry.faults().add(FaultRule::always("*/blobs/uploads/*", Fault::Hang).on("POST")),
             Self::Published => registry.faults().set_latency(Duration::from_millis(300)),
         }
-        let mut run = stage.start();
+        let mut run = start();
         until(&format!("{self:?}"), || match self {
             Self::AskingForACertificate => lab.fulcio().requests().count() > 0,
             Self::AskingForATimestamp => lab.timestamps().requests().count() > 0,
             Self::AskingTheLog => log.requests().count() > 0,
             Self::TheLogHasDoneIt => stage.entries() > 0,
-            Self::TheLogHasAnswered => !stage.queue().is_empty() && !stage.pending()["signature"]["logAnswers"][0].is_null(),
+            Self::TheLogHasAnswered => has_answer(),
             Self::Published => stage.bundles() > 0,
         });
         run.kill().unwrap();

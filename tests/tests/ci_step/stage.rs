@@ -92,9 +92,28 @@ impl Stage {
 
     /// Starts signing with the queue, and leaves it running.
     pub(crate) fn start(&self) -> Child {
-        let words = self.words(&Claims::email(DEVELOPER), &["--if-log-down", "queue", "--queue", "queue"]);
+        self.start_of(&self.words(&Claims::email(DEVELOPER), &["--if-log-down", "queue", "--queue", "queue"]))
+    }
+
+    /// Starts this, and leaves it running.
+    pub(crate) fn start_of(&self, words: &[String]) -> Child {
         let mut command = self.user.command(&words.iter().map(String::as_str).collect::<Vec<_>>());
         command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+    }
+
+    /// The folder of the journal.
+    pub(crate) fn journal_folder(&self) -> PathBuf {
+        let (_, state) = self.world.environment().into_iter().find(|(name, _)| *name == "XDG_STATE_HOME").unwrap();
+        PathBuf::from(state).join("trustctl/journal")
+    }
+
+    /// The files of the journal.
+    pub(crate) fn journal(&self) -> Vec<Value> {
+        let Ok(entries) = std::fs::read_dir(self.journal_folder()) else { return Vec::new() };
+        let files = entries.map(|entry| entry.unwrap().path());
+        let files = files.filter(|path| path.extension().is_some_and(|extension| extension == "json"));
+        // One that is gone meanwhile, or not there yet, is no file.
+        files.filter_map(|path| serde_json::from_slice(&std::fs::read(path).ok()?).ok()).collect()
     }
 
     /// The files of the queue.

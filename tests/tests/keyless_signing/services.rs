@@ -115,7 +115,9 @@ fn a_log_whose_clock_is_two_seconds_ahead_is_waited_for() {
 fn a_refusal_is_quoted_and_not_repeated() {
     let denied = |status| Fault::Status { status, retry_after: None };
     refuses(LogVersion::V1, (CERTIFICATE, denied(403)), (5, "TC0966"));
-    refuses(LogVersion::V1, (CERTIFICATE, denied(400)), (7, "TC0952"));
+    // Fulcio says so of a token that it cannot accept.
+    refuses(LogVersion::V1, (CERTIFICATE, denied(400)), (5, "TC0966"));
+    refuses(LogVersion::V1, (CERTIFICATE, denied(404)), (7, "TC0952"));
     refuses(LogVersion::V1, (ENTRIES, denied(400)), (7, "TC0952"));
     refuses(LogVersion::V1, (STAMP, denied(400)), (7, "TC0952"));
 }

@@ -1,7 +1,9 @@
 //! Whether one signer of a rule has signed: the checks that bind a claim to the signer and to what was asked for.
 
+use std::collections::BTreeSet;
+
 use crate::claim::{Claim, Principal, SchemeName, Statement};
-use crate::policy::{CosignDemands, Policy, Rule, SignedTag, SignerRule};
+use crate::policy::{CosignDemands, Policy, Rule, SignedTag, SignerRule, describe};
 use crate::reason::{Code, Reason};
 use crate::reference::Tag;
 use crate::scheme::{Findings, Problem, Unproven, authority_id};
@@ -108,8 +110,11 @@ impl<'a> Case<'a> {
         }
         refused
             .extend(findings.problems.iter().filter(|problem| concerns(signer, problem)).map(|problem| problem.reason.clone()));
-        if refused.is_empty() && signed().next().is_some() {
-            refused.push(Reason::new(somebody_else(signer), format!("signed, but not by {name}")));
+        let others: BTreeSet<String> = signed().map(|claim| claim.principal.to_string()).collect();
+        if let (true, Some(first)) = (refused.is_empty(), others.first()) {
+            let more = if others.len() > 1 { format!(" and {} more", others.len() - 1) } else { String::new() };
+            let reason = Reason::new(somebody_else(signer), format!("signed, but not by {name}"));
+            refused.push(reason.expected_found(wanted(signer), format!("{first}{more}")));
         }
         if refused.is_empty() { Outcome::Absent } else { Outcome::Failed(refused) }
     }
@@ -228,6 +233,18 @@ pub(super) fn cannot_say(code: Code) -> bool {
 fn unjudged(signer: &SignerRule, problems: &[Problem]) -> Vec<Reason> {
     let SignerRule::CosignIdentity { .. } = signer else { return Vec::new() };
     problems.iter().filter(|problem| cannot_say(problem.reason.code)).map(|problem| problem.reason.clone()).collect()
+}
+
+/// Who must have signed, in the form in which those who have are shown.
+fn wanted(signer: &SignerRule) -> String {
+    match signer {
+        SignerRule::CosignIdentity { identity, issuer, demands } => {
+            let by = demands.sigstore.as_ref().map(|name| format!(", by {name}")).unwrap_or_default();
+            format!("{identity} (issuer {issuer}{by})")
+        }
+        SignerRule::CosignKey { key, .. } => Principal::Key { fingerprint: key.fingerprint() }.to_string(),
+        SignerRule::Dct { .. } => describe(signer),
+    }
 }
 
 fn somebody_else(signer: &SignerRule) -> Code {

@@ -84,7 +84,8 @@ fn explain_attestation(attestation: &AttestationRule) -> Vec<String> {
     lines
 }
 
-fn describe(signer: &SignerRule) -> String {
+/// A signer in words: who must sign, and with what.
+pub(crate) fn describe(signer: &SignerRule) -> String {
     let log = |demanded: bool| if demanded { ", with a log entry" } else { "" };
     match signer {
         SignerRule::CosignKey { key, demands } => {

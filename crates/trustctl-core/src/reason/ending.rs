@@ -136,6 +136,7 @@ impl Code {
             Self::AnchorFileMissing | Self::AnchorNotFetched | Self::AnchorOutdated => Ending::Undecided,
             Self::AnchorOld
             | Self::Danger
+            | Self::JournalUnwritten
             | Self::KeyEmptyPassphrase
             | Self::DctCached
             | Self::DctExpiresSoon

@@ -625,6 +625,10 @@ codes! {
         "the log has an entry of this signature that is lost, and gets a second one";
         "An earlier request was carried out and its answer lost, and a Rekor v2 does not hand out what it has. A new signature was made and logged. The first entry is about the same image by the same signer, and belongs to no signature that was published.";
         "nothing; whoever watches the log for this identity will see two entries"
+    JournalUnwritten = 834 "queue.journal-unwritten" rank 12
+        "what a log is asked for could not be written down before";
+        "A log keeps what it is given, so that a run notes it in the state folder first. A run that is killed before it has published leaves the note, and the next one fetches the entry instead of making a second.";
+        "let the state folder be writable, and keep it between runs of a pipeline, or use --if-log-down queue with a folder that is kept"
 
     // 095x services that sign, 096x identity tokens
     SigningConfigUnusable = 950 "sigstore.signing-config-unusable" rank 60

@@ -1,5 +1,8 @@
 //! Transparency logs: Rekor v1 and v2.
 
+use bytes::Bytes;
+use serde_json::value::RawValue;
+
 use super::{Logged, ServiceError, Services, refused};
 use crate::error::RemoteError;
 use crate::http::{Method, Response};
@@ -29,6 +32,23 @@ impl Services {
             }
             _ => Err(refused(&response)),
         }
+    }
+
+    /// The entry that the Rekor v1 at `base` has for what `proposal`, the body of a request for an entry, would enter; `None` when it has
+    /// none. Nothing is entered.
+    ///
+    /// # Errors
+    /// [`ServiceError::Refused`]; [`ServiceError::Remote`].
+    pub async fn find_first(&self, base: &str, proposal: &[u8], deadline: Deadline) -> Result<Option<Bytes>, ServiceError> {
+        let body = [br#"{"entries":["#, proposal, b"]}"].concat();
+        let request = Self::request(Method::POST, base, "/api/v1/log/entries/retrieve")?.body("application/json", body);
+        let response = self.send(&request, deadline).await?;
+        if response.status != 200 {
+            return Err(refused(&response));
+        }
+        let no_list = |_| RemoteError::bad_answer(response.origin.to_string(), "it answered a search for an entry with no list");
+        let found: Vec<&RawValue> = serde_json::from_slice(&response.body).map_err(no_list)?;
+        Ok(found.first().map(|entry| Bytes::copy_from_slice(entry.get().as_bytes())))
     }
 
     /// What the Rekor v2 at `base` answers to a request for an entry.

@@ -12,11 +12,18 @@ pub struct Fault {
     pub code: Code,
     /// What is wrong here. May quote what came from outside.
     pub detail: String,
+    /// What was expected and what was found, where that can be said in few words.
+    pub compared: Option<Box<(String, String)>>,
 }
 
 impl Fault {
     pub(crate) fn new(code: Code, detail: impl Into<String>) -> Self {
-        Self { code, detail: detail.into() }
+        Self { code, detail: detail.into(), compared: None }
+    }
+
+    /// The same with what was expected and what was found.
+    pub(crate) fn expected_found(self, expected: String, found: String) -> Self {
+        Self { compared: Some(Box::new((expected, found))), ..self }
     }
 
     pub(crate) fn malformed(detail: impl Into<String>) -> Self {
@@ -49,6 +56,7 @@ impl Fault {
             Code::CosignCertificateExpired => {
                 "the certificate, or one above it, was not valid at a time that is proven for the signature".to_owned()
             }
+            Code::CosignLogInvalid => "the log did not sign the promise, inclusion proof or checkpoint that is there".to_owned(),
             Code::CosignTimeMissing => "neither a log's promise nor a timestamp says when it was signed".to_owned(),
             _ => error.to_string(),
         };
@@ -58,7 +66,11 @@ impl Fault {
     /// The reason to report for the artifact found at `at`.
     #[must_use]
     pub fn reason(&self, at: &str) -> Reason {
-        Reason::new(self.code, format!("{at}: {}", self.detail))
+        let reason = Reason::new(self.code, format!("{at}: {}", self.detail));
+        match self.compared.as_deref() {
+            Some((expected, found)) => reason.expected_found(expected, found),
+            None => reason,
+        }
     }
 }
 

@@ -60,6 +60,14 @@ impl Attesting {
         self.signature_repository.as_ref().unwrap_or(&self.image.repository)
     }
 
+    /// Whether `payload` is what is to be said, and about nothing else.
+    fn is_sealed(&self, payload: &[u8]) -> bool {
+        match &self.statement {
+            Some(given) => given == payload,
+            None => self.predicate.is_in(payload, &self.image.digest),
+        }
+    }
+
     /// Whether `statement` says the same about the image.
     fn is_said_by(&self, statement: &Statement<'_>) -> bool {
         statement.predicate_type == self.predicate.predicate_type
@@ -68,7 +76,7 @@ impl Attesting {
     }
 }
 
-/// The edit that publishes an attestation sealed over [`Attesting::statement`]. It changes nothing when its key has said the same there
+/// The edit that publishes an attestation sealed over [`Attesting::statement`], or over one that was made of the same at another time. It changes nothing when its key has said the same there
 /// already.
 ///
 /// # Errors
@@ -76,7 +84,7 @@ impl Attesting {
 /// [`MakeError::DigestTooLong`]; [`MakeError::Storage`] when a log entry cannot be kept in that storage.
 pub fn attest(attesting: &Attesting, storage: AttestationStorage, sealed: &Sealed) -> Result<Box<dyn Edit>, MakeError> {
     let envelope =
-        sealed.envelope().filter(|envelope| envelope.payload_type == IN_TOTO && envelope.payload == attesting.statement());
+        sealed.envelope().filter(|envelope| envelope.payload_type == IN_TOTO && attesting.is_sealed(&envelope.payload));
     let Some(envelope) = envelope else { return Err(MakeError::OtherContent { digest: attesting.image.digest }) };
     Ok(match storage {
         AttestationStorage::AttestationTag => Box::new(AddLayer::of(attesting, envelope, sealed)?),

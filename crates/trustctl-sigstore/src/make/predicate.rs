@@ -4,10 +4,13 @@
 //! `specs/COSIGN_VULN_ATTESTATION_SPEC.md` and `specs/COSIGN_PREDICATE_SPEC.md`, OpenVEX 0.2. Only what those demand is demanded.
 
 use serde_json::{Map, Value};
+use trustctl_core::digest::Digest;
 use trustctl_core::json;
 use trustctl_core::predicate::{CUSTOM, CYCLONEDX, LINK, OPENVEX, SLSA_V1, SLSA_V02, SPDX, VULN, type_of};
 use trustctl_core::reason::{Code, Reason};
 use trustctl_core::time::Timestamp;
+
+use crate::statement::Statement;
 
 /// Most bytes of a predicate. Base64 in an envelope makes three bytes four, and a bundle of 8 MiB is the largest that is read.
 pub const MAX_PREDICATE: usize = 6 * 1024 * 1024 - 8 * 1024;
@@ -90,16 +93,34 @@ impl Checked {
     /// made.
     #[must_use]
     pub fn says_the_same(&self, other: &str) -> bool {
-        let read = |text: &str| {
-            let mut value = json::read(text.as_bytes()).ok()?;
-            if let (CUSTOM, Some(members)) = (self.predicate_type.as_str(), value.as_object_mut())
-                && members.contains_key("Data")
-            {
-                members.remove("Timestamp");
-            }
-            Some(value)
-        };
-        self.json == other || read(&self.json).is_some_and(|own| read(other) == Some(own))
+        self.json == other || self.without_time(&self.json).is_some_and(|own| self.without_time(other) == Some(own))
+    }
+
+    /// The same text for predicates that say the same.
+    #[must_use]
+    pub fn timeless(&self) -> String {
+        self.without_time(&self.json).map_or_else(|| self.json.clone(), |value| value.to_string())
+    }
+
+    /// Whether `statement` says this about `digest`, and about nothing else.
+    #[must_use]
+    pub fn is_in(&self, statement: &[u8], digest: &Digest) -> bool {
+        let Ok(statement) = Statement::parse(statement) else { return false };
+        statement.predicate_type == self.predicate_type
+            && statement.subjects.len() == 1
+            && matches!(statement.about(digest), Ok(Some(_)))
+            && statement.predicate_json().is_some_and(|json| self.says_the_same(json))
+    }
+
+    /// A predicate of this type without the time at which it was made.
+    fn without_time(&self, text: &str) -> Option<Value> {
+        let mut value = json::read(text.as_bytes()).ok()?;
+        if let (CUSTOM, Some(members)) = (self.predicate_type.as_str(), value.as_object_mut())
+            && members.contains_key("Data")
+        {
+            members.remove("Timestamp");
+        }
+        Some(value)
     }
 }
 

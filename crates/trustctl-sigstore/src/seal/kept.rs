@@ -128,6 +128,15 @@ impl Kept {
         }
     }
 
+    /// The SHA-256 of the message that is signed, where none is in an envelope.
+    #[must_use]
+    pub fn message_digest(&self) -> Option<&Digest> {
+        match &self.signed.content {
+            Content::Envelope(_) => None,
+            Content::Message { digest, .. } => Some(digest),
+        }
+    }
+
     /// Whether it signs `message` as it is.
     #[must_use]
     pub fn is_over(&self, message: &[u8]) -> bool {

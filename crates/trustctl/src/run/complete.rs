@@ -14,9 +14,10 @@ use trustctl_core::report::ReasonReport;
 use trustctl_sigstore::make::Signing;
 
 use super::network::World;
-use super::queue::{Pending, Queue, Turn};
-use super::sign::{Cosigning, is_outage, waits};
+use super::queue::{Pending, Queue};
+use super::sign::{Cosigning, waits};
 use super::signer::With;
+use super::turn::Turn;
 use super::{Session, parse_image};
 use crate::cli::CompleteArgs;
 use crate::exit::Exit;
@@ -90,7 +91,7 @@ impl Completing<'_> {
         };
         let (word, failure) = match done {
             Ok(word) => (word, None),
-            Err(failure) if is_outage(&failure) || failure.reason.code == Code::QueueNotEmpty => (WAITS, Some(failure)),
+            Err(failure) if failure.is_outage() || failure.reason.code == Code::QueueNotEmpty => (WAITS, Some(failure)),
             Err(failure) => ("failed", Some(failure)),
         };
         Some(Done { name, images, word, failure })

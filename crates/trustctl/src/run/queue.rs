@@ -7,9 +7,9 @@
 //! Files are replaced as a whole. Who works on one holds its lock; a lock ends with its process, however that ends.
 
 use std::collections::BTreeMap;
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, DirBuilder};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -24,6 +24,7 @@ use trustctl_remote::limits::Deadline;
 use trustctl_sigstore::make::{Signing, Storage};
 use trustctl_sigstore::seal::kept::Kept;
 
+use super::turn::Turn;
 use super::{Session, policy};
 use crate::failure::Failure;
 
@@ -70,20 +71,6 @@ struct PendingImage {
     /// The tag that the signature names.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     tag: Option<Tag>,
-}
-
-/// The lock on a file; released when dropped, or when the process ends.
-#[derive(Debug)]
-pub(super) struct Turn {
-    path: PathBuf,
-    _file: File,
-}
-
-impl Drop for Turn {
-    fn drop(&mut self) {
-        // One that stays is taken by the next.
-        let _ = fs::remove_file(&self.path);
-    }
 }
 
 impl Pending {
@@ -259,20 +246,11 @@ impl Queue {
     /// # Errors
     /// [`Code::QueueNotEmpty`] when it took longer, [`Code::QueueUnusable`] when there can be no lock.
     pub(super) async fn turn(&self, name: &str, deadline: Deadline) -> Result<(Turn, bool), Failure> {
-        let path = self.folder.join(format!(".{name}.lock"));
-        let failed = |error: io::Error| unusable(format!("{}: {error}", path.display()));
+        let failed = |error: io::Error| unusable(format!("{}: {error}", self.folder.display()));
         let mut waited = false;
         loop {
-            let mut options = OpenOptions::new();
-            let file = options.create(true).truncate(false).write(true).mode(0o600).open(&path).map_err(failed)?;
-            if file.try_lock().is_ok() {
-                // Who had it before may have removed the file meanwhile: then it is no longer the one that others lock.
-                let own = file.metadata().map_err(failed)?.ino();
-                if fs::metadata(&path).is_ok_and(|found| found.ino() == own) {
-                    return Ok((Turn { path, _file: file }, waited));
-                }
-                waited = true;
-                continue;
+            if let Some(turn) = Turn::take(&self.folder, name).map_err(failed)? {
+                return Ok((turn, waited));
             }
             waited = true;
             if deadline.remaining().is_zero() {

@@ -31,7 +31,7 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::ui::Paint;
 pub(super) use cosigning::Cosigning;
-pub(super) use settle::{is_outage, waits};
+pub(super) use settle::waits;
 
 /// Manifests that are looked at at once; registries answer 429 to those who ask for much more.
 const AT_ONCE: usize = 4;

@@ -7,38 +7,36 @@
 //! - The token is fetched when the certificate is asked for, and dropped right after.
 //! - Timestamps come first, log entries last: what is in a log stays there.
 
+mod journal;
 pub(super) mod token;
+mod vouching;
 mod who;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use tokio::sync::Mutex;
 use trustctl_core::claim::Principal;
 use trustctl_core::digest::Digest;
 use trustctl_core::hashes::Hashes;
 use trustctl_core::public_key::{KeyKind, PublicKey};
-use trustctl_core::reason::{Code, Reason, Step};
-use trustctl_core::scheme::SigstoreAnchor;
+use trustctl_core::reason::{Code, Reason};
 use trustctl_core::signer::Signer;
 use trustctl_keys::private_key::PrivateKey;
-use trustctl_remote::http::Http;
-use trustctl_remote::limits::Deadline;
 use trustctl_remote::oidc::token::IdentityToken;
-use trustctl_remote::sigstore::{Logged, ServiceError, Services};
-use trustctl_sigstore::keyless::{About, Fault, Instance};
+use trustctl_sigstore::keyless::About;
 use trustctl_sigstore::make::MakeError;
 use trustctl_sigstore::seal::authority::{self, Chain};
 use trustctl_sigstore::seal::kept::Kept;
-use trustctl_sigstore::seal::log::Entry;
-use trustctl_sigstore::seal::timestamp::{NONCE, Query};
 use trustctl_sigstore::seal::{Sealed, Signed};
-use trustctl_sigstore::signing_config::{LogApi, Service, SigningConfig};
+use trustctl_sigstore::signing_config::LogApi;
 
-use super::{Session, clock, sigstore};
+use super::{Session, clock};
 use crate::cli::VouchingArgs;
 use crate::failure::Failure;
+pub(super) use journal::Intent;
+use journal::{Journal, Page};
+use vouching::{Vouching, unmet, untrue};
 pub(super) use who::Who;
 
 /// How much of its life a certificate must have left to be used again: one signature with all its services takes less.
@@ -46,7 +44,7 @@ const LIFE_LEFT: Duration = Duration::from_secs(60);
 /// How far the clocks of services may be ahead of this machine's: that long is waited before what they say is called the future.
 const CLOCK_AHEAD: u32 = 5;
 /// How often a log may say that it has a signature already that it does not hand out, before it is given up: each time is signed anew.
-pub(super) const MOST_DUPLICATES: u32 = 3;
+const MOST_DUPLICATES: u32 = 3;
 
 /// What signs, and who vouches for it.
 pub(super) struct With<'a> {
@@ -57,15 +55,10 @@ pub(super) struct With<'a> {
     certified: Mutex<Option<Arc<Certified>>>,
     /// A token that was fetched to know who will sign, until the certificate is asked for.
     token: Mutex<Option<IdentityToken>>,
-}
-
-/// The services of an instance, and how their answers are judged.
-struct Vouching {
-    config: SigningConfig,
-    services: Services,
-    http: Http,
-    instance: Instance,
-    anchor: SigstoreAnchor,
+    /// Where signatures are written down before a log is asked; nowhere without a state folder.
+    journal: Option<Journal>,
+    /// What was written there by this run.
+    pages: Mutex<Vec<Arc<Page>>>,
 }
 
 /// A key pair of this run, and the certificate for it.
@@ -117,6 +110,8 @@ impl<'a> With<'a> {
             vouching,
             certified: Mutex::new(None),
             token: Mutex::new(None),
+            journal: Journal::new(session),
+            pages: Mutex::default(),
         })
     }
 
@@ -129,24 +124,25 @@ impl<'a> With<'a> {
         (payload_type, payload): (&str, &[u8]),
         about: &Digest,
         keeping: Keeping,
+        intent: Intent<'_>,
     ) -> Result<Sealed, Failure> {
-        self.seal(What::Envelope { payload_type, payload }, About::Digest(about), keeping).await
+        self.seal((What::Envelope { payload_type, payload }, About::Digest(about)), keeping, intent).await
     }
 
-    /// A sealed signature over `message`: the payload of a `.sig` layer, or a file.
+    /// A sealed signature over `message`: the payload of a `.sig` layer.
     ///
     /// # Errors
     /// As [`With::envelope`].
-    pub(super) async fn message(&self, message: &[u8], keeping: Keeping) -> Result<Sealed, Failure> {
-        self.seal(What::Message(message), About::Bytes(message), keeping).await
+    pub(super) async fn message(&self, message: &[u8], keeping: Keeping, intent: Intent<'_>) -> Result<Sealed, Failure> {
+        self.seal((What::Message(message), About::Bytes(message)), keeping, intent).await
     }
 
     /// A sealed signature over a file of which only hashes are known, as a bundle.
     ///
     /// # Errors
     /// As [`With::envelope`].
-    pub(super) async fn file(&self, file: &Hashes) -> Result<Sealed, Failure> {
-        self.seal(What::File(file), About::File { hashes: file, bytes: None }, Keeping::Bundle).await
+    pub(super) async fn file(&self, file: &Hashes, intent: Intent<'_>) -> Result<Sealed, Failure> {
+        self.seal((What::File(file), About::File { hashes: file, bytes: None }), Keeping::Bundle, intent).await
     }
 
     /// Who signs, as verifiers will see it. For an identity this asks for the certificate.
@@ -177,18 +173,62 @@ impl<'a> With<'a> {
             .is_some_and(|vouching| vouching.config.logs(&[LogApi::V1, LogApi::V2], clock()).is_ok_and(|logs| !logs.is_empty()))
     }
 
-    async fn seal(&self, what: What<'_>, about: About<'_>, keeping: Keeping) -> Result<Sealed, Failure> {
+    async fn seal(&self, (what, about): (What<'_>, About<'_>), keeping: Keeping, intent: Intent<'_>) -> Result<Sealed, Failure> {
         if self.vouching.is_none() {
             let Some(key) = &self.key else { return Err(no_signer()) };
             return Ok(what.sign(key.as_ref(), None).map_err(failed)?.sealed(Vec::new(), Vec::new()));
         }
+        let page = self.page(&intent.name).await;
+        let kept = match self.left(&intent.name).filter(|kept| (intent.is_in)(kept)) {
+            Some(kept) if self.expected().await?.contains(&Who::of(&kept)?) => self.usable(kept, keeping).await?,
+            _ => None,
+        };
+        let write = |kept: &Kept| {
+            self.write(page.as_ref(), kept);
+            Ok(())
+        };
+        self.through((what, about), keeping, kept, &write).await
+    }
+
+    /// The finished signature: of `kept`, which an earlier run has left, else a new one. `write` writes down what there is before a log is
+    /// asked, and again with what the logs have answered.
+    ///
+    /// # Errors
+    /// As [`With::envelope`], and what `write` says.
+    pub(super) async fn through(
+        &self,
+        (what, about): (What<'_>, About<'_>),
+        keeping: Keeping,
+        kept: Option<Kept>,
+        write: &dyn Fn(&Kept) -> Result<(), Failure>,
+    ) -> Result<Sealed, Failure> {
+        let mut left = kept;
         for _ in 0..MOST_DUPLICATES {
-            let mut kept = self.stamped(what, keeping).await?;
-            // Without one, the answer to an earlier request was lost on its way.
-            if let Some(sealed) = self.logged(&mut kept, (what, about), keeping).await? {
-                return Ok(sealed);
+            let (mut kept, is_left) = match left.take() {
+                Some(kept) => (kept, true),
+                None => {
+                    let kept = self.stamped(what, keeping).await?;
+                    write(&kept)?;
+                    (kept, false)
+                }
+            };
+            match self.logged(&mut kept, (what, about), keeping).await {
+                Ok(Some(sealed)) => {
+                    write(&kept)?;
+                    return Ok(sealed);
+                }
+                // The answer to an earlier request was lost on its way.
+                Ok(None) => {
+                    tell_second_entry(self.session, "the log says that it has the signature, and does not hand its entry out")
+                }
+                Err(failure) if is_left && !failure.is_outage() => {
+                    tell_second_entry(
+                        self.session,
+                        &format!("what an earlier run has left does not hold: {}", failure.reason.message),
+                    );
+                }
+                Err(failure) => return Err(failure),
             }
-            tell_second_entry(self.session);
         }
         Err(too_many_duplicates())
     }
@@ -235,11 +275,17 @@ impl<'a> With<'a> {
         Ok(Some(sealed))
     }
 
-    /// Whether a signature that was kept can still become one that verifies: its certificate may have ended meanwhile.
-    pub(super) fn is_in_time(&self, kept: &Kept, keeping: Keeping) -> Result<bool, Failure> {
-        let Some(vouching) = &self.vouching else { return Ok(false) };
+    /// What an earlier run has left, where it can still become a signature that verifies. When its certificate has ended, only a log that
+    /// has entered it by then can say so: it is looked up, and nobody is asked to enter it now.
+    ///
+    /// # Errors
+    /// As [`With::envelope`].
+    pub(super) async fn usable(&self, mut kept: Kept, keeping: Keeping) -> Result<Option<Kept>, Failure> {
+        let Some(vouching) = &self.vouching else { return Ok(None) };
         let apis = vouching.logs(keeping)?.into_iter().filter_map(|log| LogApi::of_version(log.version));
-        Ok(kept.is_logged() || apis.into_iter().all(|api| kept.is_in_time(api, clock())))
+        let is_in_time = kept.is_logged() || apis.into_iter().all(|api| kept.is_in_time(api, clock()));
+        let is_usable = is_in_time || vouching.find_all(&mut kept, keeping, self.session.deadline()?).await?;
+        Ok(is_usable.then_some(kept))
     }
 
     /// The key pair of this run and its certificate; asked for once, and anew when it is about to end.
@@ -274,165 +320,18 @@ impl What<'_> {
     }
 }
 
-impl Vouching {
-    fn new(session: &Session, args: &VouchingArgs) -> Result<Self, Failure> {
-        let config = SigningConfig::parse(&sigstore::signing_config(session, args)?).map_err(unmet)?;
-        let (instance, anchor) = sigstore::for_signing(session, args)?;
-        let http = session.http();
-        Ok(Self { config, services: Services::new(http.clone()), http, instance, anchor })
-    }
-
-    /// An identity needs a certificate, and somebody who says when it was used.
-    fn check_for_identity(&self) -> Result<(), Failure> {
-        let now = clock();
-        self.config.authority(now).map_err(unmet)?;
-        let logs = self.config.logs(&[LogApi::V1, LogApi::V2], now).map_err(unmet)?;
-        let stamped = !self.config.timestamp_authorities(now).map_err(unmet)?.is_empty();
-        if stamped || logs.iter().any(|log| log.version == 1) {
-            return Ok(());
-        }
-        let words = "the signing config names neither a timestamp authority nor a log that says the time (Rekor v1), and a certificate is \
-                     valid for minutes";
-        Err(Failure::new(Reason::new(Code::ServiceMissing, words)))
-    }
-
-    /// The logs to ask.
-    fn logs(&self, keeping: Keeping) -> Result<Vec<&Service>, Failure> {
-        let apis: &[LogApi] = match keeping {
-            Keeping::Bundle => &[LogApi::V1, LogApi::V2],
-            Keeping::Annotations => &[LogApi::V1],
-        };
-        self.config.logs(apis, clock()).map_err(|fault| unmet_in(fault, keeping))
-    }
-
-    async fn timestamps(&self, signature: &[u8], deadline: Deadline) -> Result<Vec<Vec<u8>>, Failure> {
-        let mut timestamps = Vec::new();
-        for authority in self.config.timestamp_authorities(clock()).map_err(unmet)? {
-            timestamps.push(self.timestamp(authority, signature, deadline).await?);
-        }
-        Ok(timestamps)
-    }
-
-    /// Has every log enter it; false for an entry that a log has and does not hand out.
-    async fn enter_all(&self, kept: &mut Kept, keeping: Keeping, deadline: Deadline) -> Result<bool, Failure> {
-        let mut answers = Vec::new();
-        for log in self.logs(keeping)? {
-            let api = LogApi::of_version(log.version).ok_or_else(no_signer)?;
-            match self.enter((log, api), kept.signed(), deadline).await? {
-                Some(answer) => answers.push((api, answer)),
-                None => return Ok(false),
-            }
-        }
-        // All or none: whoever finds one takes the signature for logged.
-        for (api, answer) in answers {
-            kept.add(api, &answer).map_err(|fault| untrue(&fault))?;
-        }
-        Ok(true)
-    }
-
-    async fn timestamp(&self, authority: &Service, signature: &[u8], deadline: Deadline) -> Result<Vec<u8>, Failure> {
-        let mut nonce = [0_u8; NONCE];
-        trustctl_remote::random::fill(&mut nonce).map_err(Reason::from)?;
-        let query = Query::new(signature, nonce);
-        let answer = self.services.timestamp(&authority.url, query.der(), deadline).await.map_err(Reason::from)?;
-        query.answered(&answer).map_err(|fault| untrue(&fault))
-    }
-
-    /// What the log answered about its entry for the signature; `None` when it has it already and does not hand it out.
-    async fn enter(&self, (log, api): (&Service, LogApi), signed: &Signed, deadline: Deadline) -> Result<Option<Bytes>, Failure> {
-        let request = signed.log_request(api).map_err(unmet)?;
-        let logged = match api {
-            LogApi::V1 => self.services.enter_first(&log.url, request, deadline).await,
-            LogApi::V2 => self.services.enter_second(&log.url, request, deadline).await,
-        };
-        match logged {
-            Ok(Logged::New(answer)) => Ok(Some(answer)),
-            // The answer to an earlier request was lost on its way, or somebody names another's entry.
-            Ok(Logged::There(answer)) => {
-                match Entry::parse(&answer, api).map_err(|fault| untrue(&fault))?.is_of(signed.signature()) {
-                    true => Ok(Some(answer)),
-                    false => Err(untrue(&Fault {
-                        code: Code::NotOurs,
-                        detail: format!("{} has an entry already, it says, and hands out another signature's", log.url),
-                    })),
-                }
-            }
-            Err(ServiceError::Duplicate { .. }) => Ok(None),
-            Err(error) => Err(Failure::new(error.reason())),
-        }
-    }
-
-    /// Judges the finished signature as any verifier would. Clocks of services may be a little ahead: then a moment is waited.
-    async fn judge(&self, sealed: &Sealed, (what, about): (What<'_>, About<'_>), keeping: Keeping) -> Result<(), Failure> {
-        // A key that nobody was asked to vouch for proves itself.
-        if sealed.chain().is_none() && sealed.entries().is_empty() && sealed.timestamps() == 0 {
-            return Ok(());
-        }
-        let mut waited = 0;
-        loop {
-            let judged = match (keeping, what) {
-                (Keeping::Annotations, What::Message(message)) => sealed.judge_layer(&self.instance, message, clock()),
-                _ => sealed.judge(&self.instance, about, clock()),
-            };
-            match judged {
-                Ok(_) => return Ok(()),
-                Err(fault) if fault.code == Code::CosignTimeInFuture && waited < CLOCK_AHEAD => {
-                    waited += 1;
-                    tokio::time::sleep(Duration::from_secs(1)).await;
-                }
-                Err(fault) => return Err(untrue(&fault)),
-            }
-        }
-    }
-}
-
-/// What a service answered does not hold.
-fn untrue(fault: &Fault) -> Failure {
-    let reason =
-        Reason::new(fault.code, format!("what a signing service answered does not hold: {fault}; nothing was published"));
-    let foreign = [
-        Code::CosignCertificateUntrusted,
-        Code::CosignCertificateUnlogged,
-        Code::CosignLogUnknown,
-        Code::CosignTimestampInvalid,
-        Code::CosignTimeMissing,
-    ];
-    Failure::new(match foreign.contains(&fault.code) {
-        true => reason.step(Step::words(
-            "for a private instance give its trusted root and its signing config together: --trusted-root, --signing-config; or pin it, and name it: --sigstore",
-        )),
-        false => reason,
-    })
-}
-
-/// A config that lacks something, or a key that cannot be logged.
-fn unmet(fault: Fault) -> Failure {
-    Failure::new(Reason::new(fault.code, fault.detail))
-}
-
-/// The same, where the storage is why.
-fn unmet_in(fault: Fault, keeping: Keeping) -> Failure {
-    match (fault.code, keeping) {
-        (Code::ServiceMissing, Keeping::Annotations) => {
-            let words = format!("a .sig tag holds entries of Rekor v1 alone, and {}", fault.detail);
-            Failure::new(Reason::new(Code::LegacyNotPossible, words))
-        }
-        _ => unmet(fault),
-    }
-}
-
 fn failed(error: MakeError) -> Failure {
     Failure::new(error.reason())
 }
 
-/// Says that a log gets a second entry of one signature.
-pub(super) fn tell_second_entry(session: &Session) {
-    let words = "the log says that it has the signature, and does not hand its entry out: a new signature is made and logged";
+/// Says that a log gets a second entry of one signature, and why.
+fn tell_second_entry(session: &Session, why: &str) {
+    let words = format!("{why}; a new signature is made and logged");
     crate::render::warning(&session.ui, &Reason::new(Code::SecondLogEntry, words));
 }
 
 /// A log that has whatever it is given.
-pub(super) fn too_many_duplicates() -> Failure {
+fn too_many_duplicates() -> Failure {
     let words = "the log says each time that it has the signature already; nothing was published";
     Failure::new(Reason::new(Code::NotOurs, words))
 }

@@ -19,10 +19,11 @@ use trustctl_sigstore::dsse::IN_TOTO;
 use trustctl_sigstore::make::{AttestationStorage, Attesting, MakeError, attest};
 use trustctl_sigstore::scheme::Cosign;
 use trustctl_sigstore::seal::Sealed;
+use trustctl_sigstore::seal::kept::Kept;
 
 use super::super::network::World;
 use super::super::sign::{Image, Work, publish, resolve, say};
-use super::super::signer::{self, Keeping, With};
+use super::super::signer::{self, Intent, Keeping, With};
 use super::super::{Session, clock, manifests, revoke, trust};
 use super::saying::Said;
 use crate::cli::{AttestArgs, AttestStorage};
@@ -63,12 +64,20 @@ pub(super) async fn run(session: &Session, args: &AttestArgs) -> Result<Exit, Fa
         let saying = Saying { work: &work, with: &with, said: &said, place, storages, sealed: &sealed };
         reports.push(saying.carry_out(manifests, args.dry_run).await?);
     }
+    with.settled().await;
     if session.ui.json() {
         let warnings: Vec<ReasonReport> = session.dangers().iter().map(ReasonReport::new).collect();
         let report = json!({ "schema": "trustctl/attest/v1", "exit": 0, "results": reports, "warnings": warnings });
         session.ui.say(report.to_string());
     }
     Ok(Exit::Done)
+}
+
+fn form(storage: AttestationStorage) -> Form {
+    match storage {
+        AttestationStorage::AttestationTag => Form::AttestationTag,
+        AttestationStorage::Bundle => Form::Bundle,
+    }
 }
 
 fn storages(storage: AttestStorage) -> &'static [AttestationStorage] {
@@ -159,7 +168,11 @@ impl Saying<'_> {
             AttestationStorage::AttestationTag => Keeping::Annotations,
             AttestationStorage::Bundle => Keeping::Bundle,
         };
-        let sealed = self.with.envelope((IN_TOTO, statement), &manifest.digest, keeping).await?;
+        let name =
+            Intent::name(&json!(["attest", manifest.repository, manifest.digest, form(storage).words(), self.said.identity()]));
+        let is_in = |kept: &Kept| kept.payload().is_some_and(|payload| self.said.is_in(payload, &manifest.digest));
+        let intent = Intent { name, is_in: &is_in };
+        let sealed = self.with.envelope((IN_TOTO, statement), &manifest.digest, keeping, intent).await?;
         held.push((storage, sealed.clone()));
         Ok(sealed)
     }
@@ -169,10 +182,6 @@ impl Saying<'_> {
         let signer = self.with.principal().await?;
         let claims = self.claims(manifest, world).await?;
         let same: Vec<&Claim> = claims.iter().filter(|claim| self.is_the_same(claim, &signer)).collect();
-        let form = |storage: AttestationStorage| match storage {
-            AttestationStorage::AttestationTag => Form::AttestationTag,
-            AttestationStorage::Bundle => Form::Bundle,
-        };
         let held = |storage: &AttestationStorage| same.iter().any(|claim| claim.source.form == form(*storage).words());
         Ok(self.storages.iter().copied().filter(held).collect())
     }

@@ -46,6 +46,19 @@ impl Said {
         Ok(Self { predicate, given: None })
     }
 
+    /// The same text for the same saying, whenever it was read.
+    pub(in crate::run) fn identity(&self) -> String {
+        format!("{} {}", self.predicate.predicate_type, self.predicate.timeless())
+    }
+
+    /// Whether `statement` says this about `digest`.
+    pub(in crate::run) fn is_in(&self, statement: &[u8], digest: &Digest) -> bool {
+        match &self.given {
+            Some(given) => given.statement == statement,
+            None => self.predicate.is_in(statement, digest),
+        }
+    }
+
     /// That a whole statement speaks of these, and of nothing else.
     ///
     /// # Errors

@@ -10,11 +10,12 @@ use trustctl_keys::private_key::PrivateKey;
 use trustctl_sigstore::blob::{self, Demand, Who};
 use trustctl_sigstore::dsse::IN_TOTO;
 use trustctl_sigstore::seal::Sealed;
+use trustctl_sigstore::seal::kept::Kept;
 use trustctl_sigstore::statement;
 
 use super::super::Session;
 use super::super::attest::Said;
-use super::super::signer::{self, Keeping, With};
+use super::super::signer::{self, Intent, Keeping, With};
 use super::{ATTESTATION, Content, SIGNATURE, beside};
 use crate::cli::{BlobAttestArgs, BlobSignArgs, VouchingArgs};
 use crate::exit::Exit;
@@ -29,7 +30,10 @@ pub(super) async fn sign(session: &Session, args: &BlobSignArgs) -> Result<Exit,
     let key = key(session, (args.key.as_deref(), args.passphrase.as_deref()), &args.vouching)?;
     let content = Content::read(&args.file, &key.as_ref().map(|key| blob::hashes(key.kind())).unwrap_or_default())?;
     let with = With::new(session, &args.vouching, key)?;
-    let sealed = with.file(&content.hashes).await?;
+    let digest = content.hashes.sha256();
+    let name = Intent::name(&json!(["blob", digest]));
+    let intent = Intent { name, is_in: &|kept: &Kept| kept.message_digest() == digest.as_ref() };
+    let sealed = with.file(&content.hashes, intent).await?;
     let path = args.bundle.clone().unwrap_or_else(|| beside(&args.file, SIGNATURE));
     let making = Making { session, with: &with, file: &args.file, content: &content, path, predicate_type: None };
     making.finish(&sealed).await
@@ -53,7 +57,10 @@ pub(super) async fn attest(session: &Session, args: &BlobAttestArgs) -> Result<E
         None => statement::build_attestation(&digest, &name, &said.predicate.predicate_type, &said.predicate.json),
     };
     let with = With::new(session, &args.vouching, key)?;
-    let sealed = with.envelope((IN_TOTO, &statement), &digest, Keeping::Bundle).await?;
+    let name = Intent::name(&json!(["blob attest", digest, said.identity()]));
+    let is_in = |kept: &Kept| kept.payload().is_some_and(|payload| said.is_in(payload, &digest));
+    let intent = Intent { name, is_in: &is_in };
+    let sealed = with.envelope((IN_TOTO, &statement), &digest, Keeping::Bundle, intent).await?;
     let path = args.bundle.clone().unwrap_or_else(|| beside(file, ATTESTATION));
     let predicate_type = Some(said.predicate.predicate_type.as_str());
     Making { session, with: &with, file, content: &content, path, predicate_type }.finish(&sealed).await
@@ -97,6 +104,7 @@ impl Making<'_> {
             checked.map_err(|fault| Failure::new(Reason::new(Code::CosignSelfCheck, fault.to_string())))?;
         }
         trustctl_remote::file::replace(&self.path, &bundle).map_err(|error| Failure::file(&self.path, &error))?;
+        self.with.settled().await;
         let principal = self.with.principal().await?;
         let (file, ui) = (self.file.display().to_string(), &self.session.ui);
         if ui.json() {

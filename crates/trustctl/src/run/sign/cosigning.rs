@@ -25,7 +25,7 @@ use super::super::network::World;
 use super::super::queue::{Pending, Queue};
 use super::super::signer::{Who, With};
 use super::super::{Session, clock, revoke, schemes};
-use super::settle::{Down, Job, Settled, is_outage};
+use super::settle::{Down, Job, Settled};
 use super::{Work, each, publish_each, say};
 use crate::failure::Failure;
 
@@ -70,7 +70,7 @@ impl Cosigning<'_> {
             Err(failure) => return Err(failure),
         };
         let mut jobs = self.jobs(signings, &known).await?;
-        if !jobs.is_empty() && self.with.is_vouched_for() && !self.are_kept(&jobs, &known)? {
+        if !jobs.is_empty() && self.with.is_vouched_for() && !self.are_kept(&jobs, &known).await? {
             match self.with.who().await {
                 Ok(who) if known.contains(&who) => {}
                 // The authority names somebody else than the token made believe.
@@ -99,7 +99,7 @@ impl Cosigning<'_> {
         let mut job = Job { storage: pending.storage(), name: name.to_owned(), missing: Vec::new(), held: true };
         job.missing = self.missing(job.storage, &signings, &known).await?;
         // It has to be signed anew, by whoever this run signs as.
-        if !job.missing.is_empty() && !self.are_kept(std::slice::from_ref(&job), &known)? {
+        if !job.missing.is_empty() && !self.are_kept(std::slice::from_ref(&job), &known).await? {
             known = vec![self.with.who().await?];
             job.missing = self.missing(job.storage, &signings, &known).await?;
         }
@@ -148,6 +148,9 @@ impl Cosigning<'_> {
             }
             drop(turn);
         }
+        if done.is_ok() {
+            self.with.settled().await;
+        }
         done.map(|()| outcome)
     }
 
@@ -193,7 +196,9 @@ impl Cosigning<'_> {
                 let name = Queue::name(*storage, &group);
                 let lacks = |one: &Signing| missing.iter().any(|signing| is_same(signing, one));
                 let missing: Vec<Signing> = group.into_iter().filter(lacks).collect();
-                if !missing.is_empty() {
+                if missing.is_empty() {
+                    self.with.forget(&name);
+                } else {
                     jobs.push(Job { storage: *storage, name, missing, held: false });
                 }
             }
@@ -246,7 +251,7 @@ impl Cosigning<'_> {
 
     /// Whether a failure is one that the queue is for.
     pub(super) fn waits_for(&self, failure: &Failure) -> bool {
-        self.queue.is_some() && is_outage(failure)
+        self.queue.is_some() && failure.is_outage()
     }
 
     fn work<'w>(&'w self, subject: &'w Subject) -> Work<'w> {

@@ -12,8 +12,9 @@ use trustctl_sigstore::seal::Sealed;
 use trustctl_sigstore::seal::kept::Kept;
 
 use super::super::clock;
-use super::super::queue::{Pending, Queue, Turn};
-use super::super::signer::{Keeping, MOST_DUPLICATES, What, Who, tell_second_entry, too_many_duplicates};
+use super::super::queue::{Pending, Queue};
+use super::super::signer::{Intent, Keeping, What, Who};
+use super::super::turn::Turn;
 use super::cosigning::{Cosigning, Outcome};
 use crate::failure::Failure;
 
@@ -51,11 +52,6 @@ impl Down {
     pub(super) fn reason(self) -> Option<Failure> {
         self.0
     }
-}
-
-/// Whether a service could not be asked, as opposed to one that refused or answered falsely.
-pub(in crate::run) fn is_outage(failure: &Failure) -> bool {
-    matches!(failure.reason.code, Code::OutOfBudget | Code::Unavailable)
 }
 
 impl Job {
@@ -116,13 +112,13 @@ impl Cosigning<'_> {
         if job.missing.is_empty() {
             return Ok(Settled::There);
         }
-        let sealed = match (self.kept(queue, &job, known)?, &down.0) {
+        let sealed = match (self.kept(&job, known).await?, &down.0) {
             (None, Some(failure)) => Err(failure.clone()),
             (kept, _) => self.through(queue, &job, kept).await,
         };
         match sealed {
             Ok(sealed) => Ok(Settled::Finished { sealed: Box::new(sealed), job, turn }),
-            Err(failure) if is_outage(&failure) => {
+            Err(failure) if failure.is_outage() => {
                 if queue.read(&job.name)?.is_none() {
                     queue.write(&job.name, &Pending::new(job.storage, &job.missing, clock()))?;
                 }
@@ -136,11 +132,12 @@ impl Cosigning<'_> {
 
     async fn without_queue(&self, job: &Job) -> Result<Sealed, Failure> {
         let message = job.message()?;
+        let intent = Intent { name: job.name.clone(), is_in: &|kept| job.is_in(kept) };
         match job.what(&message) {
             (What::Envelope { payload_type, payload }, About::Digest(digest)) => {
-                self.with.envelope((payload_type, payload), digest, job.keeping()).await
+                self.with.envelope((payload_type, payload), digest, job.keeping(), intent).await
             }
-            _ => self.with.message(&message, job.keeping()).await,
+            _ => self.with.message(&message, job.keeping(), intent).await,
         }
     }
 
@@ -148,38 +145,26 @@ impl Cosigning<'_> {
     async fn through(&self, queue: &Queue, job: &Job, kept: Option<Kept>) -> Result<Sealed, Failure> {
         let pending = Pending::new(job.storage, &job.missing, clock());
         let message = job.message()?;
-        let (what, about) = job.what(&message);
-        let mut next = kept;
-        for _ in 0..MOST_DUPLICATES {
-            let mut kept = match next.take() {
-                Some(kept) => kept,
-                None => {
-                    let kept = self.with.stamped(what, job.keeping()).await?;
-                    queue.write(&job.name, &pending.clone().with(&kept)?)?;
-                    kept
-                }
-            };
-            if let Some(sealed) = self.with.logged(&mut kept, (what, about), job.keeping()).await? {
-                queue.write(&job.name, &pending.clone().with(&kept)?)?;
-                return Ok(sealed);
-            }
-            tell_second_entry(self.session);
-        }
-        Err(too_many_duplicates())
+        let write = |kept: &Kept| queue.write(&job.name, &pending.clone().with(kept)?);
+        self.with.through(job.what(&message), job.keeping(), kept, &write).await
     }
 
-    /// What a run before has left in the queue of this job, where it is by the same signer and can still become valid.
-    fn kept(&self, queue: &Queue, job: &Job, known: &[Who]) -> Result<Option<Kept>, Failure> {
-        let Some(kept) = queue.read(&job.name)?.map(|pending| pending.kept()).transpose()?.flatten() else { return Ok(None) };
-        let ours = known.contains(&Who::of(&kept)?) && job.is_in(&kept);
-        Ok(if ours && self.with.is_in_time(&kept, job.keeping())? { Some(kept) } else { None })
+    /// What a run before has left of this job, in the queue or else in the journal, where it is by the same signer and can still become valid.
+    async fn kept(&self, job: &Job, known: &[Who]) -> Result<Option<Kept>, Failure> {
+        let kept = match self.queue {
+            Some(queue) => queue.read(&job.name)?.map(|pending| pending.kept()).transpose()?.flatten(),
+            None => self.with.left(&job.name),
+        };
+        match kept {
+            Some(kept) if known.contains(&Who::of(&kept)?) && job.is_in(&kept) => self.with.usable(kept, job.keeping()).await,
+            _ => Ok(None),
+        }
     }
 
     /// Whether of each job a signature was kept that only lacks a log entry or its publication.
-    pub(super) fn are_kept(&self, jobs: &[Job], known: &[Who]) -> Result<bool, Failure> {
-        let Some(queue) = self.queue else { return Ok(false) };
+    pub(super) async fn are_kept(&self, jobs: &[Job], known: &[Who]) -> Result<bool, Failure> {
         for job in jobs {
-            if self.kept(queue, job, known)?.is_none() {
+            if self.kept(job, known).await?.is_none() {
                 return Ok(false);
             }
         }

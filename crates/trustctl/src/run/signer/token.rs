@@ -60,7 +60,10 @@ pub(super) async fn fetch(
     };
     let demands = Demands { audience: &args.oidc_client_id, issuer: args.oidc_issuer.as_deref(), nonce: None };
     token.check(demands, clock()).map_err(Reason::from)?;
-    session.ui.note(format!("signing as {} (token by {})", token.identity(), token.claims().issuer));
+    // As the certificate will say it, by Fulcio's rules: of a workflow that is its address, and not the token's subject.
+    let names = token.names();
+    let identity = names.first().map_or_else(|| token.identity(), |(identity, _)| identity.as_str());
+    session.ui.note(format!("signing as {identity} (token by {})", token.claims().issuer));
     Ok(token)
 }
 
