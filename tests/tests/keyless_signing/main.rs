@@ -4,6 +4,7 @@
 
 mod attest;
 mod services;
+mod several;
 mod stage;
 mod storages;
 mod tokens;
