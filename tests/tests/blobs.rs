@@ -253,6 +253,78 @@ fn a_whole_statement_is_signed_when_it_speaks_of_the_file_alone() {
     assert_eq!(stage.user.json(&both).unwrap().1, Some(2), "a statement says its type itself");
 }
 
+/// A policy's signer is who its table says, with what that demands; what only images have is refused.
+#[test]
+fn a_file_is_judged_by_the_name_of_a_policys_signer() {
+    let (stage, world) = (Stage::new(), World::start(WorldOptions::default()).unwrap());
+    let file = |name: &str| world.sigstore_folder().join(name).display().to_string();
+    let (root, config, issuer) = (file("trusted_root.json"), file("signing_config.json"), world.sigstore().issuer().url());
+    let claims = Claims::github("acme/shop", "refs/tags/v1.4");
+    let token = world.write_token(&claims).unwrap().display().to_string();
+    let identity = claims.identity();
+    let signer = |name: &str, rest: &str| format!("[signers.{name}]\nscheme = \"cosign\"\n{rest}\n");
+    let keyless = format!("identity = \"{identity}\"\nissuer = \"{issuer}\"\n");
+    let policy = [
+        "version = 1\n".to_owned(),
+        signer("release", "key = \"mine.pub\""),
+        signer("other", "key = \"other.pub\""),
+        signer("logged", "key = \"mine.pub\"\nlog = \"required\""),
+        signer("lab-key", "key = \"mine.pub\"\nlog = \"required\"\nsigstore = \"lab\""),
+        signer("annotated", "key = \"mine.pub\"\nannotations = { env = \"prod\" }"),
+        signer("workflow", &format!("{keyless}sigstore = \"lab\"")),
+        signer("stranger", &format!("{}sigstore = \"lab\"", keyless.replace("acme/shop", "acme/fork"))),
+        signer("tag", &format!("{keyless}sigstore = \"lab\"\nclaims = {{ source-repository-ref = \"refs/tags/*\" }}")),
+        signer("branch", &format!("{keyless}sigstore = \"lab\"\nclaims = {{ source-repository-ref = \"refs/heads/*\" }}")),
+        signer("public", &keyless),
+        signer("twice", &format!("{keyless}sigstore = \"strict\"")),
+        format!("[signers.notary]\nscheme = \"dct\"\nroots = [\"{}\"]\n", "0f".repeat(32)),
+        format!("[sigstores.lab]\ntrusted-root = \"{root}\"\n[sigstores.strict]\ntrusted-root = \"{root}\"\nlogs = 2\n"),
+        "[[rules]]\nname = \"all\"\nimages = [\"**\"]\nrequire = { any = [\"release\"] }\n".to_owned(),
+    ];
+    std::fs::write(stage.path("policy.toml"), policy.concat()).unwrap();
+    let judged = |bundle: &str, signer: &str| {
+        stage.verify(&["release", "--bundle", bundle, "--policy", "policy.toml", "--signer", signer])
+    };
+    let signed = |bundle: &str, more: &[&str]| {
+        let (report, exit) = stage.user.json(&[&["blob", "sign", "release", "--bundle", bundle][..], more].concat()).unwrap();
+        assert_eq!(exit, Some(0), "{report}");
+    };
+    let services = ["--signing-config", &config, "--trusted-root", &root];
+    signed("plain.json", &["--key", "mine.key"]);
+    signed("logged.json", &[&["--key", "mine.key"][..], &services].concat());
+    signed("keyless.json", &[&["--identity-token", &token][..], &services].concat());
+    for (bundle, good) in
+        [("plain.json", "release"), ("logged.json", "lab-key"), ("keyless.json", "workflow"), ("keyless.json", "tag")]
+    {
+        ok(judged(bundle, good));
+    }
+    let bad = [
+        ("plain.json", "other", 1, "TC0302"),
+        ("plain.json", "logged", 1, "TC0320"),
+        ("logged.json", "logged", 1, "TC0323"),
+        ("keyless.json", "stranger", 1, "TC0312"),
+        ("keyless.json", "branch", 1, "TC0328"),
+        ("keyless.json", "public", 1, "TC0323"),
+        ("keyless.json", "twice", 1, "TC0327"),
+        ("keyless.json", "release", 1, "TC0302"),
+        ("plain.json", "annotated", 2, "TC0716"),
+        ("plain.json", "notary", 2, "TC0716"),
+        ("plain.json", "nobody", 2, "TC0716"),
+    ];
+    for (bundle, signer, exit, code) in bad {
+        assert_eq!(judged(bundle, signer), (Some(exit), code.to_owned()), "{bundle} by {signer}");
+    }
+    // What is found is shown beside what is expected.
+    let words = ["blob", "verify", "release", "--bundle", "keyless.json", "--policy", "policy.toml", "--signer", "stranger"];
+    let told = stage.user.run(&words).unwrap().output();
+    assert!(
+        told.contains("expected  ") && told.contains("acme/fork") && told.contains(&format!("found     {identity}")),
+        "{told}"
+    );
+    let both = ["release", "--bundle", "plain.json", "--policy", "policy.toml", "--signer", "release", "--key", "other.pub"];
+    assert_eq!(stage.verify(&both).0, Some(2));
+}
+
 /// The statement in a bundle.
 fn statement(bundle: &Path) -> String {
     use base64::Engine as _;

@@ -112,12 +112,18 @@ pub struct BlobVerifyArgs {
     /// Demand an attestation of this predicate type instead of a signature: a URI or a short name such as slsaprovenance1
     #[arg(long = "type", value_name = "TYPE")]
     pub predicate_type: Option<String>,
-    /// Whether a proven log entry is demanded; required for identities of Sigstore, optional for keys and with --ca
+    /// Whether a proven log entry is demanded; required for identities of Sigstore, optional for keys and with --ca, as the policy says for its signers
     #[arg(long, value_enum, value_name = "WHETHER")]
     pub log: Option<Log>,
     /// Judge as of this time instead of now, as in 2026-12-01T12:00:00Z
     #[arg(long, value_name = "TIME")]
     pub at: Option<String>,
+    /// Trust this signer of the policy, with all that the policy demands of it but rules, which are about images
+    #[arg(long, value_name = "NAME", help_heading = "Whom to trust", conflicts_with_all = ["key", "identity_given", "issuer_given", "trusted_root", "sigstore"])]
+    pub signer: Option<String>,
+    /// The policy that names the signer; else the one of TRUSTCTL_POLICY, the user or the machine
+    #[arg(long, value_name = "FILE", help_heading = "Whom to trust", requires = "signer")]
+    pub policy: Option<PathBuf>,
     /// Trust signatures by this public key: a PEM file, a stored key's name or env:NAME
     #[arg(long, value_name = "KEY", help_heading = "Whom to trust", conflicts_with_all = ["identity_given", "ca"])]
     pub key: Option<String>,

@@ -1,6 +1,7 @@
 //! `trustctl blob`: sign a file with a key or an identity, attest something about it, and judge it by its bundle.
 
 mod making;
+mod trusted;
 
 use std::fs::File;
 use std::io::Read as _;
@@ -9,23 +10,21 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 use trustctl_core::digest::Digest;
 use trustctl_core::hashes::{Hasher, Hashes};
-use trustctl_core::policy::NamePattern;
 use trustctl_core::predicate;
-use trustctl_core::public_key::{Hash, PublicKey};
-use trustctl_core::reason::{Code, Reason, Step};
+use trustctl_core::public_key::Hash;
+use trustctl_core::reason::{Code, Reason};
 use trustctl_core::report::ReasonReport;
-use trustctl_core::scheme::{AuthorityAnchor, SigstoreAnchor};
 use trustctl_sigstore::blob::{self, Demand, Signed, Who};
-use trustctl_sigstore::keyless::authority::Authority;
-use trustctl_sigstore::keyless::{About, Fault, Instance};
+use trustctl_sigstore::keyless::{About, Fault};
 use trustctl_sigstore::limits::MAX_BLOB;
 
-use super::{Session, policy, sigstore, trust};
+use super::Session;
 use crate::cli::{BlobAttestCommand, BlobCommand, BlobVerifyArgs, Log};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::render;
 use crate::ui::Paint;
+use trusted::{Trusted, Trustee};
 
 /// Largest file whose bytes are held while it is judged. Only Ed25519 needs them; everything else is hashed in pieces.
 const HELD: u64 = 16 * 1024 * 1024;
@@ -90,18 +89,10 @@ impl Content {
     }
 }
 
-/// Whom to trust, loaded.
-enum Trusted {
-    Authority(Box<Authority>, NamePattern),
-    Identity { identity: NamePattern, issuer: NamePattern, instance: Box<Instance> },
-    Key(PublicKey, Box<Instance>),
-}
-
 fn verify(session: &Session, args: &BlobVerifyArgs, ends: &str) -> Result<Exit, Failure> {
-    let anchor = sigstore::anchor(session, &args.instance)?;
-    let trusted = trusted(session, args, &anchor)?;
-    let wanted = match &trusted {
-        Trusted::Key(key, _) => blob::hashes(key.kind()),
+    let trusted = Trusted::load(session, args)?;
+    let wanted = match &trusted.who {
+        Trustee::Key(key) => blob::hashes(key.kind()),
         _ => blob::HASHES.to_vec(),
     };
     let content = match args.file.strip_prefix("sha256:") {
@@ -117,23 +108,18 @@ fn verify(session: &Session, args: &BlobVerifyArgs, ends: &str) -> Result<Exit, 
     });
     let kind = kind.transpose()?;
     let path = args.bundle.clone().unwrap_or_else(|| beside(Path::new(&args.file), ends));
-    let by = match &trusted {
-        Trusted::Authority(authority, issuer) => Who::Authority(authority, issuer),
-        Trusted::Identity { identity, issuer, instance } => Who::Identity { identity, issuer, instance },
-        Trusted::Key(key, instance) => Who::Key(key, Some(instance)),
-    };
-    let log = args.log.unwrap_or(if matches!(by, Who::Identity { .. }) { Log::Required } else { Log::Optional });
-    let demand = Demand { by, log: log == Log::Required, predicate_type: kind.as_deref() };
+    let log = args.log.map_or(trusted.log, |log| log == Log::Required);
+    let demand = Demand { by: trusted.who(), log, predicate_type: kind.as_deref() };
     let now = session.now(args.at.as_deref())?;
     let judged = match read_bundle(&path)? {
         None => Err(Reason::new(Code::CosignUnsigned, format!("there is no bundle {}", path.display()))),
         Some(bytes) => {
             let judged = blob::as_bundle(&bytes).and_then(|bundle| blob::verify(&bundle, content.about(), demand, now));
-            judged.map_err(|fault| reason(&fault, &path))
+            judged.map_err(|fault| reason(&fault, &path)).and_then(|signed| trusted.check_claims(signed, &path))
         }
     };
     let matters = !matches!(demand.by, Who::Key(..)) || demand.log;
-    let old = if matters { session.age_of(&anchor, now)? } else { None };
+    let old = if matters { session.age_of(&trusted.anchor, now)? } else { None };
     Ok(Answer { session, args, path: &path, digest: content.hashes.sha256(), kind: kind.as_deref(), old }.tell(judged))
 }
 
@@ -154,48 +140,6 @@ fn read_bundle(path: &Path) -> Result<Option<Vec<u8>>, Failure> {
         return Err(Failure::new(Reason::new(Code::TooLarge, format!("{} is larger than 8 MiB", path.display()))));
     }
     Ok(Some(bytes))
-}
-
-fn trusted(session: &Session, args: &BlobVerifyArgs, anchor: &SigstoreAnchor) -> Result<Trusted, Failure> {
-    let instance = || Instance::new(anchor).map_err(|fault| unusable(&"the trusted root", &fault));
-    let identity = trust::names(("--identity", &args.identity), ("--identity-regex", &args.identity_regex))?;
-    let issuer = trust::names(("--issuer", &args.issuer), ("--issuer-regex", &args.issuer_regex))?;
-    if let Some(name) = &args.key {
-        let key = session.public_key(name)?;
-        session.refuse_example(&key.fingerprint())?;
-        return Ok(Trusted::Key(key, Box::new(instance()?)));
-    }
-    match (identity, issuer, &args.ca) {
-        (Some(identity), issuer, Some(ca)) => {
-            let anchor = AuthorityAnchor {
-                name: format!("ca:{}", ca.display()),
-                roots: certificates(ca)?,
-                intermediates: args.ca_intermediates.as_deref().map(certificates).transpose()?.unwrap_or_default(),
-                names: identity,
-                instance: None,
-                sigstore: Some(anchor.clone()),
-            };
-            let authority = Authority::new(&anchor).map_err(|fault| unusable(&ca.display(), &fault))?;
-            Ok(Trusted::Authority(Box::new(authority), issuer.unwrap_or_else(NamePattern::any)))
-        }
-        (Some(identity), Some(issuer), None) => Ok(Trusted::Identity { identity, issuer, instance: Box::new(instance()?) }),
-        (Some(_), None, None) => Err(Failure::usage(Code::UsageAnchor, "an identity is what an issuer says: give --issuer too")),
-        (None, ..) => {
-            let step = Step::words("give --key, --identity with --issuer, or --ca with --identity");
-            Err(Failure::usage(Code::UsageAnchor, "nothing says whom to trust").step(step))
-        }
-    }
-}
-
-fn unusable(what: &dyn std::fmt::Display, fault: &Fault) -> Failure {
-    Failure::new(Reason::new(Code::AnchorUnusable, format!("{what}: {fault}")))
-}
-
-/// DER of the certificates in a PEM file.
-fn certificates(path: &Path) -> Result<Vec<Vec<u8>>, Failure> {
-    let bytes = policy::read_limited(path).map_err(|error| Failure::file(path, &error))?;
-    let certificates = trustctl_sigstore::keyless::certificate::of_pem(&bytes);
-    certificates.map_err(|fault| unusable(&path.display(), &fault))
 }
 
 /// One file that was judged.
