@@ -457,6 +457,8 @@ codes! {
         "The file system reported an error, or a transfer was given up. Nothing was served that was not checked.";
         "look at the file system of the cache's folder, then ask again"
 
+
+    // 064x the proxy's store and its audit log
     StoreUnusable = 640 "proxy.store-unusable" rank 60
         "the proxy's store cannot be used";
         "The file is damaged, of another version, not writable, or in use by another proxy. It is never replaced silently.";
