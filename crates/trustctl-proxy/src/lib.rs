@@ -10,7 +10,11 @@
 //!   operator's word ([`break_glass`]);
 //! - [`cache`]: blobs and manifests on disk, by digest; [`observe`]: who is told of every decision;
 //! - [`answer`], [`body`]: what goes back.
+//! - [`cache`]: blobs and manifests on disk, by digest;
+//! - [`answer`], [`body`]: what goes back;
+//! - [`metrics`], [`recent`], [`admin`]: what operators see of it.
 
+pub mod admin;
 pub mod answer;
 pub mod body;
 pub mod break_glass;
@@ -25,3 +29,5 @@ pub mod store;
 pub mod trust;
 pub mod upstreams;
 pub mod world;
+pub mod metrics;
+pub mod recent;
