@@ -9,8 +9,6 @@
 //! - [`decide`]: whether it may be served, under the policy in force ([`trust`]), by what was found out before ([`store`]), or by an
 //!   operator's word ([`break_glass`]);
 //! - [`cache`]: blobs and manifests on disk, by digest; [`observe`]: who is told of every decision;
-//! - [`answer`], [`body`]: what goes back.
-//! - [`cache`]: blobs and manifests on disk, by digest;
 //! - [`answer`], [`body`]: what goes back;
 //! - [`metrics`], [`recent`], [`admin`]: what operators see of it.
 
@@ -21,7 +19,9 @@ pub mod break_glass;
 pub mod cache;
 pub mod config;
 pub mod decide;
+pub mod metrics;
 pub mod observe;
+pub mod recent;
 pub mod request;
 pub mod serve;
 pub mod server;
@@ -29,5 +29,3 @@ pub mod store;
 pub mod trust;
 pub mod upstreams;
 pub mod world;
-pub mod metrics;
-pub mod recent;

@@ -17,21 +17,21 @@ const ACCEPT: &str = "application/vnd.oci.image.index.v1+json, application/vnd.o
 
 /// How a proxy differs from the usual one of the tests.
 #[derive(Clone, Debug)]
-pub struct Setup {
+pub(crate) struct Setup {
     /// The `[times]` table.
-    pub times: &'static str,
+    pub(crate) times: &'static str,
     /// More lines of the upstream's table.
-    pub upstream: &'static str,
+    pub(crate) upstream: &'static str,
     /// The policy, with `HOST` for the registry.
-    pub policy: &'static str,
+    pub(crate) policy: &'static str,
     /// More of the configuration.
-    pub more: &'static str,
+    pub(crate) more: &'static str,
 }
 
 /// Every answer is good for a second at most.
-pub const IMPATIENT: &str = "tag-ttl = \"0s\"\nrevocation = \"1s\"\nrefusal = \"0s\"\nverify = \"5s\"";
+pub(crate) const IMPATIENT: &str = "tag-ttl = \"0s\"\nrevocation = \"1s\"\nrefusal = \"0s\"\nverify = \"5s\"";
 /// The images of `shop` must be signed by the release key.
-pub const SIGNED: &str = "version = 1\n[signers.release]\nscheme = \"cosign\"\nkey = \"release.pub\"\n\
+pub(crate) const SIGNED: &str = "version = 1\n[signers.release]\nscheme = \"cosign\"\nkey = \"release.pub\"\n\
                           [[rules]]\nname = \"shop\"\nimages = [\"HOST/shop/**\"]\nrequire = { any = [\"release\"] }\n";
 
 impl Default for Setup {
@@ -41,18 +41,18 @@ impl Default for Setup {
 }
 
 /// A lab with a proxy.
-pub struct Stage {
+pub(crate) struct Stage {
     /// The lab.
-    pub world: World,
+    pub(crate) world: World,
     /// The user's home: keys, policy, configuration and state of the proxy.
-    pub home: TempDir,
+    pub(crate) home: TempDir,
     /// The proxy.
-    pub proxy: Option<Server>,
+    pub(crate) proxy: Option<Server>,
 }
 
 impl Stage {
     /// A lab and a user with a key, before there is a proxy.
-    pub fn without_proxy() -> Self {
+    pub(crate) fn without_proxy() -> Self {
         let world = World::start(WorldOptions::default()).unwrap();
         let stage = Self { world, home: tempfile::tempdir().unwrap(), proxy: None };
         stage.done(&["key", "generate", "release"]);
@@ -61,7 +61,7 @@ impl Stage {
     }
 
     /// A lab with an unsigned and a signed image, and a proxy.
-    pub fn new(setup: &Setup) -> Self {
+    pub(crate) fn new(setup: &Setup) -> Self {
         let mut stage = Self::without_proxy();
         stage.push("shop/cart:1", &Artifact::multi_platform("signed"));
         stage.sign("shop/cart:1");
@@ -71,7 +71,7 @@ impl Stage {
     }
 
     /// Starts a proxy; the one before it is stopped.
-    pub fn start(&mut self, setup: &Setup) {
+    pub(crate) fn start(&mut self, setup: &Setup) {
         self.proxy = None;
         self.write("policy.toml", &setup.policy.replace("HOST", &self.host()));
         let user = self.user();
@@ -91,7 +91,7 @@ impl Stage {
     }
 
     /// A file in the user's home.
-    pub fn write(&self, name: &str, text: &str) -> PathBuf {
+    pub(crate) fn write(&self, name: &str, text: &str) -> PathBuf {
         let path = self.home.path().join(name);
         // As an editor does it: whoever reads sees the old file or the new one.
         let new = self.home.path().join(format!("{name}.new"));
@@ -101,12 +101,12 @@ impl Stage {
     }
 
     /// The registry's name.
-    pub fn host(&self) -> String {
+    pub(crate) fn host(&self) -> String {
         self.world.registry().host()
     }
 
     /// The user.
-    pub fn user(&self) -> User {
+    pub(crate) fn user(&self) -> User {
         let environment = self.world.environment().into_iter();
         let user = environment.fold(User::new(self.home.path()), |user, (name, value)| user.with(name, value));
         let passphrases =
@@ -116,40 +116,40 @@ impl Stage {
 
     /// The JSON that the program prints for a command that succeeds.
     #[track_caller]
-    pub fn done(&self, words: &[&str]) -> Value {
+    pub(crate) fn done(&self, words: &[&str]) -> Value {
         let (report, exit) = self.user().json(words).unwrap();
         assert_eq!(exit, Some(0), "{words:?}: {report:#}");
         report
     }
 
     /// Pushes an image to the registry; its digest.
-    pub fn push(&self, name: &str, artifact: &Artifact) -> String {
+    pub(crate) fn push(&self, name: &str, artifact: &Artifact) -> String {
         self.world.push(name, artifact).unwrap().to_string()
     }
 
     /// Signs an image with the release key.
-    pub fn sign(&self, name: &str) {
+    pub(crate) fn sign(&self, name: &str) {
         self.done(&["sign", &self.world.name(name), "--resolve-tag", "--key", "release"]);
     }
 
     /// Withdraws an image with the release key.
-    pub fn revoke(&self, name: &str) {
+    pub(crate) fn revoke(&self, name: &str) {
         let image = self.world.name(name);
         self.done(&["revoke", &image, "--resolve-tag", "--key", "release", "--reason", "compromised", "--message", "x", "--yes"]);
     }
 
     /// What the proxy answers to a request.
-    pub fn send(&self, request: &Request) -> Response {
+    pub(crate) fn send(&self, request: &Request) -> Response {
         request.send(&self.proxy.as_ref().unwrap().address()).unwrap()
     }
 
     /// What the proxy answers to a GET below `/v2/`.
-    pub fn get(&self, path: &str) -> Response {
+    pub(crate) fn get(&self, path: &str) -> Response {
         self.send(&Request::new("GET", &format!("/v2/{path}")).header("Accept", ACCEPT))
     }
 
     /// How often the registry was asked by `method` for a path that ends so.
-    pub fn asked(&self, method: &str, end: &str) -> usize {
+    pub(crate) fn asked(&self, method: &str, end: &str) -> usize {
         let requests = self.world.registry().requests().all();
         requests.iter().filter(|request| request.method == method && request.path.ends_with(end)).count()
     }
@@ -157,7 +157,7 @@ impl Stage {
 
 /// Asserts that an answer is a refusal with this reason code.
 #[track_caller]
-pub fn refused(answer: &Response, code: &str) {
+pub(crate) fn refused(answer: &Response, code: &str) {
     let body = String::from_utf8_lossy(&answer.body).into_owned();
     assert_eq!(answer.status, 403, "{body}");
     let error: Value = serde_json::from_str(&body).unwrap();
@@ -167,7 +167,7 @@ pub fn refused(answer: &Response, code: &str) {
 
 /// Asserts that an answer is "cannot be decided", with this reason code.
 #[track_caller]
-pub fn undecided(answer: &Response, code: &str) {
+pub(crate) fn undecided(answer: &Response, code: &str) {
     let body = String::from_utf8_lossy(&answer.body).into_owned();
     assert_eq!(answer.status, 503, "{body}");
     assert!(answer.headers.first("Retry-After").is_some(), "{body}");
@@ -177,7 +177,7 @@ pub fn undecided(answer: &Response, code: &str) {
 
 /// Asserts that an answer has the bytes of a digest.
 #[track_caller]
-pub fn served(answer: &Response, digest: &str) {
+pub(crate) fn served(answer: &Response, digest: &str) {
     assert_eq!(answer.status, 200, "{}", String::from_utf8_lossy(&answer.body));
     assert_eq!(trustctl_core::digest::Digest::sha256_of(&answer.body).to_string(), digest);
     assert_eq!(answer.headers.first("Docker-Content-Digest"), Some(digest));
