@@ -35,7 +35,8 @@ pub use push::{ManifestPut, Pushed};
 pub use source::Online;
 pub use stream::BlobStream;
 
-/// Most repositories of which it is remembered whether the referrers API is there; a server that runs for long sees any number.
+/// Most repositories of which it is remembered whether the referrers API is there, and most blobs that are remembered to be there; a server
+/// that runs for long sees any number.
 const MAX_LEARNT: usize = 4096;
 
 /// Registries, spoken to with one session. Cloning is cheap and shares connections, tokens and what was learnt.
@@ -243,7 +244,10 @@ impl Registry {
 
     fn learn_blob(&self, repository: &Repository, digest: Digest) -> Result<(), RemoteError> {
         let place = (Origin::of_registry(repository.registry())?, repository.path().to_owned(), digest);
-        self.learnt().blobs.insert(place);
+        let mut learnt = self.learnt();
+        if learnt.blobs.len() < MAX_LEARNT {
+            learnt.blobs.insert(place);
+        }
         Ok(())
     }
 
