@@ -8,12 +8,14 @@
 //! - [`serve`]: who asks, and the steps to an answer; [`world`]: the upstream's servers, as the proxy or as a caller sees them;
 //! - [`decide`]: whether it may be served, under the policy in force ([`trust`]), by what was found out before ([`store`]), or by an
 //!   operator's word ([`break_glass`]);
-//! - [`cache`]: blobs and manifests on disk, by digest; [`observe`]: who is told of every decision;
+//! - [`cache`]: blobs and manifests on disk, by digest; [`observe`]: who is told of every decision; [`audit`]: the log of them that shows
+//!   when it is altered;
 //! - [`answer`], [`body`]: what goes back;
 //! - [`metrics`], [`recent`], [`admin`]: what operators see of it.
 
 pub mod admin;
 pub mod answer;
+pub mod audit;
 pub mod body;
 pub mod break_glass;
 pub mod cache;

@@ -46,8 +46,9 @@ impl Code {
                 Ending::Configuration
             }
             Self::QueueUnusable => Ending::Configuration,
-            Self::CacheUnusable | Self::StoreUnusable => Ending::Configuration,
-            Self::BlobTooLarge | Self::CacheFailed | Self::CacheFull | Self::StoreFailed => Ending::Undecided,
+            Self::AuditUnusable | Self::CacheUnusable | Self::StoreUnusable => Ending::Configuration,
+            Self::AuditBroken => Ending::Rejected,
+            Self::AuditFailed | Self::BlobTooLarge | Self::CacheFailed | Self::CacheFull | Self::StoreFailed => Ending::Undecided,
             Self::NotOurs => Ending::Rejected,
             Self::SignInFailed
             | Self::TokenAudience

@@ -467,6 +467,18 @@ codes! {
         "reading or writing the proxy's store failed";
         "The file system reported an error, or an entry cannot be read. What is not known is gathered again, and never assumed.";
         "look at the file system the store is on; if an entry cannot be read, move the file away and start the proxy anew"
+    AuditUnusable = 645 "proxy.audit-unusable" rank 60
+        "the audit log cannot be used";
+        "It cannot be opened or written, another proxy is using it, or its last line is not a record.";
+        "check the file's owner and permissions; keep a log that was altered, and name another file"
+    AuditBroken = 646 "proxy.audit-broken" rank 80
+        "the audit log has been altered";
+        "Each record carries the hash of the one before it. Here a line is missing, was added, changed or moved, or is not a record.";
+        "compare the log with what was copied elsewhere, and look for who could write to it"
+    AuditFailed = 647 "proxy.audit-failed" rank 74
+        "writing the audit log failed";
+        "A decision could not be recorded. How many are missing is recorded as soon as writing works again.";
+        "make room on the disk the audit log is on, and check its permissions"
 
     // 065x to 067x what the proxy decides
     ProxyUnreached = 650 "proxy.unreached" rank 65

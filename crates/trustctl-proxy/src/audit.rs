@@ -1,0 +1,26 @@
+//! The log of decisions: one JSON object a line, each with the hash of the line before it.
+//!
+//! - [`AuditLog`] writes: one thread, in order, in batches; who appends waits when it falls behind, so that nothing is lost silently.
+//!   What could not be written (a full disk) is counted, and the count is recorded when writing works again.
+//! - A line that a killed process left half is set aside in a file of its own, with a record that says so; the chain goes on.
+//! - Files that have grown to their size are renamed, and the chain goes on in the next one.
+//! - [`verify`] reads all of it, line by line, and names the first line that does not follow from the one before it.
+//!
+//! The chain shows that lines were changed, added, moved or removed in between. Whoever can write to the file can still remove lines at
+//! its end or write all of it anew: copy the last hash ([`Summary::head`]) elsewhere to notice that.
+//!
+//! In reading order: [`line`](mod@line) (what a line is), [`record`] (what is recorded), `log` and `writer` (writing), `check` (verifying), `tail` (reading).
+
+mod check;
+pub mod line;
+mod log;
+pub mod record;
+mod tail;
+#[cfg(test)]
+mod tests;
+mod writer;
+
+pub use check::{Summary, verify, verify_lines};
+pub use log::{AuditLog, AuditOptions};
+pub use record::{Outcome, Record};
+pub use tail::{Follow, last_lines};

@@ -1,0 +1,111 @@
+//! Appending to the log.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+
+use tokio::sync::{mpsc, oneshot};
+use trustctl_core::reason::{Code, Reason};
+
+use super::record::Record;
+use super::writer::{Order, Writer};
+
+/// Records that wait to be written; who appends more waits.
+const WAITING: usize = 4096;
+
+/// How a log is kept.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct AuditOptions {
+    /// Bytes after which a file is renamed and a new one begun.
+    pub rotate_at: u64,
+    /// How many renamed files are kept; `None` for all.
+    pub keep: Option<usize>,
+}
+
+impl Default for AuditOptions {
+    /// 128 MiB a file; all files are kept.
+    fn default() -> Self {
+        Self { rotate_at: 128 << 20, keep: None }
+    }
+}
+
+/// A log that is written. Dropping it writes what waits, and waits for that.
+#[derive(Debug)]
+pub struct AuditLog {
+    orders: Option<mpsc::Sender<Order>>,
+    failing: Arc<AtomicBool>,
+    file: String,
+    writer: Option<JoinHandle<()>>,
+}
+
+impl AuditLog {
+    /// The log in the file `path`, which is created if it is not there; continues its chain.
+    ///
+    /// # Errors
+    /// [`Code::AuditUnusable`] when the file cannot be opened, another process writes it, or its last whole line is no record.
+    pub fn open(path: impl Into<PathBuf>, options: AuditOptions) -> Result<Self, Reason> {
+        let path = path.into();
+        let file = path.display().to_string();
+        let unusable = |why: &dyn std::fmt::Display| Reason::new(Code::AuditUnusable, format!("{file}: {why}"));
+        let failing = Arc::new(AtomicBool::new(false));
+        let mut writer = Writer::open(path, options, Arc::clone(&failing)).map_err(|why| unusable(&why))?;
+        let (orders, receiver) = mpsc::channel(WAITING);
+        let clock = tokio::runtime::Builder::new_current_thread().enable_time().build().map_err(|why| unusable(&why))?;
+        let run = move || clock.block_on(writer.run(receiver));
+        let thread = std::thread::Builder::new().name("audit".to_owned()).spawn(run).map_err(|why| unusable(&why))?;
+        Ok(Self { orders: Some(orders), failing, file, writer: Some(thread) })
+    }
+
+    /// Whether records can be written at the moment.
+    #[must_use]
+    pub fn is_failing(&self) -> bool {
+        self.failing.load(Ordering::Acquire)
+    }
+
+    /// Appends a record. It is on disk within a second; a crash before that can lose it. After a failure, each record is waited for
+    /// until one can be written again.
+    ///
+    /// # Errors
+    /// [`Code::AuditFailed`] when nothing can be written: the record counts as lost, which will be recorded.
+    pub async fn append(&self, record: &Record<'_>) -> Result<(), Reason> {
+        if self.is_failing() {
+            return self.append_durable(record).await;
+        }
+        self.order(record, None).await
+    }
+
+    /// Appends a record and returns when it is on disk, so that no crash can lose it.
+    ///
+    /// # Errors
+    /// [`Code::AuditFailed`] when it could not be written.
+    pub async fn append_durable(&self, record: &Record<'_>) -> Result<(), Reason> {
+        let (done, told) = oneshot::channel();
+        self.order(record, Some(done)).await?;
+        match told.await {
+            Ok(true) => Ok(()),
+            Ok(false) | Err(_) => Err(self.failed("the record could not be written")),
+        }
+    }
+
+    async fn order(&self, record: &Record<'_>, done: Option<oneshot::Sender<bool>>) -> Result<(), Reason> {
+        let fields = record.fields().map_err(|why| self.failed(&why))?;
+        let Some(orders) = &self.orders else { return Err(self.failed("the log is closed")) };
+        orders.send(Order { fields, done }).await.map_err(|_| self.failed("the writer has ended"))
+    }
+
+    fn failed(&self, why: &str) -> Reason {
+        Reason::new(Code::AuditFailed, format!("{}: {why}", self.file))
+    }
+}
+
+impl Drop for AuditLog {
+    fn drop(&mut self) {
+        drop(self.orders.take());
+        if let Some(writer) = self.writer.take() {
+            // It has no way to fail but a bug, and then there is nothing left to do.
+            let _ = writer.join();
+        }
+    }
+}

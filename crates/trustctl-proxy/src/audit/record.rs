@@ -1,0 +1,104 @@
+//! What is recorded of a decision.
+
+use serde::Serialize;
+use trustctl_core::digest::Digest;
+use trustctl_core::reason::Code;
+use trustctl_core::reference::{Repository, Tag};
+
+/// Most characters of a text from outside that are recorded.
+const MAX_TEXT: usize = 512;
+
+/// What became of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Outcome {
+    /// Served because of a signed exception.
+    BreakGlass,
+    /// Not served: the answer is no.
+    Refused,
+    /// Served because it is trusted.
+    Served,
+    /// Served because it was trusted, while the upstream was not there to ask.
+    Stale,
+    /// Not served: it could not be decided.
+    Undecided,
+    /// Served although the answer is no, in warn mode.
+    Warned,
+}
+
+/// One decision.
+#[derive(Clone, Debug, Serialize)]
+pub struct Record<'a> {
+    /// The request, as in logs and answers.
+    pub request_id: &'a str,
+    /// Who asked: an address, and the name in a client certificate if there was one.
+    pub client: &'a str,
+    /// The name the client asked for the proxy by.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub host: Option<&'a str>,
+    /// What was asked: `manifest`, `blob`, `referrers`, `tags`.
+    pub call: &'a str,
+    /// The repository, as policies name it.
+    pub repository: &'a Repository,
+    /// The tag it was asked for by.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tag: Option<&'a Tag>,
+    /// The digest that was decided about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub digest: Option<&'a Digest>,
+    /// What became of it.
+    pub outcome: Outcome,
+    /// Why, when it was not simply trusted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub code: Option<Code>,
+    /// The reason in words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub message: Option<&'a str>,
+    /// The rule of the policy that decided.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rule: Option<&'a str>,
+    /// The signers whose signatures counted.
+    #[serde(skip_serializing_if = "<[&str]>::is_empty")]
+    pub signers: &'a [&'a str],
+    /// The fingerprint of the policy.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub policy: Option<&'a str>,
+    /// The version of the trust material: keys, roots, revocations.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trust: Option<&'a str>,
+    /// How old the evidence was, in seconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub evidence_age: Option<u64>,
+    /// How long it took to decide, in microseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub took_us: Option<u64>,
+}
+
+impl Record<'_> {
+    /// The members of its JSON object, without the braces. Texts from outside are cut to 512 characters; JSON escapes line ends, so a
+    /// record is always one line.
+    ///
+    /// # Errors
+    /// The words of whoever writes JSON.
+    pub fn fields(&self) -> Result<String, String> {
+        let short = Record {
+            request_id: cut(self.request_id),
+            client: cut(self.client),
+            host: self.host.map(cut),
+            call: cut(self.call),
+            message: self.message.map(cut),
+            rule: self.rule.map(cut),
+            policy: self.policy.map(cut),
+            trust: self.trust.map(cut),
+            ..self.clone()
+        };
+        let json = serde_json::to_string(&short).map_err(|error| error.to_string())?;
+        Ok(json.strip_prefix('{').and_then(|json| json.strip_suffix('}')).unwrap_or_default().to_owned())
+    }
+}
+
+fn cut(text: &str) -> &str {
+    let end = text.char_indices().nth(MAX_TEXT).map_or(text.len(), |(end, _)| end);
+    text.get(..end).unwrap_or_default()
+}
