@@ -7,9 +7,12 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use trustctl_core::digest::Digest;
 use trustctl_core::evidence::{Entry, EvidenceFile, Locator};
+use trustctl_core::time::Timestamp;
 use trustctl_lab::image::Artifact;
 use trustctl_lab::sigstore::Claims;
 use trustctl_lab::world::{World, WorldOptions};
+use trustctl_proxy::audit::line::Head;
+use trustctl_proxy::store::{Parent, TagRecord, form};
 use trustctl_tests::failure::Failure;
 use trustctl_tests::program::User;
 
@@ -105,6 +108,7 @@ fn main() -> Result<(), Failure> {
     seeds.write("identity_token", token.map_err(|error| Failure::Output(error.to_string()))?.as_bytes())?;
     seeds.write("tuf_refresh", trustctl_sigstore::tuf::PUBLIC_GOOD_ROOT)?;
     seeds.write_samples()?;
+    seeds.write_proxy()?;
     let file = read(&evidence)?;
     seeds.write("evidence", &file)?;
     seeds.write_evidence(&file)
@@ -202,8 +206,30 @@ impl Seeds {
         Ok(())
     }
 
+    /// Writes what the proxy keeps: an audit log, and entries of its store.
+    fn write_proxy(&self) -> Result<(), Failure> {
+        let output = |error: &dyn std::fmt::Display| Failure::Output(error.to_string());
+        let (mut log, mut head) = (String::new(), Head::default());
+        for (kind, fields) in [("decision", r#""outcome":"served""#), ("lost", r#""count":2"#), ("torn-line", "")] {
+            let (line, next) = head.next(Timestamp::UNIX_EPOCH, kind, fields);
+            log.push_str(&line);
+            log.push('\n');
+            head = next;
+            self.write("audit_log", log.as_bytes())?;
+        }
+        let digest = Digest::sha256_of(b"seed");
+        let mut parents = form::Parents::default();
+        for parent in [Parent::Manifest(digest), Parent::Artifact(digest)] {
+            parents.add(&parent);
+        }
+        self.write("proxy_store", &form::stamped(1, &parents.write().map_err(|error| output(&error))?))?;
+        let record = TagRecord { digest, size: 4, media_type: "text/plain".to_owned(), at: Timestamp::UNIX_EPOCH };
+        self.write("proxy_store", &form::stamped(1, &form::write_tag(&record).map_err(|error| output(&error))?))
+    }
+
     /// Writes the pieces of evidence to the targets that read their like.
     fn write_evidence(&self, file: &[u8]) -> Result<(), Failure> {
+        self.write("proxy_store", &form::stamped(1, file))?;
         let file = EvidenceFile::from_json(file).map_err(|error| Failure::Output(error.to_string()))?;
         for (locator, entry) in file.evidence.iter() {
             let Entry::Present { bytes, .. } = entry else { continue };
