@@ -71,7 +71,7 @@ retry() { # COMMAND...: several tries with a pause, output to the log
 
 # command=package; a package is installed only when its command is not there yet.
 readonly SYSTEM=(
-  buildah=buildah dbus-run-session=dbus-daemon docker-registry=docker-registry dockerd=docker.io gnome-keyring-daemon=gnome-keyring
+  buildah=buildah chromium-headless-shell=chromium-headless-shell dbus-run-session=dbus-daemon docker-registry=docker-registry dockerd=docker.io gnome-keyring-daemon=gnome-keyring
   hyperfine=hyperfine keyctl=keyutils notary=notary notary-server=notary notary-signer=notary
   openssl=openssl secret-tool=libsecret-tools skopeo=skopeo umoci=umoci
 )
@@ -356,6 +356,7 @@ package_version() {
 
 install_system
 system_peer buildah buildah --version
+system_peer chromium chromium-headless-shell --version
 system_peer dbus-run-session dbus-run-session --version
 system_peer docker-registry docker-registry --version
 system_peer dockerd dockerd --version

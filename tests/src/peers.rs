@@ -12,6 +12,8 @@ use std::process::Command;
 pub enum Peer {
     /// buildah, for multi-architecture indexes made by others.
     Buildah,
+    /// A headless Chromium, to look at the status page.
+    Chromium,
     /// cosign 2, the older storage format.
     Cosign2,
     /// cosign 3, bundles as referrers.
@@ -81,6 +83,7 @@ impl Peer {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Buildah => "buildah",
+            Self::Chromium => "chromium",
             Self::Cosign2 => "cosign2",
             Self::Cosign3 => "cosign3",
             Self::Crane => "crane",

@@ -1,5 +1,7 @@
 //! The generated references: made from the command tree, the exit codes, the reason table and the policy language.
 
+mod metrics;
+
 use std::fmt::Write as _;
 
 use clap::CommandFactory as _;
@@ -39,6 +41,7 @@ pub fn pages() -> Vec<(&'static str, String)> {
     vec![
         ("cli.md", cli()),
         ("exit-codes.md", exit_codes()),
+        ("metrics.md", metrics::page(NOTE)),
         ("policy.md", policy()),
         ("proxy-config.md", proxy_config()),
         ("reasons.md", reasons()),

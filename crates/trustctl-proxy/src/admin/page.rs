@@ -111,7 +111,7 @@ fn decisions(html: &mut Html, status: &Status, shown: Option<Outcome>) {
     }
     html.markup(
         "<div class=\"wide\"><table><thead><tr><th scope=\"col\">When</th><th scope=\"col\">Decision</th><th scope=\"col\">Image</th>\
-         <th scope=\"col\">Rule</th><th scope=\"col\">Why</th><th scope=\"col\">Client</th><th scope=\"col\">Took</th></tr></thead><tbody>",
+         <th scope=\"col\">Rule</th><th scope=\"col\">Why</th><th scope=\"col\">Client</th><th scope=\"col\" class=\"number\">Took</th></tr></thead><tbody>",
     );
     rows.for_each(|decision| row(html, decision));
     html.markup("</tbody></table></div></section>");
@@ -152,7 +152,7 @@ fn trust(html: &mut Html, status: &Status) {
         html.markup("<p class=\"quiet\">Nothing that ends.</p></section>");
         return;
     }
-    html.markup("<table><thead><tr><th scope=\"col\">Name</th><th scope=\"col\">Ends</th></tr></thead><tbody>");
+    html.markup("<div class=\"wide\"><table><thead><tr><th scope=\"col\">Name</th><th scope=\"col\">Ends</th></tr></thead><tbody>");
     for end in &status.trust {
         html.markup("<tr><td>").text(&end.name).markup("</td><td>");
         time(html, end.at);
@@ -164,13 +164,13 @@ fn trust(html: &mut Html, status: &Status) {
         }
         html.markup("</td></tr>");
     }
-    html.markup("</tbody></table></section>");
+    html.markup("</tbody></table></div></section>");
 }
 
 fn upstreams(html: &mut Html, status: &Status) {
     html.markup(
-        "<section><h2>Upstreams</h2><table><thead><tr><th scope=\"col\">Registry</th><th scope=\"col\">Requests</th>\
-         <th scope=\"col\">Failed</th></tr></thead><tbody>",
+        "<section><h2>Upstreams</h2><table><thead><tr><th scope=\"col\">Registry</th><th scope=\"col\" class=\"number\">Requests</th>\
+         <th scope=\"col\" class=\"number\">Failed</th></tr></thead><tbody>",
     );
     for upstream in &status.upstreams {
         html.markup("<tr><td>").text(&upstream.registry).markup("</td><td class=\"number\">").text(grouped(upstream.requests));

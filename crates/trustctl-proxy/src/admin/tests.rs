@@ -146,6 +146,25 @@ async fn the_status_is_there_as_json() {
 }
 
 #[tokio::test]
+async fn every_field_of_the_status_is_in_the_reference() {
+    let page = include_str!("../../../../docs/reference/metrics.md");
+    let (_, _, text) = get(&admin(Some("locked")), "/status.json").await;
+    let status: Value = serde_json::from_str(&text).unwrap();
+    let mut missing = Vec::new();
+    for (name, value) in status.as_object().unwrap() {
+        let inside = value.as_array().map_or(value, |list| &list[list.len() - 1]);
+        let inside = if name == "notices" { None } else { inside.as_object() };
+        let fields = inside.into_iter().flatten().map(|(name, _)| name.as_str());
+        missing.extend(
+            fields
+                .chain([name.as_str()])
+                .filter(|name| !page.contains(&format!("`{name}`")) && !page.contains(&format!("`{name}[]`"))),
+        );
+    }
+    assert!(missing.is_empty(), "docs/reference/metrics.md does not name {missing:?}");
+}
+
+#[tokio::test]
 async fn other_paths_and_methods_are_refused() {
     let admin = admin(None);
     let (status, _, metrics) = get(&admin, "/metrics").await;
