@@ -39,9 +39,9 @@ use flights::Flights;
 use judge::{Found, Judge};
 use ruling::Words;
 
+pub use crate::store::SubjectKey;
 pub(crate) use artifact::{MAX_EVIDENCE_BLOB, is_json, media_type};
 pub use digests::{Decision, Permit, Why};
-pub use crate::store::SubjectKey;
 pub use ruling::Ruling;
 pub use tags::Pinned;
 
@@ -313,7 +313,9 @@ impl Decider {
         {
             return Ok((bytes, None));
         }
-        self.fetch(world, &key.repository, &ManifestName::Digest(key.digest)).await.map(|(_, bytes, media_type)| (bytes, media_type))
+        self.fetch(world, &key.repository, &ManifestName::Digest(key.digest))
+            .await
+            .map(|(_, bytes, media_type)| (bytes, media_type))
     }
 
     /// Fetches a manifest from the upstream and puts it in the cache.
@@ -344,7 +346,8 @@ impl Decider {
     /// Whoever can push can pile up so much about an image that the time for it is used up, and so hide a revocation. Running out
     /// of time therefore only counts as an outage when the registry does not answer a single small question either.
     async fn is_outage(&self, world: &World, key: &SubjectKey, answer: &Result<Ruling, Trouble>) -> bool {
-        let (down, slow) = (|reason: &Reason| reason.code == Code::Unavailable, |reason: &Reason| reason.code == Code::OutOfBudget);
+        let (down, slow) =
+            (|reason: &Reason| reason.code == Code::Unavailable, |reason: &Reason| reason.code == Code::OutOfBudget);
         match answer {
             Err(Trouble::NotFound) => false,
             Err(Trouble::Unknown(reason)) => down(reason) || slow(reason),

@@ -118,7 +118,9 @@ impl Proxy {
     /// The answer where there is no decision.
     fn trouble(&self, trouble: &Trouble, what: &str) -> Answer {
         match trouble {
-            Trouble::NotFound => answer::error(StatusCode::NOT_FOUND, "MANIFEST_UNKNOWN", &format!("{what} is not known to its registry"), None),
+            Trouble::NotFound => {
+                answer::error(StatusCode::NOT_FOUND, "MANIFEST_UNKNOWN", &format!("{what} is not known to its registry"), None)
+            }
             Trouble::Unknown(reason) => undecided(reason, None),
         }
     }

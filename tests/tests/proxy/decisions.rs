@@ -169,7 +169,10 @@ fn a_sticky_refusal_is_a_manifest_that_nobody_can_run() {
     assert!(config.contains(".denied.tc0301."), "{config}");
     assert_eq!((answer.headers.first("Cache-Control"), &manifest["layers"]), (Some("no-store"), &Value::Array(Vec::new())));
     let unsigned = stage.world.registry().tag("shop/new", "1").unwrap().to_string();
-    assert_ne!(stage.get(&format!("shop/new/manifests/{unsigned}")).headers.first("Docker-Content-Digest"), Some(unsigned.as_str()));
+    assert_ne!(
+        stage.get(&format!("shop/new/manifests/{unsigned}")).headers.first("Docker-Content-Digest"),
+        Some(unsigned.as_str())
+    );
 }
 
 #[test]

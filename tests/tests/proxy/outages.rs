@@ -44,7 +44,10 @@ fn what_was_trusted_is_served_for_a_while_without_its_registry() {
     stage.start(&Setup::default());
     served(&stage.get("shop/cart/manifests/1"), &digest);
     // But not longer than is configured.
-    stage.start(&Setup { times: "tag-ttl = \"0s\"\nrevocation = \"1s\"\nrefusal = \"0s\"\nmax-stale = \"1s\"", ..Setup::default() });
+    stage.start(&Setup {
+        times: "tag-ttl = \"0s\"\nrevocation = \"1s\"\nrefusal = \"0s\"\nmax-stale = \"1s\"",
+        ..Setup::default()
+    });
     undecided(&stage.get("shop/cart/manifests/1"), "TC0401");
 }
 

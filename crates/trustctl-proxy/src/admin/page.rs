@@ -152,7 +152,9 @@ fn trust(html: &mut Html, status: &Status) {
         html.markup("<p class=\"quiet\">Nothing that ends.</p></section>");
         return;
     }
-    html.markup("<div class=\"wide\"><table><thead><tr><th scope=\"col\">Name</th><th scope=\"col\">Ends</th></tr></thead><tbody>");
+    html.markup(
+        "<div class=\"wide\"><table><thead><tr><th scope=\"col\">Name</th><th scope=\"col\">Ends</th></tr></thead><tbody>",
+    );
     for end in &status.trust {
         html.markup("<tr><td>").text(&end.name).markup("</td><td>");
         time(html, end.at);

@@ -3,7 +3,7 @@
 use serde_json::Value;
 use trustctl_core::digest::Digest;
 use trustctl_core::json;
-use trustctl_core::subject::{INDEX_TYPES, MAX_CHILDREN, MANIFEST_TYPES};
+use trustctl_core::subject::{INDEX_TYPES, MANIFEST_TYPES, MAX_CHILDREN};
 
 /// Most layers of an image that are followed; Docker's limit is 127.
 const MAX_LAYERS: usize = 1024;
@@ -28,7 +28,9 @@ pub(crate) fn is_evidence(manifest: &[u8]) -> bool {
     if let Some(named) = document.get("manifests") {
         let Some(named) = named.as_array().filter(|named| !named.is_empty() && named.len() <= MAX_CHILDREN) else { return false };
         return !document.contains_key("layers")
-            && named.iter().all(|entry| entry.get("platform").is_none() && text(entry, "artifactType").is_some_and(is_evidence_type));
+            && named
+                .iter()
+                .all(|entry| entry.get("platform").is_none() && text(entry, "artifactType").is_some_and(is_evidence_type));
     }
     let Some(layers) = document.get("layers").and_then(Value::as_array) else { return false };
     let fits = |layer: &Value| {
@@ -50,9 +52,8 @@ pub(crate) fn content(manifest: &[u8]) -> Vec<Digest> {
         let entries = document.get(name).and_then(Value::as_array).filter(|entries| entries.len() <= most);
         entries.cloned().unwrap_or_default()
     };
-    let digests = |entries: Vec<Value>| -> Vec<Digest> {
-        entries.iter().filter_map(|entry| text(entry, "digest")?.parse().ok()).collect()
-    };
+    let digests =
+        |entries: Vec<Value>| -> Vec<Digest> { entries.iter().filter_map(|entry| text(entry, "digest")?.parse().ok()).collect() };
     if document.contains_key("manifests") {
         return digests(list("manifests", MAX_CHILDREN));
     }
@@ -72,7 +73,9 @@ pub(crate) fn media_type(manifest: &[u8]) -> String {
 fn is_evidence_type(media_type: &str) -> bool {
     EVIDENCE.iter().any(|known| {
         let rest = media_type.strip_prefix(known);
-        rest.is_some_and(|rest| rest.is_empty() || (known.ends_with("bundle") && (rest.starts_with("+json") || rest.starts_with(".v0"))))
+        rest.is_some_and(|rest| {
+            rest.is_empty() || (known.ends_with("bundle") && (rest.starts_with("+json") || rest.starts_with(".v0")))
+        })
     })
 }
 
@@ -118,7 +121,8 @@ mod tests {
         }
         let known = "application/vnd.dsse.envelope.v1+json";
         assert!(!is_evidence(&manifest(known, MAX_EVIDENCE_BLOB + 1)), "too large");
-        let layers = [json!({ "mediaType": known, "digest": ONE, "size": 1 }), json!({ "mediaType": "x", "digest": TWO, "size": 1 })];
+        let layers =
+            [json!({ "mediaType": known, "digest": ONE, "size": 1 }), json!({ "mediaType": "x", "digest": TWO, "size": 1 })];
         assert!(!is_evidence(json!({ "layers": layers }).to_string().as_bytes()), "one layer is something else");
         assert!(!is_evidence(json!({ "layers": [] }).to_string().as_bytes()), "no layer");
         assert!(!is_evidence(b"{\"layers\":[],\"layers\":[]}"), "two meanings");

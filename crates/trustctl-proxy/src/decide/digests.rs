@@ -54,7 +54,12 @@ impl Decider {
     ///
     /// # Errors
     /// As for [`Decider::pin`] and [`Decider::decide`].
-    pub async fn by_tag(self: &Arc<Self>, world: &World, repository: &Repository, tag: &Tag) -> Result<(Decision, bool), Trouble> {
+    pub async fn by_tag(
+        self: &Arc<Self>,
+        world: &World,
+        repository: &Repository,
+        tag: &Tag,
+    ) -> Result<(Decision, bool), Trouble> {
         let pinned = self.pin(world, repository, tag).await?;
         let key = SubjectKey { repository: repository.clone(), tag: Some(tag.clone()), digest: pinned.digest };
         let ruling = self.decide(world, &key).await?;
@@ -65,7 +70,12 @@ impl Decider {
     ///
     /// # Errors
     /// As for [`Decider::decide`].
-    pub async fn by_digest(self: &Arc<Self>, world: &World, repository: &Repository, digest: Digest) -> Result<Decision, Trouble> {
+    pub async fn by_digest(
+        self: &Arc<Self>,
+        world: &World,
+        repository: &Repository,
+        digest: Digest,
+    ) -> Result<Decision, Trouble> {
         self.manifest_within(world, repository, digest, MAX_STEPS).await
     }
 
@@ -203,7 +213,9 @@ impl Decider {
     /// As for [`Decider::decide`].
     pub async fn open(&self, world: &World, repository: &Repository, permit: &Permit) -> Result<Bytes, Trouble> {
         let at_hand = match &permit.why {
-            Why::Ruling(ruling) | Why::BreakGlass(_, ruling) if ruling.subject.digest == permit.digest => Some(ruling.manifest.clone()),
+            Why::Ruling(ruling) | Why::BreakGlass(_, ruling) if ruling.subject.digest == permit.digest => {
+                Some(ruling.manifest.clone())
+            }
             _ => self.cached(&permit.digest).await?,
         };
         let bytes = match at_hand {

@@ -63,7 +63,12 @@ impl Decider {
     }
 
     /// The digest that the upstream gives now. A digest in a header counts only where it is that of bytes seen before.
-    async fn ask(&self, world: &World, (repository, tag): (&Repository, &Tag), known: Option<&TagRecord>) -> Result<TagRecord, Trouble> {
+    async fn ask(
+        &self,
+        world: &World,
+        (repository, tag): (&Repository, &Tag),
+        known: Option<&TagRecord>,
+    ) -> Result<TagRecord, Trouble> {
         let name = ManifestName::Tag(tag.clone());
         if let Some(known) = known {
             let deadline = Deadline::after(self.ground.times.verify);
@@ -82,7 +87,8 @@ impl Decider {
     /// What the upstream said last, where it cannot be asked and that is not too long ago.
     fn last_known(&self, known: Option<TagRecord>, trouble: Trouble) -> Result<Digest, Trouble> {
         let now = (self.ground.clock)();
-        let is_outage = matches!(&trouble, Trouble::Unknown(reason) if matches!(reason.code, Code::Unavailable | Code::OutOfBudget));
+        let is_outage =
+            matches!(&trouble, Trouble::Unknown(reason) if matches!(reason.code, Code::Unavailable | Code::OutOfBudget));
         let recent = known.filter(|known| is_outage && now.since(known.at) < self.ground.times.max_stale);
         recent.map(|known| known.digest).ok_or(trouble)
     }

@@ -42,7 +42,9 @@ impl Proxy {
         }
         match self.parts.decider.named_by(&request.place.repository, digest).await? {
             Some(manifest) => self.admit(request, &ManifestName::Digest(manifest)).await,
-            None => Err(Trouble::Unknown(Reason::new(Code::AccessDenied, "nothing that names this blob was read by this caller"))),
+            None => {
+                Err(Trouble::Unknown(Reason::new(Code::AccessDenied, "nothing that names this blob was read by this caller")))
+            }
         }
     }
 

@@ -5,7 +5,7 @@ use trustctl_remote::registry::ManifestName as Remote;
 use super::words::{Asked, add_remarks};
 use super::{Proxy, Request};
 use crate::answer::{Answer, ManifestAnswer};
-use crate::decide::{media_type, Decision, Trouble};
+use crate::decide::{Decision, Trouble, media_type};
 use crate::request::ManifestName;
 
 impl Proxy {

@@ -6,8 +6,8 @@ use trustctl_core::reference::Tag;
 use trustctl_core::verdict::VerdictKind;
 
 use super::{Proxy, Request, undecided};
-use crate::break_glass::{Grant, Token};
 use crate::answer::{self, Answer, Refusal, docs_link};
+use crate::break_glass::{Grant, Token};
 use crate::decide::{Decision, Permit, Ruling, Trouble, Why};
 use crate::observe::{Event, Outcome};
 use crate::upstreams::DenyMode;
@@ -117,7 +117,8 @@ pub(super) fn add_remarks(answer: &mut Answer, permit: &Permit, is_stale: bool) 
         answer::add_warnings(answer.headers_mut(), [words]);
     }
     if !ruling.warnings.is_empty() {
-        let texts: Vec<String> = ruling.warnings.iter().map(|reason| format!("{}: {}", reason.code.id(), reason.message)).collect();
+        let texts: Vec<String> =
+            ruling.warnings.iter().map(|reason| format!("{}: {}", reason.code.id(), reason.message)).collect();
         answer::add_warnings(answer.headers_mut(), texts.iter().map(String::as_str));
     }
 }

@@ -18,8 +18,10 @@ pub enum ProxyCommand {
     #[command(subcommand)]
     Audit(AuditCommand),
     /// Let one refused image pass for a short time, by a signed token with a reason
-    #[command(after_help = "Example:\n  trustctl proxy break-glass registry.example/shop/cart@sha256:0123… --key ops.key \\\n    \
-        --reason \"signing service down, INC-7\" --for 4h --to state/break-glass/cart.json")]
+    #[command(
+        after_help = "Example:\n  trustctl proxy break-glass registry.example/shop/cart@sha256:0123… --key ops.key \\\n    \
+        --reason \"signing service down, INC-7\" --for 4h --to state/break-glass/cart.json"
+    )]
     BreakGlass(BreakGlassArgs),
 }
 
