@@ -142,7 +142,7 @@ fn warn_mode_serves_with_a_warning() {
     let answer = stage.get("shop/new/manifests/1");
     assert_eq!(answer.status, 200);
     let warning = answer.headers.first("Warning").unwrap();
-    assert!(warning.starts_with("299 - \"") && warning.contains("TC0301"), "{warning}");
+    assert!(warning.starts_with("299 - \"TC0710: ") && warning.contains("only warns until 2099-01-01"), "{warning}");
     assert_eq!(stage.get("shop/cart/manifests/1").headers.first("Warning"), None);
 }
 

@@ -31,6 +31,7 @@ use crate::cli::{CheckProxyArgs, ProxyCommand, RunProxyArgs};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::render;
+use observers::Observers;
 use trust::PolicyFile;
 
 /// How often policy, anchors and tokens are looked at.
@@ -107,8 +108,8 @@ async fn serve(session: &Session, args: &RunProxyArgs) -> Result<Exit, Failure> 
     let engine = Engine::new(session, &config, &config.state)?;
     let notices = notices(session);
     let server = Server::bind(&config.listen, config.limits).await?;
-    let observers = observers::Observers::new(&config, &engine, session).await?;
-    let admin = observers.admin(&config).await?;
+    let observers = Observers::new(&config, &engine, notices.clone())?;
+    let admin = observers.admin(&config, notices.clone()).await?;
     let reloading = tokio::spawn(keep_up(engine.trust.clone(), engine.break_glass.clone(), notices.clone()));
     for address in server.addresses() {
         session.ui.say(format!("serving on {address}"));
@@ -124,7 +125,9 @@ async fn serve(session: &Session, args: &RunProxyArgs) -> Result<Exit, Failure> 
     }));
     let finished = server.run(proxy, notices, stop).await;
     reloading.abort();
-    drop(admin);
+    if let Some(admin) = admin {
+        admin.abort();
+    }
     observers.close().await;
     session.ui.note(if finished { "stopped" } else { "stopped; answers that had not ended were cut" });
     Ok(Exit::Done)
