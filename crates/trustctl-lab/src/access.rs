@@ -20,6 +20,8 @@ use crate::answer::{self, Answer};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Rights {
+    /// Nothing: it is known, and may not read.
+    Nothing,
     /// Read.
     Pull,
     /// Read and write.
@@ -91,6 +93,7 @@ pub(crate) struct Need {
 impl Need {
     pub(crate) fn repository(name: &str, rights: Rights) -> Self {
         let actions = match rights {
+            Rights::Nothing => "",
             Rights::Pull => "pull",
             Rights::Push => "push,pull",
             Rights::All => "*",

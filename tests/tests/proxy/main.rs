@@ -5,3 +5,5 @@ mod decisions;
 mod outages;
 mod reload;
 mod stage;
+mod tenants;
+mod watched;

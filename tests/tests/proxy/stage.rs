@@ -52,8 +52,8 @@ pub(crate) struct Stage {
 
 impl Stage {
     /// A lab and a user with a key, before there is a proxy.
-    pub(crate) fn without_proxy() -> Self {
-        let world = World::start(WorldOptions::default()).unwrap();
+    pub(crate) fn without_proxy(options: WorldOptions) -> Self {
+        let world = World::start(options).unwrap();
         let stage = Self { world, home: tempfile::tempdir().unwrap(), proxy: None };
         stage.done(&["key", "generate", "release"]);
         stage.done(&["key", "export", "release", "--public", "--to", "release.pub"]);
@@ -62,7 +62,12 @@ impl Stage {
 
     /// A lab with an unsigned and a signed image, and a proxy.
     pub(crate) fn new(setup: &Setup) -> Self {
-        let mut stage = Self::without_proxy();
+        Self::of(WorldOptions::default(), setup)
+    }
+
+    /// As [`Stage::new`], with a lab of another kind.
+    pub(crate) fn of(options: WorldOptions, setup: &Setup) -> Self {
+        let mut stage = Self::without_proxy(options);
         stage.push("shop/cart:1", &Artifact::multi_platform("signed"));
         stage.sign("shop/cart:1");
         stage.push("shop/new:1", &Artifact::multi_platform("unsigned"));
@@ -88,6 +93,11 @@ impl Stage {
             Ok(user.command(&["proxy", "run", "--config", "proxy.toml"]))
         });
         self.proxy = Some(started.unwrap());
+    }
+
+    /// Stops the proxy, as an operator does.
+    pub(crate) fn stop(&mut self) {
+        self.proxy = None;
     }
 
     /// A file in the user's home.

@@ -1,0 +1,61 @@
+//! Callers with credentials of their own: what one may read, another does not get from the cache.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use trustctl_lab::access::{Access, Account, Rights, TokenAccess};
+use trustctl_lab::world::WorldOptions;
+use trustctl_tests::http::{Request, Response};
+
+use crate::stage::{Setup, Stage, served};
+
+const ACCEPT: &str = "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json";
+
+fn as_(stage: &Stage, who: &str, path: &str) -> Response {
+    let authorization = format!("Basic {}", STANDARD.encode(who));
+    let request = Request::new("GET", &format!("/v2/{path}")).header("Accept", ACCEPT);
+    stage.send(&request.header("Authorization", authorization))
+}
+
+fn both(access: fn(Vec<Account>) -> Access) {
+    let bob = Account { name: "bob".to_owned(), password: "bob's".to_owned(), rights: Rights::Nothing };
+    let access = access(vec![Account::admin("alice", "alice's"), bob]);
+    let upstream = "credentials = \"pass-through\"";
+    let stage = Stage::of(WorldOptions { access, ..WorldOptions::default() }, &Setup { upstream, ..Setup::default() });
+    let digest = stage.world.registry().tag("shop/cart", "1").unwrap().to_string();
+    let index = as_(&stage, "alice:alice's", "shop/cart/manifests/1");
+    served(&index, &digest);
+    let index: serde_json::Value = serde_json::from_slice(&index.body).unwrap();
+    let child = index["manifests"][0]["digest"].as_str().unwrap().to_owned();
+    let manifest = as_(&stage, "alice:alice's", &format!("shop/cart/manifests/{child}"));
+    let manifest: serde_json::Value = serde_json::from_slice(&manifest.body).unwrap();
+    let layer = manifest["layers"][0]["digest"].as_str().unwrap().to_owned();
+    served(&as_(&stage, "alice:alice's", &format!("shop/cart/blobs/{layer}")), &layer);
+    // All of it is in the cache now.
+    for who in ["bob:bob's", "alice:guessed", "nobody:"] {
+        for path in [
+            "manifests/1".to_owned(),
+            format!("manifests/{child}"),
+            format!("blobs/{layer}"),
+            format!("referrers/{digest}"),
+            "tags/list".to_owned(),
+        ] {
+            let answer = as_(&stage, who, &format!("shop/cart/{path}"));
+            assert_ne!(answer.status, 200, "{who} read {path}");
+            assert!(!answer.body.windows(6).any(|part| part == b"layers"), "{who} read {path}");
+        }
+    }
+    let unknown = stage.get("shop/cart/manifests/1");
+    assert_eq!((unknown.status, unknown.headers.first("WWW-Authenticate").is_some()), (401, true));
+    assert_eq!(stage.get("").status, 401, "an engine is asked for credentials before it asks for anything");
+    served(&as_(&stage, "alice:alice's", "shop/cart/manifests/1"), &digest);
+}
+
+#[test]
+fn by_basic_authentication() {
+    both(Access::Basic);
+}
+
+#[test]
+fn by_token() {
+    both(|accounts| Access::Token(TokenAccess { accounts, anonymous_pull: false, realm: None }));
+}
