@@ -17,6 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use trustctl_core::digest::Digest;
 use trustctl_core::evidence::Evidence;
@@ -54,6 +55,8 @@ const NAMES: u64 = 16_384;
 /// How long "cannot be decided" is repeated without asking again: long enough to spare a struggling upstream, short for a user.
 const UNDECIDED: Duration = Duration::from_secs(2);
 
+/// Most images about which evidence is gathered at the same time.
+const GATHERING: usize = 32;
 /// The time for the question whether a registry answers at all.
 const PROBE: Duration = Duration::from_secs(2);
 
@@ -128,6 +131,8 @@ pub struct Decider {
     judging: Flights<SubjectKey, Result<Arc<Ruling>, Trouble>>,
     tags: moka::sync::Cache<(Repository, Tag), Arc<Pinned>>,
     pinning: Flights<(Repository, Tag), Result<Arc<Pinned>, Trouble>>,
+    /// Leave to gather evidence: what is gathered about one image may have 64 MiB.
+    gathering: Semaphore,
     edges: moka::sync::Cache<(Repository, Digest), Arc<Vec<Parent>>>,
     /// The manifests whose content is in the records.
     opened: moka::sync::Cache<(Repository, Digest), ()>,
@@ -145,6 +150,7 @@ impl Decider {
             judging: Flights::default(),
             tags: moka::sync::Cache::new(NAMES),
             pinning: Flights::default(),
+            gathering: Semaphore::new(GATHERING),
             edges: moka::sync::Cache::new(NAMES),
             opened: moka::sync::Cache::new(NAMES),
             ground,
@@ -206,7 +212,10 @@ impl Decider {
             self.connect_content(&key.repository, &key.digest, &manifest.0).await?;
             return Ok(self.remember(key, Ruling::of_evidence(&trust, (subject, manifest.0), now)));
         }
+        let leave = Deadline::after(self.ground.times.verify).limit("the proxy", self.gathering.acquire()).await;
+        let leave = leave.map_err(Reason::from)?;
         let found = self.judge.gather(&world, &trust, (&subject, &manifest.0), now).await?;
+        drop(leave);
         let ruling = self.rule(&trust, (subject, manifest.0), &found, now);
         match ruling.verdict {
             VerdictKind::Trusted => {

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use http::header::WWW_AUTHENTICATE;
 use http::{HeaderMap, HeaderValue, StatusCode};
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use trustctl_core::digest::Digest;
 use trustctl_core::reason::Reason;
@@ -27,6 +28,10 @@ use crate::world::{Caller, World, Worlds};
 
 /// Most callers and repositories for which it is remembered that the one may read the other.
 const ADMISSIONS: u64 = 65_536;
+/// Most blobs of signatures and attestations of which it is remembered that they are some.
+const LOOKED_AT: u64 = 16_384;
+/// Most such blobs that are read at the same time: each has 8 MiB at most.
+const LOOKING: usize = 4;
 /// After how long a client is asked to come back when it could not be decided.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
 
@@ -52,6 +57,10 @@ pub struct Assembly {
 pub struct Proxy {
     parts: Assembly,
     admitted: moka::sync::Cache<(Digest, Repository), Instant>,
+    /// Blobs of signatures and attestations that were read and are what they say.
+    looked_at: moka::sync::Cache<Digest, ()>,
+    /// Leave to hold such a blob in memory.
+    looking: Semaphore,
 }
 
 /// One request that is being answered.
@@ -68,7 +77,8 @@ impl Proxy {
     /// A proxy that has served nothing yet.
     #[must_use]
     pub fn new(parts: Assembly) -> Self {
-        Self { parts, admitted: moka::sync::Cache::new(ADMISSIONS) }
+        let (admitted, looked_at) = (moka::sync::Cache::new(ADMISSIONS), moka::sync::Cache::new(LOOKED_AT));
+        Self { parts, admitted, looked_at, looking: Semaphore::new(LOOKING) }
     }
 
     /// Who decides.

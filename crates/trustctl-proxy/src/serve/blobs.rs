@@ -3,9 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::StatusCode;
 use trustctl_core::digest::Digest;
 use trustctl_core::reason::{Code, Reason};
+use trustctl_remote::limits::Deadline;
 
 use super::words::{Asked, add_remarks};
 use super::{Proxy, Request, undecided};
@@ -54,28 +56,41 @@ impl Proxy {
         self.parts.blobs.fill(digest, Arc::new(source)).await
     }
 
-    /// The blob of a signature or an attestation: read in full, and served only when it is what it says it is, so that nothing that
-    /// can be run passes in its guise.
+    /// The blob of a signature or an attestation: read in full before it is served, and served only when it is what it says it is,
+    /// so that nothing that can be run passes in its guise.
     async fn evidence(&self, request: &Request<'_>, digest: &Digest) -> Answer {
-        let deadline = trustctl_remote::limits::Deadline::default();
+        if !self.looked_at.contains_key(digest)
+            && let Err(answer) = self.look_at(request, digest).await
+        {
+            return *answer;
+        }
+        match self.find(request, digest).await {
+            Ok(blob) => {
+                let body = |range| ProxyBody::streamed(blob.body(range));
+                answer::blob(request.headers, request.ask.head, (digest, blob.length()), body)
+            }
+            Err(error) => unavailable(digest, error),
+        }
+    }
+
+    /// Fetches such a blob, and puts it in the cache when it is one.
+    async fn look_at(&self, request: &Request<'_>, digest: &Digest) -> Result<(), Box<Answer>> {
+        let deadline = Deadline::after(PATIENCE);
         let repository = &request.place.repository;
-        let bytes = match request.world.registry.blob(repository, digest, MAX_EVIDENCE_BLOB, deadline).await {
-            Ok(Some(bytes)) => bytes::Bytes::from(bytes),
-            Ok(None) => return unavailable(digest, CacheError::NotFound(*digest)),
-            Err(error) => return undecided(&error.reason(), None),
-        };
+        let leave = deadline.limit("the proxy", self.looking.acquire()).await;
+        let _leave = leave.map_err(|error| undecided(&error.reason(), None))?;
+        let found = request.world.registry.blob(repository, digest, MAX_EVIDENCE_BLOB, deadline).await;
+        let found = found.map_err(|error| undecided(&error.reason(), None))?;
+        let bytes = Bytes::from(found.ok_or_else(|| unavailable(digest, CacheError::NotFound(*digest)))?);
         if !is_json(&bytes) {
             let words = format!("{repository}@{digest} is announced as a signature or an attestation and is none");
             let reason = Reason::new(Code::ProxyUnreached, words);
             let link = docs_link(reason.code);
-            return answer::denied(&Refusal { reason: &reason, rule: None, link: &link });
+            return Err(Box::new(answer::denied(&Refusal { reason: &reason, rule: None, link: &link })));
         }
-        let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-        let part = |range: std::ops::Range<u64>| {
-            let (start, end) = (usize::try_from(range.start).unwrap_or(0), usize::try_from(range.end).unwrap_or(0));
-            ProxyBody::from(bytes.slice(start.min(bytes.len())..end.min(bytes.len())))
-        };
-        answer::blob(request.headers, request.ask.head, (digest, length), part)
+        self.parts.blobs.put(digest, bytes).await.map_err(|error| unavailable(digest, error))?;
+        self.looked_at.insert(*digest, ());
+        Ok(())
     }
 }
 

@@ -70,13 +70,14 @@ impl Proxy {
                 return self.tell(request, asked, (Outcome::BreakGlass, Some(&reason)), Some(ruling));
             }
         };
-        let warning = ruling.warnings.first();
-        let outcome = match warning {
+        let stale = is_stale.then(stale);
+        let reason = stale.as_ref().or(ruling.warnings.first());
+        let outcome = match reason {
             _ if is_stale => Outcome::Stale,
             Some(_) => Outcome::Warned,
             None => Outcome::Served,
         };
-        self.tell(request, asked, (outcome, warning), Some(ruling));
+        self.tell(request, asked, (outcome, reason), Some(ruling));
     }
 
     fn tell(
@@ -113,14 +114,19 @@ pub(super) fn add_remarks(answer: &mut Answer, permit: &Permit, is_stale: bool) 
         }
     };
     if is_stale {
-        let words = "the upstream cannot be asked; this was trusted when it was last checked";
-        answer::add_warnings(answer.headers_mut(), [words]);
+        let stale = stale();
+        answer::add_warnings(answer.headers_mut(), [format!("{}: {}", stale.code.id(), stale.message).as_str()]);
     }
     if !ruling.warnings.is_empty() {
         let texts: Vec<String> =
             ruling.warnings.iter().map(|reason| format!("{}: {}", reason.code.id(), reason.message)).collect();
         answer::add_warnings(answer.headers_mut(), texts.iter().map(String::as_str));
     }
+}
+
+/// What is said wherever something is served without its registry.
+fn stale() -> Reason {
+    Reason::new(Code::ProxyStale, "the upstream cannot be asked; this was trusted when it was last checked")
 }
 
 /// What is said wherever a token lets something pass.
