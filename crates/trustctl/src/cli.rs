@@ -7,6 +7,7 @@
 mod anchor;
 mod attest;
 mod blob;
+mod containerd;
 mod key;
 mod lab;
 mod policy;
@@ -26,6 +27,7 @@ pub use attest::{
     AttestArgs, AttestCommand, AttestDownloadArgs, AttestListArgs, AttestPart, AttestStorage, AttestVerifyArgs, SayingArgs,
 };
 pub use blob::{BlobAttestArgs, BlobAttestCommand, BlobCommand, BlobSignArgs, BlobVerifyArgs, Log};
+pub use containerd::ContainerdVerifierArgs;
 pub use key::{KeyCommand, KeyFormat, KeyKindArg};
 pub use lab::{LabCommand, LabUpArgs};
 pub use policy::PolicyCommand;
@@ -149,6 +151,8 @@ pub enum Command {
     /// Serve trusted images to every client, and refuse all others
     #[command(subcommand)]
     Proxy(ProxyCommand),
+    /// Judge an image for containerd, which calls this from its folder of verifiers
+    ContainerdVerifier(ContainerdVerifierArgs),
     /// Explain a reason code such as TC0204
     Explain(ExplainArgs),
     /// Watch an image being refused, signed, accepted, attacked and revoked, on this machine alone

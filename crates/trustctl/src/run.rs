@@ -4,6 +4,7 @@ mod anchor;
 mod attest;
 mod blob;
 mod complete;
+mod containerd;
 mod dct;
 mod demo;
 mod docs;
@@ -110,14 +111,21 @@ pub fn main() -> ExitCode {
     let ui = Ui::new(&cli.global, &environment);
     let session = Session { ui: ui.clone(), environment, global: cli.global };
     let verifies = matches!(cli.command, Command::Verify(_));
-    let exit = runtime(&cli.command).and_then(|runtime| runtime.block_on(run_or_stop(&session, &cli.command)));
+    let exit = runtime(&cli.command).and_then(|runtime| {
+        let exit = runtime.block_on(run_or_stop(&session, &cli.command));
+        if matches!(cli.command, Command::ContainerdVerifier(_)) {
+            // It has an answer, and containerd does not wait for a name that is still looked up.
+            runtime.shutdown_background();
+        }
+        exit
+    });
     let exit = exit.unwrap_or_else(|failure| report(&ui, verifies, &failure));
     ExitCode::from(said(&ui, exit).code())
 }
 
 /// The words of this process. Those of `help` end at the first flag: it knows commands only, and prints text whatever is asked for.
 fn command_line() -> Vec<OsString> {
-    let words: Vec<OsString> = std::env::args_os().collect();
+    let words = containerd::words(std::env::args_os());
     if words.get(1).is_none_or(|word| word != "help") {
         return words;
     }
@@ -166,6 +174,7 @@ async fn carry_out(session: &Session, command: &Command) -> Result<Exit, Failure
         Command::Policy(command) => policy::run(session, command),
         Command::Anchor(command) => anchor::run(session, command).await,
         Command::Proxy(command) => proxy::run(session, command).await,
+        Command::ContainerdVerifier(args) => containerd::run(session, args).await,
         Command::Explain(args) => explain::explain(&session.ui, args),
         Command::Completions(args) => Ok(docs::completions(&session.ui, args)),
         Command::Man(args) => docs::man(&session.ui, args),
@@ -174,7 +183,7 @@ async fn carry_out(session: &Session, command: &Command) -> Result<Exit, Failure
 
 /// Says what is wrong with the command line, or prints the help that was asked for.
 fn usage(error: &clap::Error) -> ExitCode {
-    let words: Vec<String> = std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
+    let words: Vec<String> = command_line().iter().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
     let wants_json = words.iter().any(|word| word == "--output=json")
         || words.windows(2).any(|pair| matches!(pair, [flag, form] if flag == "--output" && form == "json"));
     if !error.use_stderr() || (error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand && !wants_json) {
@@ -190,7 +199,11 @@ fn usage(error: &clap::Error) -> ExitCode {
     let ui = Ui::new(&Global { output, ..Global::default() }, &Environment::read());
     let path = command_path(&words);
     let verifies = path.first().is_some_and(|name| name == "verify");
-    ExitCode::from(report(&ui, verifies, &bad_command_line(error, &path)).code())
+    let failure = bad_command_line(error, &path);
+    if path.first().is_some_and(|name| name == containerd::COMMAND) {
+        containerd::say_blocked(&ui, &failure.reason);
+    }
+    ExitCode::from(report(&ui, verifies, &failure).code())
 }
 
 /// The exit code of a run whose answer may not have been written: then nobody may take it for done.

@@ -154,7 +154,9 @@ impl Code {
             | Self::ProxyPolicy
             | Self::ProxyStale
             | Self::ProxyToken => Ending::Remark,
-            Self::ProxyUnreached => Ending::Rejected,
+            Self::ContainerdDigest | Self::ProxyUnreached => Ending::Rejected,
+            Self::ContainerdInput => Ending::Usage,
+            Self::ClientNotEnforced => Ending::Remark,
             Self::ProxyCertificate | Self::ProxyConfig | Self::ProxyListen | Self::ProxySecret => Ending::Configuration,
             Self::ProxyCertificateKept | Self::ProxyPlain => Ending::Remark,
             Self::ProxyNamespace | Self::ProxyNoUpstream => Ending::NotFound,

@@ -502,6 +502,20 @@ codes! {
         "It is no token, no key that the configuration names has signed it, or it is over. It lets nothing pass.";
         "make it anew with trustctl proxy break-glass, or remove it"
 
+    // 068x clients of the proxy, and engines that ask themselves
+    ContainerdInput = 680 "containerd.bad-input" rank 60
+        "what containerd hands over cannot be read";
+        "A verifier in bin_dir gets the flags -name, -digest and -stdin-media-type and a JSON document on standard input. This is none of the two documents that are known, is too long, or is no JSON.";
+        "update trustctl if containerd is newer; to try it by hand, pass a descriptor with the digest on standard input"
+    ContainerdDigest = 681 "containerd.other-digest" rank 85
+        "containerd names one image and describes another";
+        "The digest in the arguments, the one in the name and the one on standard input must be the same: only then is it certain what will run.";
+        "pull the image anew; if it happens again, look for a program that stands between containerd and this one"
+    ClientNotEnforced = 682 "proxy.client-not-enforced" rank 16
+        "no setting keeps this client from going round the proxy";
+        "The client takes any refusal of a mirror as a cause to ask the registry itself, or can be told otherwise by whoever starts a build. Its configuration alone enforces nothing.";
+        "let the host reach the proxy and no registry: block the way out, and pull by the proxy's name"
+
     // 07xx policy and configuration
     PolicyUnusable = 701 "policy.unusable" rank 60
         "the policy cannot be used";

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 /// Judge images
-#[derive(Args, Debug)]
+#[derive(Args, Debug, Default)]
 #[command(after_help = "Examples:\n  \
     trustctl verify registry.example/shop/cart:1.4 --policy policy.toml\n  \
     trustctl verify registry.example/shop/cart:1.4 --key cosign.pub\n  \

@@ -26,6 +26,7 @@ use trustctl_remote::state::Store;
 use super::network::World;
 use super::{Schemes, Session, schemes, sigstore, trust};
 use crate::cli::VerifyArgs;
+use crate::config::Environment;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::render;
@@ -72,6 +73,22 @@ pub(super) async fn run(session: &Session, args: &VerifyArgs) -> Result<Exit, Fa
     let exit = Exit::of_several(&exits);
     print(&bench, &answers, exit);
     Ok(exit)
+}
+
+/// One image by the policy in force, or by what is pinned for its repository: how a run ends, and the judgement. What was learnt is
+/// stored.
+///
+/// # Errors
+/// A [`Failure`] as for [`run`].
+pub(super) async fn one(session: &Session, reference: &Reference) -> Result<(Exit, Judgement), Failure> {
+    let mut args = VerifyArgs { images: vec![reference.to_string()], ..VerifyArgs::default() };
+    args.trust.signers.signature_repository = Environment::variable("COSIGN_REPOSITORY").filter(|name| !name.is_empty());
+    let answers = Bench::new(session, &args)?.judge_all().await?;
+    let answer = answers.into_iter().next();
+    answer.map(|answer| (answer.exit, answer.judgement)).ok_or_else(|| {
+        let words = format!("{reference} was not judged");
+        Failure::new(Reason::new(Code::ConfigUnusable, words))
+    })
 }
 
 /// The report of a run that failed as a whole.
