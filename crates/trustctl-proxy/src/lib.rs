@@ -11,7 +11,7 @@
 //! - [`cache`]: blobs and manifests on disk, by digest; [`observe`]: who is told of every decision; [`audit`]: the log of them that shows
 //!   when it is altered;
 //! - [`answer`], [`body`]: what goes back;
-//! - [`metrics`], [`recent`], [`admin`]: what operators see of it.
+//! - [`metrics`], [`recent`], [`admin`]: what operators see of it; [`clients`]: how those who pull are set up to get nothing past it.
 
 pub mod admin;
 pub mod answer;
@@ -19,6 +19,7 @@ pub mod audit;
 pub mod body;
 pub mod break_glass;
 pub mod cache;
+pub mod clients;
 pub mod config;
 pub mod decide;
 pub mod metrics;

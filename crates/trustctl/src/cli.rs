@@ -31,7 +31,10 @@ pub use containerd::ContainerdVerifierArgs;
 pub use key::{KeyCommand, KeyFormat, KeyKindArg};
 pub use lab::{LabCommand, LabUpArgs};
 pub use policy::PolicyCommand;
-pub use proxy::{AuditCommand, AuditFileArgs, AuditTailArgs, BreakGlassArgs, CheckProxyArgs, ProxyCommand, RunProxyArgs};
+pub use proxy::{
+    AuditCommand, AuditFileArgs, AuditTailArgs, BreakGlassArgs, CheckProxyArgs, ClientArg, ClientConfigArgs, ProxyCommand,
+    RunProxyArgs,
+};
 pub use sign::{
     CompleteArgs, DctArgs, IfLogDown, InspectArgs, RevokeArgs, RevokeReason, SchemeArg, SignArgs, SigningArgs, StorageArg,
     VouchingArgs,

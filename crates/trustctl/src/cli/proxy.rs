@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 
 /// What to do with the verifying proxy
 #[derive(Debug, Subcommand)]
@@ -17,6 +17,11 @@ pub enum ProxyCommand {
     /// Check and read the audit log
     #[command(subcommand)]
     Audit(AuditCommand),
+    /// Print the settings with which a client gets images from the proxy and from nowhere else
+    #[command(after_help = "Examples:\n  trustctl proxy client-config containerd --proxy https://proxy.example:5000\n  \
+        trustctl proxy client-config podman --proxy https://proxy.example:5000 --registry docker.io --registry quay.io \\\n    \
+        --to /etc/containers/registries.conf.d")]
+    ClientConfig(ClientConfigArgs),
     /// Let one refused image pass for a short time, by a signed token with a reason
     #[command(
         after_help = "Example:\n  trustctl proxy break-glass registry.example/shop/cart@sha256:0123… --key ops.key \\\n    \
@@ -42,6 +47,43 @@ pub struct CheckProxyArgs {
     /// An image, by the name that the policy speaks of
     #[arg(value_name = "IMAGE")]
     pub image: Option<String>,
+}
+
+/// Make the settings of a client
+#[derive(Args, Debug)]
+pub struct ClientConfigArgs {
+    /// The client
+    #[arg(value_enum, value_name = "CLIENT")]
+    pub client: ClientArg,
+    /// Where the client reaches the proxy
+    #[arg(long, value_name = "URL")]
+    pub proxy: String,
+    /// A registry that the proxy serves, with the prefix of its upstream where that is another one (repeatable); all, where the client knows that, else docker.io
+    #[arg(long, value_name = "REGISTRY[=PREFIX]")]
+    pub registry: Vec<String>,
+    /// The certificate of the authority that vouches for the proxy, by its absolute path on the client's host
+    #[arg(long, value_name = "FILE")]
+    pub ca: Option<PathBuf>,
+    /// Write the files into this folder, in place of the one that the client reads
+    #[arg(long, value_name = "DIR")]
+    pub to: Option<PathBuf>,
+}
+
+/// A client of the proxy
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ClientArg {
+    /// BuildKit, which no setting holds to the proxy
+    Buildkit,
+    /// containerd: Kubernetes, nerdctl, ctr
+    Containerd,
+    /// CRI-O
+    Crio,
+    /// The Docker engine, which no setting holds to the proxy
+    Docker,
+    /// k3s and RKE2
+    K3s,
+    /// Podman, Buildah, Skopeo
+    Podman,
 }
 
 /// What to do with the audit log

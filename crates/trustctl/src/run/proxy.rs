@@ -2,6 +2,7 @@
 
 mod audit;
 mod break_glass;
+mod client_config;
 mod observers;
 mod trust;
 
@@ -49,6 +50,7 @@ pub(super) async fn run(session: &Session, command: &ProxyCommand) -> Result<Exi
         ProxyCommand::Check(args) => check(session, args).await,
         ProxyCommand::Audit(command) => audit::run(session, command).await,
         ProxyCommand::BreakGlass(args) => break_glass::run(session, args),
+        ProxyCommand::ClientConfig(args) => client_config::run(session, args),
     }
 }
 

@@ -1,0 +1,114 @@
+//! `trustctl proxy client-config`: what a client needs so that it goes to the proxy and to nobody else.
+
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use serde_json::json;
+use trustctl_core::reason::{Code, Reason, Step};
+use trustctl_core::report::ReasonReport;
+use trustctl_proxy::clients::{Address, Client, ClientError, MARK, Served, Setup, Wanted};
+
+use super::super::Session;
+use crate::cli::{ClientArg, ClientConfigArgs};
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::render;
+
+/// Longest file that is looked at before it is written over. What is made here has some hundred bytes.
+const MAX_FILE: u64 = 1024 * 1024;
+
+impl From<ClientArg> for Client {
+    fn from(client: ClientArg) -> Self {
+        match client {
+            ClientArg::Buildkit => Self::Buildkit,
+            ClientArg::Containerd => Self::Containerd,
+            ClientArg::Crio => Self::Crio,
+            ClientArg::Docker => Self::Docker,
+            ClientArg::K3s => Self::K3s,
+            ClientArg::Podman => Self::Podman,
+        }
+    }
+}
+
+/// Prints the files, or writes all of them.
+///
+/// # Errors
+/// A usage [`Failure`] for values that cannot be; [`Code::LocalFile`] for a file that cannot be written or that somebody else wrote.
+pub(super) fn run(session: &Session, args: &ClientConfigArgs) -> Result<Exit, Failure> {
+    let setup = wanted(args)?.setup(args.client.into()).map_err(|error| wrong(&error))?;
+    let files = placed(&setup, args.to.as_deref());
+    if args.to.is_some() {
+        files.iter().try_for_each(|(path, text)| check_place(path, text))?;
+        files.iter().try_for_each(|(path, text)| write(path, text))?;
+    }
+    let warning = (!setup.enforced).then(|| {
+        let words = "this client takes images from elsewhere when the proxy refuses, whatever its settings are";
+        Reason::new(Code::ClientNotEnforced, words)
+    });
+    if session.ui.json() {
+        let warnings: Vec<ReasonReport> = warning.iter().map(ReasonReport::new).collect();
+        let files: Vec<_> = files.iter().map(|(path, text)| json!({ "path": path, "text": text })).collect();
+        let report = json!({
+            "schema": "trustctl/proxy-client-config/v1", "exit": 0, "client": format!("{:?}", args.client).to_lowercase(),
+            "enforced": setup.enforced, "files": files, "notes": setup.notes, "warnings": warnings,
+        });
+        session.ui.say(report.to_string());
+        return Ok(Exit::Done);
+    }
+    for (path, text) in &files {
+        match args.to {
+            Some(_) => session.ui.say(format!("written: {}", path.display())),
+            // A sign for a comment in all these languages but JSON, in whose place the name is told beside.
+            None if text.starts_with('{') => {
+                session.ui.note(format!("file: {}", path.display()));
+                session.ui.say(text.trim_end());
+            }
+            None => session.ui.say(format!("# {}\n{}", path.display(), text.trim_end())),
+        }
+    }
+    if let Some(warning) = &warning {
+        render::warning(&session.ui, warning);
+    }
+    setup.notes.iter().for_each(|note| session.ui.note(format!("note: {note}")));
+    Ok(Exit::Done)
+}
+
+fn wanted(args: &ClientConfigArgs) -> Result<Wanted, Failure> {
+    let registries = args.registry.iter().map(|text| Served::parse(text)).collect::<Result<_, _>>();
+    let proxy = Address::parse(&args.proxy).map_err(|error| wrong(&error))?;
+    Ok(Wanted { proxy, registries: registries.map_err(|error| wrong(&error))?, authority: args.ca.clone() })
+}
+
+fn wrong(error: &ClientError) -> Failure {
+    let flag = match error {
+        ClientError::BadAddress(_) => "--proxy",
+        ClientError::RelativeAuthority(_) => "--ca",
+        ClientError::BadRegistry(_) | ClientError::NoPrefix(_) => "--registry",
+    };
+    Failure::usage(Code::BadValue, format!("{flag}: {error}"))
+}
+
+fn placed(setup: &Setup, to: Option<&Path>) -> Vec<(PathBuf, String)> {
+    let folder = to.unwrap_or(Path::new(setup.folder));
+    setup.files.iter().map(|(path, text)| (folder.join(path), text.clone())).collect()
+}
+
+/// Whether a file may be put there: nothing is there, or what this command made.
+fn check_place(path: &Path, text: &str) -> Result<(), Failure> {
+    match trustctl_remote::file::read(path, MAX_FILE) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(Failure::file(path, &error)),
+        Ok(bytes) if bytes == text.as_bytes() || bytes.starts_with(format!("# {MARK}").as_bytes()) => Ok(()),
+        Ok(_) => {
+            let words = format!("{} is there already, and was not made by this command", path.display());
+            let step = Step::words("look whether it is still needed: move it away, or add by hand what is printed without --to");
+            Err(Failure::new(Reason::new(Code::LocalFile, words).step(step)))
+        }
+    }
+}
+
+fn write(path: &Path, text: &str) -> Result<(), Failure> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let made = std::fs::create_dir_all(folder).and_then(|()| trustctl_remote::file::replace(path, text.as_bytes()));
+    made.map_err(|error| Failure::file(path, &error))
+}
