@@ -56,6 +56,12 @@ impl Engine {
         self.folder.path().join(SOCKET)
     }
 
+    /// The Unix socket of the containerd that it runs.
+    #[must_use]
+    pub fn containerd(&self) -> PathBuf {
+        self.folder.path().join("exec/containerd/containerd.sock")
+    }
+
     /// Everything it has logged so far.
     #[must_use]
     pub fn log(&self) -> String {

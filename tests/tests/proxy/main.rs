@@ -1,6 +1,7 @@
 //! The verifying proxy, from outside: the program itself in front of the lab's registry.
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a failed unwrap fails the test")]
 
+mod clients;
 mod decisions;
 mod outages;
 mod reload;
