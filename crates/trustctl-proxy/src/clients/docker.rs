@@ -13,7 +13,7 @@ const BLOCK: &str = "block the way from the host to every registry, and leave th
 pub(super) fn engine(wanted: &Wanted) -> Result<Setup, ClientError> {
     let mut notes = vec![pulls(wanted, "docker pull")?, BLOCK.to_owned()];
     notes.push(
-        "do not take registry-mirrors for protection: the engine asks Docker Hub when a mirror refuses, and always for other registries; \
+        "do not take registry-mirrors for protection: they are asked for Docker Hub alone, and Docker Hub itself when they refuse; \
          deny-mode = \"sticky\" stops pulls by tag through a mirror, not those by digest"
             .to_owned(),
     );
