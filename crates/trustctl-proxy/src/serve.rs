@@ -14,7 +14,7 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use trustctl_core::digest::Digest;
-use trustctl_core::reason::Reason;
+use trustctl_core::reason::{Code, Reason};
 use trustctl_core::reference::Repository;
 
 use crate::answer::{self, Answer};
@@ -125,9 +125,15 @@ impl Proxy {
         if meant.is_some_and(needs) { challenge() } else { answer::ping() }
     }
 
-    /// The answer where there is no decision.
-    fn trouble(&self, trouble: &Trouble, what: &str) -> Answer {
+    /// The answer where there is no decision. What a registry denies to a caller is denied here; what it denies to the proxy itself has
+    /// to be mended by the proxy's operator.
+    fn trouble(&self, request: &Request<'_>, trouble: &Trouble) -> Answer {
+        let what = &request.place.repository;
         match trouble {
+            Trouble::Unknown(reason) if request.world.caller.is_some() && is_denial(reason) => {
+                let link = answer::docs_link(reason.code);
+                answer::denied(&answer::Refusal { reason, rule: None, link: &link })
+            }
             Trouble::NotFound => {
                 answer::error(StatusCode::NOT_FOUND, "MANIFEST_UNKNOWN", &format!("{what} is not known to its registry"), None)
             }
@@ -144,6 +150,11 @@ impl Site for Proxy {
             Err(fault) => answer::fault(&fault),
         }
     }
+}
+
+/// Whether a server denies what is asked for.
+fn is_denial(reason: &Reason) -> bool {
+    matches!(reason.code, Code::AccessDenied | Code::NoCredentials)
 }
 
 fn undecided(reason: &Reason, rule: Option<&str>) -> Answer {

@@ -134,6 +134,28 @@ fn signatures_are_served_unsigned_and_nothing_in_their_guise() {
     refused(&stage.get(&format!("shop/cart/blobs/{blob}")), "TC0650");
 }
 
+/// Whoever can push can attach artifacts that name the layers of a signed image as theirs.
+#[test]
+fn artifacts_that_name_a_layer_do_not_take_it_from_its_image() {
+    let stage = Stage::new(&Setup::default());
+    let child = named(&stage.get("shop/cart/manifests/1").body).remove(0);
+    let layer = named(&stage.get(&format!("shop/cart/manifests/{child}")).body).remove(1);
+    for number in 0..70 {
+        let manifest = serde_json::json!({
+            "schemaVersion": 2,
+            "mediaType": "application/vnd.oci.image.manifest.v1+json",
+            "config": { "mediaType": "application/vnd.oci.empty.v1+json", "digest": layer, "size": 2 },
+            "layers": [{ "mediaType": "application/vnd.dsse.envelope.v1+json", "digest": layer, "size": 2 }],
+            "annotations": { "number": number.to_string() },
+        });
+        let mut artifact = Artifact::image("x");
+        artifact.manifest = manifest.to_string().into();
+        let digest = stage.push(&format!("shop/cart:a{number}"), &artifact);
+        served(&stage.get(&format!("shop/cart/manifests/{digest}")), &digest);
+    }
+    served(&stage.get(&format!("shop/cart/blobs/{layer}")), &layer);
+}
+
 #[test]
 fn warn_mode_serves_with_a_warning() {
     let policy = "version = 1\n[signers.release]\nscheme = \"cosign\"\nkey = \"release.pub\"\n[[rules]]\nname = \"shop\"\n\

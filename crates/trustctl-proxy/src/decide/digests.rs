@@ -6,6 +6,7 @@ use bytes::Bytes;
 use trustctl_core::digest::Digest;
 use trustctl_core::reason::{Code, Reason};
 use trustctl_core::reference::{Repository, Tag};
+use trustctl_core::verdict::VerdictKind;
 use trustctl_remote::registry::ManifestName;
 
 use super::{Decider, Ruling, SubjectKey, Trouble, artifact, blocking};
@@ -49,6 +50,17 @@ pub enum Decision {
     Unreached(Reason),
 }
 
+impl Decision {
+    /// Of two refusals the one that says less: while one of several ways to trust is undecided, the answer is not no.
+    fn weaker(first: Option<Self>, second: Self) -> Self {
+        let is_undecided = |one: &Self| matches!(one, Self::Refuse(ruling) if ruling.verdict == VerdictKind::Undecided);
+        match first {
+            Some(first) if is_undecided(&first) || !is_undecided(&second) => first,
+            _ => second,
+        }
+    }
+}
+
 impl Decider {
     /// Whether the manifest that `tag` names may be served.
     ///
@@ -84,13 +96,23 @@ impl Decider {
     /// # Errors
     /// As for [`Decider::decide`].
     pub async fn blob(self: &Arc<Self>, world: &World, repository: &Repository, digest: Digest) -> Result<Decision, Trouble> {
-        let mut refused = None;
-        for parent in self.parents(repository, &digest).await?.iter().take(MAX_PARENTS) {
-            let (Parent::Manifest(above) | Parent::Artifact(above)) = parent else { continue };
-            match self.by_digest(world, repository, *above).await? {
-                Decision::Pass(Permit { why, .. }) => return Ok(Decision::Pass(Permit { digest, why })),
-                other => refused = refused.or(Some(other)),
+        let parents = self.parents(repository, &digest).await?;
+        // What an image names is a part of it, whatever else somebody may have attached that names it too.
+        let images = parents.iter().filter_map(|parent| if let Parent::Manifest(above) = parent { Some(*above) } else { None });
+        let artifacts =
+            parents.iter().filter_map(|parent| if let Parent::Artifact(above) = parent { Some(*above) } else { None });
+        let (mut refused, mut unknown) = (None, None);
+        for above in images.take(MAX_PARENTS).chain(artifacts.take(MAX_PARENTS)) {
+            match self.by_digest(world, repository, above).await {
+                Ok(Decision::Pass(Permit { why, .. })) => return Ok(Decision::Pass(Permit { digest, why })),
+                Ok(other) => refused = Some(Decision::weaker(refused, other)),
+                // What names it can no longer be had, or not now; something else may.
+                Err(Trouble::NotFound) => {}
+                Err(trouble) => unknown = unknown.or(Some(trouble)),
             }
+        }
+        if let Some(trouble) = unknown {
+            return Err(trouble);
         }
         Ok(refused.unwrap_or_else(|| {
             let words = format!("{repository}@{digest} belongs to no image that was found to be trusted here");
@@ -105,23 +127,26 @@ impl Decider {
         digest: Digest,
         steps: usize,
     ) -> Result<Decision, Trouble> {
-        let mut refused = None;
+        let (mut refused, mut unknown) = (None, None);
         if !self.is_denied(repository, &digest) {
-            for parent in self.parents(repository, &digest).await?.iter().take(MAX_PARENTS) {
+            let parents = self.parents(repository, &digest).await?;
+            let leading = parents.iter().filter(|parent| !matches!(parent, Parent::Artifact(_)));
+            for parent in leading.take(MAX_PARENTS) {
                 match self.through(world, repository, (digest, parent), steps).await {
                     Ok(Some(Decision::Pass(Permit { why, .. }))) => return Ok(Decision::Pass(Permit { digest, why })),
-                    Ok(other) => refused = refused.or(other),
-                    // What names it can no longer be had; it may still be trusted by itself.
-                    Err(Trouble::NotFound) => {}
-                    Err(trouble) => return Err(trouble),
+                    Ok(Some(other)) => refused = Some(Decision::weaker(refused, other)),
+                    // What names it can no longer be had, or not now; it may still be trusted by itself.
+                    Ok(None) | Err(Trouble::NotFound) => {}
+                    Err(trouble) => unknown = unknown.or(Some(trouble)),
                 }
             }
         }
         let own = self.decide(world, &SubjectKey { repository: repository.clone(), tag: None, digest }).await?;
-        let says_nothing = own.verdict == trustctl_core::verdict::VerdictKind::Unsigned;
-        match (self.decision(digest, own), refused) {
-            (Decision::Refuse(_), Some(refused)) if says_nothing => Ok(refused),
-            (decision, _) => Ok(decision),
+        let says_nothing = own.verdict == VerdictKind::Unsigned;
+        match (self.decision(digest, own), refused, unknown) {
+            (Decision::Refuse(_), _, Some(trouble)) if says_nothing => Err(trouble),
+            (Decision::Refuse(_), Some(refused), None) if says_nothing => Ok(refused),
+            (decision, ..) => Ok(decision),
         }
     }
 
@@ -240,8 +265,18 @@ impl Decider {
         if content.is_empty() {
             return Ok(());
         }
-        let is_evidence = artifact::is_evidence(manifest);
-        let parent = if is_evidence { Parent::Artifact(*digest) } else { Parent::Manifest(*digest) };
-        self.connect(repository, parent, content).await
+        if !artifact::is_evidence(manifest) {
+            return self.connect(repository, Parent::Manifest(*digest), content).await;
+        }
+        // Anybody who can push can attach artifacts that name what is an image's already: they must not crowd out the image.
+        let mut free = Vec::new();
+        for child in content {
+            let parents = self.parents(repository, &child).await?;
+            let artifacts = parents.iter().filter(|parent| matches!(parent, Parent::Artifact(_))).count();
+            if artifacts == parents.len() && artifacts < MAX_PARENTS {
+                free.push(child);
+            }
+        }
+        self.connect(repository, Parent::Artifact(*digest), free).await
     }
 }

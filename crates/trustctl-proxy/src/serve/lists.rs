@@ -4,12 +4,11 @@ use bytes::Bytes;
 use http::StatusCode;
 use serde_json::{Value, json};
 use trustctl_core::digest::Digest;
-use trustctl_core::reason::Reason;
 use trustctl_core::reference::Tag;
 use trustctl_remote::limits::{Deadline, MAX_MANIFEST};
 use trustctl_remote::registry::ManifestName;
 
-use super::{Proxy, Request, undecided};
+use super::{Proxy, Request};
 use crate::answer::{self, Answer};
 use crate::decide::Trouble;
 use crate::request::MAX_PAGE;
@@ -24,7 +23,7 @@ impl Proxy {
                 let words = format!("{repository} is not known to its registry");
                 return answer::error(StatusCode::NOT_FOUND, "NAME_UNKNOWN", &words, None);
             }
-            Err(error) => return undecided(&error.reason(), None),
+            Err(error) => return self.trouble(request, &Trouble::Unknown(error.reason())),
         };
         let mut tags: Vec<String> = all.into_iter().map(|tag| tag.as_str().to_owned()).collect();
         tags.sort_unstable();
@@ -46,12 +45,12 @@ impl Proxy {
         match self.admit(request, &ManifestName::Digest(*digest)).await {
             // What does not exist may have referrers all the same.
             Ok(()) | Err(Trouble::NotFound) => {}
-            Err(Trouble::Unknown(reason)) => return undecided(&reason, None),
+            Err(trouble) => return self.trouble(request, &trouble),
         }
         let found = request.world.registry.referrers(repository, digest, MAX_MANIFEST, Deadline::default()).await;
         let index = match found {
             Ok(found) => found.map(|(bytes, _)| bytes),
-            Err(error) => return undecided(&Reason::from(error), None),
+            Err(error) => return self.trouble(request, &Trouble::Unknown(error.reason())),
         };
         let index = index.map_or_else(empty_index, Bytes::from);
         match artifact_type {

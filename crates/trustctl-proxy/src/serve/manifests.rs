@@ -24,7 +24,7 @@ impl Proxy {
         let opened = self.parts.decider.open(&request.world, &request.place.repository, &permit).await;
         let bytes = match opened {
             Ok(bytes) => bytes,
-            Err(trouble) => return self.trouble(&trouble, &request.place.repository.to_string()),
+            Err(trouble) => return self.trouble(request, &trouble),
         };
         let mut answer = ManifestAnswer::new(&permit.digest, &media_type(&bytes), bytes).answer();
         add_remarks(&mut answer, &permit, is_stale);

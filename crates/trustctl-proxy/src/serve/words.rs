@@ -45,7 +45,7 @@ impl Proxy {
                     Trouble::Unknown(reason) => (Outcome::Undecided, Some(reason)),
                 };
                 self.tell(request, asked, (outcome, reason), None);
-                Err(Box::new(self.trouble(&trouble, &request.place.repository.to_string())))
+                Err(Box::new(self.trouble(request, &trouble)))
             }
         }
     }
