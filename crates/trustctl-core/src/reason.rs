@@ -158,7 +158,7 @@ mod tests {
                 3 => &["cosign."],
                 4 => &["net.", "limit."],
                 5 => &["key.", "auth."],
-                6 => &["proxy."],
+                6 => &["proxy.", "containerd."],
                 7 => &["policy.", "config."],
                 8 => &["usage.", "queue."],
                 9 => &["sigstore.", "token.", "anchor."],

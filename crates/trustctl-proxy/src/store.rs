@@ -12,6 +12,7 @@
 mod error;
 mod file;
 pub mod form;
+mod seal;
 mod sweep;
 #[cfg(test)]
 mod tests;

@@ -20,6 +20,7 @@ use trustctl_core::time::Timestamp;
 
 use super::error::StoreError;
 use super::form::{self, Parents};
+use super::seal::{self, Sealing};
 use super::sweep::{BY_AGE, Entries, Kind, Sweep, TOTALS};
 use super::{Kept, MAX_EVIDENCE, Parent, Records, SubjectKey, TagRecord};
 
@@ -60,6 +61,8 @@ impl Default for StoreOptions {
 pub struct FileRecords {
     inner: Arc<Inner>,
     flusher: Option<(SyncSender<()>, JoinHandle<()>)>,
+    /// Last, so that the database is closed before.
+    _sealing: Sealing,
 }
 
 struct Inner {
@@ -80,6 +83,10 @@ impl FileRecords {
     pub fn open(file: impl AsRef<Path>, options: StoreOptions) -> Result<Self, StoreError> {
         let path = file.as_ref();
         let name = path.display().to_string();
+        let intact = seal::open(path).map_err(|error| StoreError::Failed { file: name.clone(), detail: error.to_string() })?;
+        if !intact {
+            return Err(StoreError::Damaged { file: name, detail: "it is not as it was when it was closed".to_owned() });
+        }
         let opened = Database::builder().set_cache_size(PAGES).create(path);
         let mut database = opened.map_err(|error| unopened(&name, error))?;
         database.check_integrity().map_err(|error| unopened(&name, error))?;
@@ -95,7 +102,7 @@ impl FileRecords {
         };
         let flusher = std::thread::Builder::new().name("store".to_owned()).spawn(flush);
         let flusher = flusher.map_err(|error| inner.failed(&error))?;
-        Ok(Self { inner, flusher: Some((stop, flusher)) })
+        Ok(Self { inner, flusher: Some((stop, flusher)), _sealing: Sealing(path.to_owned()) })
     }
 
     /// Makes everything durable that was kept so far.

@@ -21,6 +21,11 @@ fn path(folder: &TempDir) -> PathBuf {
     folder.path().join("store.redb")
 }
 
+/// Leaves the file as a process that was killed does.
+fn unseal(folder: &TempDir) {
+    fs::remove_file(folder.path().join("store.redb.seal")).unwrap();
+}
+
 fn repository(name: &str) -> Repository {
     name.parse().unwrap()
 }
@@ -134,6 +139,7 @@ fn an_entry_that_is_not_what_was_written_is_an_error() {
     let folder = TempDir::new().unwrap();
     let (image, other) = (kept("a", None, 10), kept("b", None, 10));
     drop(open(&folder, StoreOptions::default()).unwrap());
+    unseal(&folder);
     let write = |table: &'static str, key: &[u8], value: &[u8]| {
         let database = redb::Database::open(path(&folder)).unwrap();
         let transaction = database.begin_write().unwrap();
@@ -164,6 +170,7 @@ fn an_entry_that_is_not_what_was_written_is_an_error() {
 fn a_file_of_another_version_or_kind_is_left_alone() {
     let folder = TempDir::new().unwrap();
     drop(open(&folder, StoreOptions::default()).unwrap());
+    unseal(&folder);
     {
         let database = redb::Database::open(path(&folder)).unwrap();
         let transaction = database.begin_write().unwrap();
@@ -180,6 +187,31 @@ fn a_file_of_another_version_or_kind_is_left_alone() {
     assert_eq!(fs::read_to_string(path(&folder)).unwrap(), text);
     let error = FileRecords::open(folder.path().join("no/such/folder"), StoreOptions::default()).err().unwrap();
     assert_eq!(error.reason().code, Code::StoreFailed);
+}
+
+#[test]
+fn a_seal_is_of_one_file_and_of_its_last_closing() {
+    let folder = TempDir::new().unwrap();
+    let seal = folder.path().join("store.redb.seal");
+    let store = open(&folder, StoreOptions::default()).unwrap();
+    assert!(!seal.exists(), "nothing is sealed while it is open");
+    store.keep(&kept("a", None, 10)).unwrap();
+    drop(store);
+    assert!(seal.exists());
+    let whole = fs::read(path(&folder)).unwrap();
+    for place in [0, whole.len() / 2, whole.len() - 1] {
+        let mut altered = whole.clone();
+        *altered.get_mut(place).unwrap() ^= 1;
+        fs::write(path(&folder), &altered).unwrap();
+        let error = open(&folder, StoreOptions::default()).err().unwrap();
+        assert!(matches!(error, StoreError::Damaged { .. }), "{error:?}");
+        assert_eq!(fs::read(path(&folder)).unwrap(), altered, "it is left as it is");
+    }
+    fs::write(path(&folder), &whole).unwrap();
+    drop(open(&folder, StoreOptions::default()).unwrap());
+    // Moved away as the reason advises, it takes its seal's meaning with it.
+    fs::remove_file(path(&folder)).unwrap();
+    drop(open(&folder, StoreOptions::default()).unwrap());
 }
 
 proptest! {
