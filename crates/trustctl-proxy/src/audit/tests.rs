@@ -172,14 +172,16 @@ async fn a_chain_goes_on_in_the_next_file() {
     assert!(verify(&path(&folder)).unwrap().first > 1);
 
     let options = AuditOptions { keep: Some(1), ..options };
-    write(&folder, options, 20).await;
+    write(&folder, options.clone(), 20).await;
+    // What is written at once stays together, so the next record surely begins a new file.
+    write(&folder, options, 1).await;
     assert_eq!(writer::renamed(&path(&folder)).unwrap().len(), 1);
-    assert_eq!(verify(&path(&folder)).unwrap().head.seq, 60);
+    assert_eq!(verify(&path(&folder)).unwrap().head.seq, 61);
     // A new file that is still empty does not begin a new chain.
     let newest = writer::renamed(&path(&folder)).unwrap().pop().unwrap();
-    fs::rename(path(&folder), newest.with_file_name(format!("audit.jsonl.{:020}", 60))).unwrap();
+    fs::rename(path(&folder), newest.with_file_name(format!("audit.jsonl.{:020}", 61))).unwrap();
     write(&folder, AuditOptions::default(), 1).await;
-    assert_eq!(verify(&path(&folder)).unwrap().head.seq, 61);
+    assert_eq!(verify(&path(&folder)).unwrap().head.seq, 62);
 }
 
 #[tokio::test]
