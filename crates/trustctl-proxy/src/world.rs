@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::path::Path;
 
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
@@ -15,14 +14,12 @@ use trustctl_remote::registry::{Endpoints, Registry};
 use trustctl_remote::token::Session;
 use zeroize::Zeroizing;
 
-use crate::upstreams::{SecretSource, Upstream, UpstreamCredentials};
+use crate::upstreams::{Upstream, UpstreamCredentials};
 
 /// Most callers with credentials of their own whose connections and tokens are kept.
 const CALLERS: u64 = 1024;
 /// How long they are kept after their last request, in seconds.
 const CALLER_IDLE: u64 = 600;
-/// Most bytes of a file that holds a password.
-const MAX_SECRET: u64 = 64 * 1024;
 /// Most bytes of an `Authorization` header that is looked at: user name and password in base64.
 const MAX_AUTHORIZATION: usize = 8192;
 
@@ -69,7 +66,7 @@ impl Worlds {
     /// `variable` looks up environment variables, as everywhere in this program.
     ///
     /// # Errors
-    /// [`Code::ConfigUnusable`] for an endpoint or a password that cannot be used.
+    /// [`Code::ConfigUnusable`] for an endpoint that cannot be used, [`Code::ProxySecret`] for a password.
     pub fn new<'a>(
         upstreams: impl IntoIterator<Item = &'a Upstream>,
         plain_http: &[String],
@@ -127,7 +124,7 @@ impl Prepared {
             UpstreamCredentials::None => Some(Credentials::none()),
             UpstreamCredentials::PassThrough => None,
             UpstreamCredentials::User { user, password } => {
-                let password = secret(password, variable)?;
+                let password = password.read()?;
                 Some(Credentials::none().with(&upstream.registry, Credential::password(user, password.as_str())))
             }
         };
@@ -140,24 +137,6 @@ impl Prepared {
         let notary = Notary::new(Http::new(self.notary_network.clone()), credentials, self.servers.clone());
         World { registry: Registry::at(session, self.endpoints.clone()), notary, caller }
     }
-}
-
-fn secret(source: &SecretSource, variable: &impl Fn(&str) -> Option<OsString>) -> Result<Zeroizing<String>, Reason> {
-    let unusable = |why: String| Reason::new(Code::ConfigUnusable, format!("the password in {source}: {why}"));
-    match source {
-        SecretSource::Environment(name) => {
-            let value = variable(name).ok_or_else(|| unusable("there is no such variable".to_owned()))?;
-            value.into_string().map(Zeroizing::new).map_err(|_| unusable("it is not UTF-8 text".to_owned()))
-        }
-        SecretSource::File(path) => read_secret(path).map_err(|error| unusable(error.to_string())),
-    }
-}
-
-/// The text of a file without the line break at its end.
-fn read_secret(path: &Path) -> std::io::Result<Zeroizing<String>> {
-    let bytes = Zeroizing::new(trustctl_remote::file::read(path, MAX_SECRET)?);
-    let text = std::str::from_utf8(&bytes).map_err(|_| std::io::Error::other("it is not UTF-8 text"))?;
-    Ok(Zeroizing::new(text.trim_end_matches(['\r', '\n']).to_owned()))
 }
 
 /// User name and password of an `Authorization` header (RFC 7617).

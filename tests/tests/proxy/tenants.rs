@@ -3,6 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use trustctl_lab::access::{Access, Account, Rights, TokenAccess};
+use trustctl_lab::image::Artifact;
 use trustctl_lab::world::WorldOptions;
 use trustctl_tests::http::{Request, Response};
 
@@ -58,4 +59,21 @@ fn by_basic_authentication() {
 #[test]
 fn by_token() {
     both(|accounts| Access::Token(TokenAccess { accounts, anonymous_pull: false, realm: None }));
+}
+
+#[test]
+fn with_an_account_of_the_proxy_s_own() {
+    let access = Access::Basic(vec![Account::admin("alice", "alice's")]);
+    let mut stage = Stage::without_proxy(WorldOptions { access, ..WorldOptions::default() });
+    let digest = stage.push("shop/cart:1", &Artifact::image("signed"));
+    stage.sign("shop/cart:1");
+    stage.write("password", "alice's\n");
+    let upstream = "user = \"alice\"\npassword = \"password\"";
+    stage.start(&Setup { upstream, ..Setup::default() });
+    served(&stage.get("shop/cart/manifests/1"), &digest);
+    // A file without a password is told before anything is served without it.
+    stage.stop();
+    stage.write("password", "\n");
+    let (report, exit) = stage.user().json(&["proxy", "check", "--config", "proxy.toml"]).unwrap();
+    assert_eq!((exit, report["error"]["name"].as_str()), (Some(7), Some("proxy.secret-missing")), "{report:#}");
 }
