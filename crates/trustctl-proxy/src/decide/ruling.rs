@@ -113,3 +113,50 @@ impl Words {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
+    use trustctl_core::subject::ManifestBytes;
+
+    use super::*;
+
+    fn at(seconds: u64) -> Timestamp {
+        Timestamp::UNIX_EPOCH.saturating_add(Duration::from_secs(seconds))
+    }
+
+    fn ruling() -> Ruling {
+        let config =
+            format!("{{\"mediaType\":\"application/vnd.oci.image.config.v1+json\",\"digest\":\"sha256:{:064}\",\"size\":2}}", 1);
+        let text = format!("{{\"schemaVersion\":2,\"config\":{config},\"layers\":[]}}");
+        let announced = ManifestBytes { bytes: text.as_bytes(), announced: Some("application/vnd.oci.image.manifest.v1+json") };
+        let begins = Instant::now();
+        Ruling {
+            subject: Subject::from_manifest("r.example/app".parse().unwrap(), None, announced).unwrap(),
+            manifest: Bytes::from(text),
+            verdict: VerdictKind::Trusted,
+            reasons: Vec::new(),
+            warnings: Vec::new(),
+            rule: None,
+            fingerprint: Digest::sha256_of(b"policy"),
+            gathered: at(10_000),
+            good_until: begins + Duration::from_secs(60),
+            renew_from: begins + Duration::from_secs(30),
+            holds_until: at(10_060),
+            is_stale: false,
+            is_evidence: false,
+        }
+    }
+
+    #[test]
+    fn a_ruling_is_good_under_its_policy_and_within_its_time_on_both_clocks() {
+        let (ruling, policy) = (ruling(), Digest::sha256_of(b"policy"));
+        assert!(ruling.is_good(&policy, at(10_000)) && ruling.is_good(&policy, at(10_060)));
+        assert!(!ruling.is_good(&Digest::sha256_of(b"another"), at(10_000)), "another policy");
+        assert!(!ruling.is_good(&policy, at(10_061)), "the wall clock was set forward");
+        assert!(ruling.is_good(&policy, at(9_940)), "a clock that is a little behind");
+        assert!(!ruling.is_good(&policy, at(9_939)), "the wall clock was set back");
+        let over = Ruling { good_until: Instant::now(), ..ruling };
+        assert!(!over.is_good(&policy, at(10_000)), "its time is over although the wall clock stood still");
+    }
+}
