@@ -6,6 +6,8 @@
 #[macro_use]
 mod codes;
 mod ending;
+#[macro_use]
+mod proxy_table;
 mod table;
 
 use std::fmt;
