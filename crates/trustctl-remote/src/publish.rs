@@ -2,8 +2,9 @@
 //!
 //! A registry has no "replace if unchanged". So: read, plan, and look once more right before a tag is replaced; when it changed,
 //! begin again. Then read back at once, wait until writers that had read before are done, and read again with a fresh client. The
-//! edit is there when it was found twice. Where no tag was replaced nobody can undo it by replacing one: then the fresh client looks
-//! at once, and alone. Processes of one machine also take turns through lock files, which makes
+//! edit is there when it was found twice, and the second look saw just what the first one saw: where others are at work one of them
+//! may be late, so the looks go on, further apart, until it is quiet. Where no tag was replaced nobody can undo it by replacing one:
+//! then the fresh client looks at once, and alone. Processes of one machine also take turns through lock files, which makes
 //! them safe against each other; between machines safety rests on the pause being longer than another's time between looking and
 //! replacing, which is measured on the own one.
 
@@ -31,6 +32,10 @@ const MAX_TURNS: u32 = 60;
 const SETTLE_FACTOR: u32 = 3;
 /// The shortest pause before the last look: on a busy machine a writer may rest this long between looking and replacing.
 const MIN_SETTLE: Duration = Duration::from_millis(100);
+/// The shortest such pause while others are seen to write to the same place.
+const MIN_SETTLE_AMONG_OTHERS: Duration = Duration::from_millis(500);
+/// How many last looks may see others at work: an edit that outlived so many of their writes stays.
+const MAX_STIRRED: u32 = 8;
 /// The longest such pause.
 const MAX_SETTLE: Duration = Duration::from_secs(5);
 /// How often in a row the registry may take something and serve what it had before; pauses double from [`MIN_SETTLE`], so that
@@ -73,6 +78,10 @@ struct Progress {
     before: Option<Evidence>,
     /// How often in a row the registry took something and then served what it had before.
     invisible: u32,
+    /// What the last look at the finished edit saw of the places that can change.
+    looked: Option<Evidence>,
+    /// How many looks at the finished edit saw that others had written since the look before.
+    stirred: u32,
 }
 
 impl Publisher {
@@ -110,10 +119,11 @@ impl Publisher {
             let current = read(edit, registry, base, deadline).await;
             let puts = progress.left(edit.plan(&current)?);
             known = lasting(&current);
-            if puts.is_empty() && (is_last_look || !progress.published.changed) {
+            if puts.is_empty() && (!progress.published.changed || (is_last_look && progress.is_quiet(&current))) {
                 return Ok(progress.done(current));
             }
             if puts.is_empty() {
+                progress.looked = Some(changeable(&current));
                 held = None;
                 is_last_look = true;
                 pause(progress.settle(), deadline).await?;
@@ -196,6 +206,15 @@ impl Progress {
         self.replaced_in.is_zero()
     }
 
+    /// Whether nobody wrote to the places of the edit since the look before; true also when they were seen at it often enough.
+    fn is_quiet(&mut self, current: &Evidence) -> bool {
+        if self.is_lasting() || self.looked == Some(changeable(current)) || self.stirred >= MAX_STIRRED {
+            return true;
+        }
+        self.stirred += 1;
+        false
+    }
+
     /// The end of it, `last` being what was looked at last.
     fn done(self, last: Evidence) -> Published {
         let (is_lasting, mut published) = (self.is_lasting(), self.published);
@@ -211,7 +230,9 @@ impl Progress {
         if self.is_lasting() {
             return Duration::ZERO;
         }
-        let measured = self.replaced_in.saturating_mul(SETTLE_FACTOR).clamp(MIN_SETTLE, MAX_SETTLE);
+        let is_alone = self.published.conflicts == 0 && self.stirred == 0;
+        let shortest = if is_alone { MIN_SETTLE } else { MIN_SETTLE_AMONG_OTHERS };
+        let measured = self.replaced_in.saturating_mul(SETTLE_FACTOR).clamp(shortest, MAX_SETTLE);
         measured.mul_f64(1.0 + fastrand::f64())
     }
 
@@ -251,6 +272,16 @@ fn lasting(evidence: &Evidence) -> Evidence {
         if let (Locator::Manifest { .. } | Locator::Blob { .. }, Entry::Present { .. }) = (locator, entry) {
             kept.insert(locator.clone(), entry.clone());
         }
+    }
+    kept
+}
+
+/// What can change: tags and lists.
+fn changeable(evidence: &Evidence) -> Evidence {
+    let lasting = lasting(evidence);
+    let mut kept = Evidence::new();
+    for (locator, entry) in evidence.iter().filter(|(locator, _)| !lasting.has(locator)) {
+        kept.insert(locator.clone(), entry.clone());
     }
     kept
 }

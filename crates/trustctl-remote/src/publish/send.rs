@@ -10,9 +10,9 @@ use trustctl_core::reason::Reason;
 use trustctl_core::reference::{Repository, Tag};
 
 use crate::error::RemoteError;
-use crate::limits::{Deadline, MAX_CONCURRENT, MAX_MANIFEST};
+use crate::limits::{Deadline, MAX_CONCURRENT, MAX_MANIFEST, RETRY_PAUSE, TRIES};
 use crate::referrers::{Descriptor, OCI_INDEX, fallback_tag, with_entry};
-use crate::registry::{ManifestName, ManifestPut, Registry};
+use crate::registry::{ManifestName, ManifestPut, Pushed, Registry};
 
 /// What sending came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +34,27 @@ pub(super) struct Sending<'a> {
     /// Deletions that were tried.
     pub(super) deleted: Vec<Put>,
     pub(super) warnings: Vec<Reason>,
+}
+
+/// Repeating a replacement, each time after another look: what was read before a pause may be outdated after it, and sending it
+/// then would undo what others wrote meanwhile.
+#[derive(Default)]
+struct Tries(u32);
+
+impl Tries {
+    /// Whether the replacement was made; false, after a pause, when it is to be tried again.
+    async fn done(&mut self, sent: Result<Pushed, RemoteError>, deadline: Deadline) -> Result<bool, RemoteError> {
+        self.0 += 1;
+        match sent {
+            Ok(_) => Ok(true),
+            Err(RemoteError::Unavailable { .. }) if self.0 < TRIES => {
+                deadline.limit("the registry", tokio::time::sleep(RETRY_PAUSE.saturating_mul(1 << self.0))).await?;
+                Ok(false)
+            }
+            Err(RemoteError::Unavailable { host, detail, .. }) => Err(RemoteError::Unavailable { host, detail, tries: self.0 }),
+            Err(error) => Err(error),
+        }
+    }
 }
 
 /// What a tag meant when it was read; the outer `None` when nobody read it.
@@ -94,16 +115,20 @@ impl Sending<'_> {
 
     /// Replaces what a tag means, if it still means what the plan was made from.
     async fn replace(&mut self, repository: &Repository, tag: &Tag, put: ManifestPut<'_>) -> Result<Outcome, RemoteError> {
-        let started = Instant::now();
-        if let Some(base) = self.base(repository, tag) {
-            let now = self.registry.manifest(repository, put.name, MAX_MANIFEST, self.deadline).await?;
-            if now.as_ref().map(|manifest| manifest.bytes.as_slice()) != base {
-                return Ok(Outcome::Outrun);
+        let mut tries = Tries::default();
+        loop {
+            let started = Instant::now();
+            if let Some(base) = self.base(repository, tag) {
+                let now = self.registry.manifest(repository, put.name, MAX_MANIFEST, self.deadline).await?;
+                if now.as_ref().map(|manifest| manifest.bytes.as_slice()) != base {
+                    return Ok(Outcome::Outrun);
+                }
+            }
+            if tries.done(self.registry.push_manifest_once(repository, put, self.deadline).await, self.deadline).await? {
+                self.replaced_in = self.replaced_in.max(started.elapsed());
+                return Ok(Outcome::Sent);
             }
         }
-        self.registry.push_manifest(repository, put, self.deadline).await?;
-        self.replaced_in = self.replaced_in.max(started.elapsed());
-        Ok(Outcome::Sent)
     }
 
     /// Sends a manifest with a subject, and keeps the list under the fallback tag where the registry keeps none itself.
@@ -122,17 +147,20 @@ impl Sending<'_> {
             return Ok(Outcome::Sent);
         }
         let tag = ManifestName::Tag(fallback_tag(subject)?);
-        let started = Instant::now();
-        let now = self.registry.manifest(repository, &tag, MAX_MANIFEST, self.deadline).await?;
-        let merged = with_entry(now.as_ref().map(|manifest| manifest.bytes.as_slice()), entry);
-        let merged =
-            merged.map_err(|why| RemoteError::bad_answer(repository.registry(), format!("{tag} is not an index ({why})")))?;
-        if let Some(index) = merged {
+        let mut tries = Tries::default();
+        loop {
+            let started = Instant::now();
+            let now = self.registry.manifest(repository, &tag, MAX_MANIFEST, self.deadline).await?;
+            let merged = with_entry(now.as_ref().map(|manifest| manifest.bytes.as_slice()), entry);
+            let merged =
+                merged.map_err(|why| RemoteError::bad_answer(repository.registry(), format!("{tag} is not an index ({why})")))?;
+            let Some(index) = merged else { return Ok(Outcome::Sent) };
             let put = ManifestPut { name: &tag, media_type: OCI_INDEX, bytes: &index };
-            self.registry.push_manifest(repository, put, self.deadline).await?;
-            self.replaced_in = self.replaced_in.max(started.elapsed());
+            if tries.done(self.registry.push_manifest_once(repository, put, self.deadline).await, self.deadline).await? {
+                self.replaced_in = self.replaced_in.max(started.elapsed());
+                return Ok(Outcome::Sent);
+            }
         }
-        Ok(Outcome::Sent)
     }
 
     /// What the tag meant when the plan was made; a fallback tag was read as a list of referrers.

@@ -9,7 +9,7 @@ use trustctl_core::reference::Repository;
 use super::{ManifestName, Registry, answer, link};
 use crate::error::RemoteError;
 use crate::http::{Method, Request, Response, server_words};
-use crate::limits::Deadline;
+use crate::limits::{Deadline, TRIES};
 use crate::token::Access;
 
 /// Blobs up to this size go along with the request that opens the upload: a registry that takes them there saves a round trip.
@@ -130,8 +130,32 @@ impl Registry {
         manifest: ManifestPut<'_>,
         deadline: Deadline,
     ) -> Result<Pushed, RemoteError> {
+        self.put_manifest(repository, manifest, TRIES, deadline).await
+    }
+
+    /// Sends a manifest like [`Registry::push_manifest`], and tries once: whoever replaces a tag by what follows from its meaning has
+    /// to look again before another try.
+    ///
+    /// # Errors
+    /// Those of [`Registry::push_manifest`].
+    pub(crate) async fn push_manifest_once(
+        &self,
+        repository: &Repository,
+        manifest: ManifestPut<'_>,
+        deadline: Deadline,
+    ) -> Result<Pushed, RemoteError> {
+        self.put_manifest(repository, manifest, 1, deadline).await
+    }
+
+    async fn put_manifest(
+        &self,
+        repository: &Repository,
+        manifest: ManifestPut<'_>,
+        tries: u32,
+        deadline: Deadline,
+    ) -> Result<Pushed, RemoteError> {
         let put = self.request(Method::PUT, repository, &format!("manifests/{}", manifest.name))?;
-        let put = put.body(manifest.media_type, Bytes::copy_from_slice(manifest.bytes));
+        let put = Request { tries, ..put.body(manifest.media_type, Bytes::copy_from_slice(manifest.bytes)) };
         let response = self.write(put, repository, deadline).await?;
         let host = response.origin.to_string();
         if !response.is_success() {

@@ -1,7 +1,7 @@
 //! Publishing: nothing of others is lost, nothing is claimed that a stranger would not find.
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -165,6 +165,80 @@ async fn eight_signers_of_one_tag_lose_nothing() {
         assert!(conflicts > 0, "they were in each other's way");
     }
     assert!(folder.path().join("locks").read_dir().unwrap().count() > 0);
+}
+
+/// What a registry of one tag does: how others write to it is said by the test.
+struct OneTag {
+    tag: Option<Vec<u8>>,
+    looks: u32,
+    puts: u32,
+}
+
+/// A manifest with these layers, as [`AddLayer`] writes it.
+fn of_layers(payloads: &[&str]) -> Option<Vec<u8>> {
+    let layers: Vec<Value> = payloads.iter().map(|payload| json!({"digest": Digest::sha256_of(payload.as_bytes())})).collect();
+    Some(json!({"schemaVersion": 2, "layers": layers}).to_string().into_bytes())
+}
+
+/// A registry of one tag; `others` write to it before each request for a manifest is answered, and may have a PUT fail.
+async fn shared_tag(others: impl Fn(&mut OneTag, &str) -> bool + Send + Sync + 'static) -> (Server, Arc<Mutex<OneTag>>) {
+    let state = Arc::new(Mutex::new(OneTag { tag: None, looks: 0, puts: 0 }));
+    let kept = Arc::clone(&state);
+    let server = Server::start(move |seen| {
+        let mut state = state.lock().unwrap();
+        match (seen.method.as_str(), seen.path().contains("/manifests/")) {
+            ("GET", true) => {
+                state.looks += 1;
+                others(&mut state, "GET");
+                state.tag.clone().map_or_else(|| refusal(404, "MANIFEST_UNKNOWN"), |tag| answer(200, OCI_MANIFEST, tag))
+            }
+            ("PUT", true) => {
+                state.puts += 1;
+                if !others(&mut state, "PUT") {
+                    return refusal(503, "UNAVAILABLE");
+                }
+                state.tag = Some(seen.body.to_vec());
+                empty(201)
+            }
+            ("POST" | "PUT", false) => empty(201),
+            _ => refusal(404, "UNKNOWN"),
+        }
+    })
+    .await;
+    (server, kept)
+}
+
+#[tokio::test]
+async fn a_replacement_that_failed_is_tried_again_only_after_another_look() {
+    let (server, state) = shared_tag(|state, method| {
+        if method == "PUT" && state.puts == 1 {
+            state.tag = of_layers(&["theirs"]);
+            return false;
+        }
+        true
+    })
+    .await;
+    publish(&AddLayer::new(&server.address, "ours")).await.unwrap();
+    assert_eq!(state.lock().unwrap().tag, of_layers(&["theirs", "ours"]), "what came between two tries is kept");
+}
+
+/// One of several is late: it had looked before anybody wrote, and undoes all of it after the last look at what is quiet otherwise.
+#[tokio::test]
+async fn where_others_write_the_looks_go_on_until_it_is_quiet() {
+    let (server, state) = shared_tag(|state, method| {
+        match (method, state.looks) {
+            // Read, looked at once more, sent, found; the stranger then sees another's on top.
+            ("GET", 4) => state.tag = of_layers(&["ours", "theirs"]),
+            ("GET", 5) => state.tag = of_layers(&["late"]),
+            _ => {}
+        }
+        true
+    })
+    .await;
+    let published = publish(&AddLayer::new(&server.address, "ours")).await.unwrap();
+    let state = state.lock().unwrap();
+    assert_eq!(state.tag, of_layers(&["late", "ours"]));
+    assert_eq!((state.puts, published.conflicts), (2, 1));
 }
 
 #[tokio::test]
