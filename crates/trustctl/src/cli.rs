@@ -12,6 +12,7 @@ mod key;
 mod lab;
 mod policy;
 mod proxy;
+mod quick;
 mod sign;
 mod verify;
 

@@ -33,8 +33,8 @@ use std::io::Write as _;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use clap::CommandFactory as _;
 use clap::error::ErrorKind;
-use clap::{CommandFactory as _, Parser as _};
 use serde_json::json;
 use trustctl_core::policy::Policy;
 use trustctl_core::reason::{Code, Reason, Step};
@@ -103,7 +103,7 @@ pub fn schemes(policy: &Policy, signature_repository: Option<Repository>) -> Sch
 /// Runs the program with the arguments of this process; the exit code.
 #[must_use]
 pub fn main() -> ExitCode {
-    let cli = match Cli::try_parse_from(command_line()) {
+    let cli = match Cli::read(&command_line()) {
         Ok(cli) => cli,
         Err(error) => return usage(&error),
     };
