@@ -119,6 +119,12 @@ impl Server {
         format!("127.0.0.1:{}", self.port)
     }
 
+    /// Its process id.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Everything it has written so far.
     #[must_use]
     pub fn log(&self) -> String {
