@@ -5,14 +5,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 use trustctl_core::reason::{Code, Reason};
 
 use super::record::Record;
 use super::writer::{Order, Writer};
 
-/// Records that wait to be written; who appends more waits.
-const WAITING: usize = 4096;
+/// Records that wait to be written; who appends more waits, and who posts more is told.
+const WAITING: usize = 65_536;
 
 /// How a log is kept.
 #[derive(Clone, Debug)]
@@ -86,6 +87,22 @@ impl AuditLog {
         match told.await {
             Ok(true) => Ok(()),
             Ok(false) | Err(_) => Err(self.failed("the record could not be written")),
+        }
+    }
+
+    /// Appends a record without waiting for anything. It is on disk within about a second; a crash before that can lose it.
+    ///
+    /// # Errors
+    /// [`Code::AuditFailed`] when too many records wait, so that this one is not in the log, and while nothing can be written: then this
+    /// record may get there later.
+    pub fn post(&self, record: &Record<'_>) -> Result<(), Reason> {
+        let fields = record.fields().map_err(|why| self.failed(&why))?;
+        let Some(orders) = &self.orders else { return Err(self.failed("the log is closed")) };
+        match orders.try_send(Order { fields, done: None }) {
+            Ok(()) if self.is_failing() => Err(self.failed("nothing can be written at the moment")),
+            Ok(()) => Ok(()),
+            Err(TrySendError::Full(_)) => Err(self.failed("it falls behind; a decision is not in it")),
+            Err(TrySendError::Closed(_)) => Err(self.failed("the writer has ended")),
         }
     }
 

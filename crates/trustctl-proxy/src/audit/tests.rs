@@ -55,6 +55,27 @@ fn lines(folder: &TempDir) -> Vec<String> {
 }
 
 #[tokio::test]
+async fn what_is_posted_is_written_in_order_and_too_much_of_it_is_told() {
+    let folder = TempDir::new().unwrap();
+    let log = AuditLog::open(path(&folder), AuditOptions::default()).unwrap();
+    let repository = repository();
+    let (mut posted, mut refused) = (Vec::new(), Vec::new());
+    for n in 0..200_000_u32 {
+        let number = n.to_string();
+        match log.post(&record(&number, &repository)) {
+            Ok(()) => posted.push(number),
+            Err(reason) => refused.push(reason.code),
+        }
+    }
+    drop(log);
+    let numbers =
+        lines(&folder).into_iter().map(|line| serde_json::from_str::<serde_json::Value>(&line).unwrap()["request_id"].clone());
+    assert_eq!(numbers.collect::<Vec<_>>(), posted);
+    assert!(posted.len() >= 65_536 && refused.iter().all(|code| *code == Code::AuditFailed));
+    verify(&path(&folder)).unwrap();
+}
+
+#[tokio::test]
 async fn a_chain_goes_on_after_a_restart() {
     let folder = TempDir::new().unwrap();
     write(&folder, AuditOptions::default(), 3).await;

@@ -15,6 +15,9 @@ use super::log::AuditOptions;
 
 /// Records written at once.
 const BATCH: usize = 256;
+/// How long a record for which nobody waits is left for others to join it. Waking this thread for each of them would cost more than
+/// writing them.
+const GATHER: Duration = Duration::from_millis(10);
 /// What was written is flushed to the disk at the latest after so long.
 const FLUSH: Duration = Duration::from_secs(1);
 
@@ -89,12 +92,18 @@ impl Writer {
                     continue;
                 }
             }
-            while batch.len() < BATCH
-                && let Ok(order) = orders.try_recv()
-            {
-                batch.push(order);
+            if batch.iter().all(|order| order.done.is_none()) {
+                tokio::time::sleep(GATHER).await;
             }
-            self.write_batch(&mut batch);
+            while !batch.is_empty() {
+                while batch.len() < BATCH
+                    && let Ok(order) = orders.try_recv()
+                {
+                    batch.push(order);
+                }
+                self.write_batch(&mut batch);
+                batch.extend(orders.try_recv());
+            }
         }
         self.flush();
     }
@@ -103,6 +112,9 @@ impl Writer {
         let wanted = batch.iter().any(|order| order.done.is_some());
         let written = self.try_write(batch) && (!wanted || self.flush());
         self.failing.store(!written, Ordering::Release);
+        if self.unflushed.is_some_and(|since| since.elapsed() >= FLUSH) {
+            self.flush();
+        }
         for order in batch.drain(..) {
             if let Some(done) = order.done {
                 // Whoever asked may have gone.
