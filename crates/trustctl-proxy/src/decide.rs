@@ -13,7 +13,7 @@ mod judge;
 mod ruling;
 mod tags;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -290,6 +290,7 @@ impl Decider {
             holds_until: now.saturating_add(good),
             is_stale: false,
             is_evidence: false,
+            answer: OnceLock::new(),
         }
     }
 

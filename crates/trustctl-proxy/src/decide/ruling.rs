@@ -1,5 +1,6 @@
 //! What was decided about one image, and how long that may be repeated without looking again.
 
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -11,6 +12,7 @@ use trustctl_core::subject::Subject;
 use trustctl_core::time::Timestamp;
 use trustctl_core::verdict::VerdictKind;
 
+use crate::answer::ManifestAnswer;
 use crate::trust::Trust;
 
 /// How long it is remembered that something is a signature or an attestation.
@@ -45,6 +47,8 @@ pub struct Ruling {
     pub is_stale: bool,
     /// Whether it is no image but a signature or an attestation, which nobody's signature is asked for.
     pub is_evidence: bool,
+    /// The answer with its manifest, once it was made: it is given many times.
+    pub(crate) answer: OnceLock<ManifestAnswer>,
 }
 
 impl Ruling {
@@ -65,6 +69,7 @@ impl Ruling {
             holds_until: now.saturating_add(EVIDENCE),
             is_stale: false,
             is_evidence: true,
+            answer: OnceLock::new(),
         }
     }
 
@@ -90,7 +95,7 @@ impl Ruling {
     pub fn weight(&self) -> u32 {
         let children: usize = self.subject.children.iter().map(|child| 256 + child.media_type.len()).sum();
         let reasons: usize = self.reasons.iter().chain(&self.warnings).map(|reason| 256 + reason.message.len()).sum();
-        u32::try_from(1024 + self.manifest.len() + children + reasons).unwrap_or(u32::MAX)
+        u32::try_from(1536 + self.manifest.len() + children + reasons).unwrap_or(u32::MAX)
     }
 }
 
@@ -145,6 +150,7 @@ mod tests {
             holds_until: at(10_060),
             is_stale: false,
             is_evidence: false,
+            answer: OnceLock::new(),
         }
     }
 

@@ -5,7 +5,7 @@ use trustctl_remote::registry::ManifestName as Remote;
 use super::words::{Asked, add_remarks};
 use super::{Proxy, Request};
 use crate::answer::{Answer, ManifestAnswer};
-use crate::decide::{Decision, Trouble, media_type};
+use crate::decide::{Decision, Trouble, Why, media_type};
 use crate::request::ManifestName;
 
 impl Proxy {
@@ -26,7 +26,11 @@ impl Proxy {
             Ok(bytes) => bytes,
             Err(trouble) => return self.trouble(request, &trouble),
         };
-        let mut answer = ManifestAnswer::new(&permit.digest, &media_type(&bytes), bytes).answer();
+        let make = || ManifestAnswer::new(&permit.digest, &media_type(&bytes), bytes.clone());
+        let mut answer = match &permit.why {
+            Why::Ruling(ruling) if ruling.subject.digest == permit.digest => ruling.answer.get_or_init(make).answer(),
+            _ => make().answer(),
+        };
         add_remarks(&mut answer, &permit, is_stale);
         answer
     }
