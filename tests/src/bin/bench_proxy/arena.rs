@@ -18,6 +18,8 @@ const LAYER: &str = "application/vnd.oci.image.layer.v1.tar";
 const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
 /// The repository of everything.
 pub(crate) const NAME: &str = "bench/app";
+/// How the pull-through cache is called.
+pub(crate) const PULL_THROUGH: &str = "docker-registry, pull-through";
 /// The small blob: 4 KiB.
 const SMALL: usize = 4 * 1024;
 /// The large blob: 1 GiB, or as many MiB as `BENCH_LARGE_MIB` says.
@@ -72,11 +74,11 @@ impl Arena {
         sign(&user, &registry.address(), "1")?;
         let pull_through = start_registry(&registry_program, folder.path(), "pull-through", Some(&registry.address()))?;
         let nginx = start_nginx(folder.path(), &manifest, &[&small, &large])?;
-        let ours = start_proxy(&user, folder.path(), "proxy", &registry.address(), &registry.address())?;
+        let ours = start_proxy(&user, folder.path(), "proxy", (&registry.address(), &registry.address()), "")?;
         let of = |name, server| Contestant { name, server };
         Ok(Self {
             registry: of("docker-registry", registry),
-            pull_through: of("docker-registry, pull-through", pull_through),
+            pull_through: of(PULL_THROUGH, pull_through),
             nginx: of("nginx, static files", nginx),
             ours: of("trustctl proxy", ours),
             small: small.digest(),
@@ -108,12 +110,28 @@ impl Arena {
         sign(&self.user, &self.registry.server.address(), tag)
     }
 
+    /// Pushes an image that nobody signs.
+    ///
+    /// # Errors
+    /// [`Failure`] when the registry refuses.
+    pub(crate) fn push_unsigned(&self, layers: &[&Content], tag: &str) -> Result<(), Failure> {
+        push(&self.registry.server.address(), layers, tag).map(drop)
+    }
+
+    /// Another proxy with more lines of configuration.
+    ///
+    /// # Errors
+    /// [`Failure`] when it does not come up.
+    pub(crate) fn impatient_proxy(&self, name: &str, endpoint: &str, more: &str) -> Result<Server, Failure> {
+        start_proxy(&self.user, self.folder.path(), name, (&self.registry.server.address(), endpoint), more)
+    }
+
     /// Another proxy, with nothing in its cache, that finds the registry at `endpoint`.
     ///
     /// # Errors
     /// [`Failure`] when it does not come up.
     pub(crate) fn fresh_proxy(&self, name: &str, endpoint: &str) -> Result<Server, Failure> {
-        start_proxy(&self.user, self.folder.path(), name, &self.registry.server.address(), endpoint)
+        self.impatient_proxy(name, endpoint, "")
     }
 
     /// Another pull-through cache with nothing in it, that finds the registry at `endpoint`.
@@ -223,7 +241,14 @@ fn start_nginx(folder: &Path, manifest: &Content, blobs: &[&Content]) -> Result<
     })
 }
 
-fn start_proxy(user: &User, folder: &Path, name: &str, registry: &str, endpoint: &str) -> Result<Server, Failure> {
+/// A proxy for `registry`, which is served at `endpoint`.
+fn start_proxy(
+    user: &User,
+    folder: &Path,
+    name: &str,
+    (registry, endpoint): (&str, &str),
+    more: &str,
+) -> Result<Server, Failure> {
     let policy = format!(
         "version = 1\n[signers.bench]\nscheme = \"cosign\"\nkey = \"bench.pub\"\n\
          [[rules]]\nname = \"bench\"\nimages = [\"{registry}/bench/**\"]\nrequire = {{ any = [\"bench\"] }}\n"
@@ -231,7 +256,7 @@ fn start_proxy(user: &User, folder: &Path, name: &str, registry: &str, endpoint:
     write(&folder.join("policy.toml"), policy)?;
     Server::start(name, folder, &Ready::Http("/v2/".to_owned()), |port| {
         let config = format!(
-            "version = 1\npolicy = \"policy.toml\"\nstate = \"{name}-{port}\"\n[[listen]]\naddress = \"127.0.0.1:{port}\"\n\
+            "version = 1\npolicy = \"policy.toml\"\nstate = \"{name}-{port}\"\n[[listen]]\naddress = \"127.0.0.1:{port}\"\n{more}\
              [[upstreams]]\nregistry = \"{registry}\"\nendpoint = \"http://{endpoint}\"\ndefault = true\n"
         );
         write(&folder.join(format!("{name}.toml")), config)?;

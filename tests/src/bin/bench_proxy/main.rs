@@ -7,6 +7,7 @@ mod fan;
 mod large;
 mod meter;
 mod small;
+mod soak;
 
 use arena::Arena;
 use trustctl_tests::failure::Failure;
@@ -28,6 +29,10 @@ fn main() -> Result<(), Failure> {
     }
     if runs("cold") {
         cold::contest(&arena)?;
+    }
+    // Ten minutes: only when it is asked for.
+    if wanted.iter().any(|word| word == "soak") {
+        soak::soak(&arena)?;
     }
     Ok(())
 }

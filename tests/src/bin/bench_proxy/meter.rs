@@ -22,6 +22,11 @@ pub(crate) fn mebibytes(pid: u32, name: &str) -> Result<f64, Failure> {
     kibibytes.map(|amount| amount / 1024.0).ok_or_else(|| Failure::Output(format!("{pid} has no {name}")))
 }
 
+/// How many file handles a process has open.
+pub(crate) fn handles(pid: u32) -> usize {
+    fs::read_dir(format!("/proc/{pid}/fd")).map_or(0, Iterator::count)
+}
+
 /// Sets the peak of `VmHWM` back to what is used now.
 pub(crate) fn reset_peak(pid: u32) -> Result<(), Failure> {
     fs::write(format!("/proc/{pid}/clear_refs"), "5").map_err(|error| Failure::Output(format!("clear_refs: {error}")))
