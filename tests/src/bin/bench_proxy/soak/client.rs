@@ -16,9 +16,9 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    /// Six manifests, two blobs, a part of one and an image that is refused, over and over.
-    pub(crate) fn of(turn: usize) -> Self {
-        match turn % 10 {
+    /// What a client asks for: of ten, six ask for a manifest, two for a blob, one for a part of it and one for an image that is refused.
+    pub(crate) fn of(client: usize) -> Self {
+        match client % 10 {
             0..=5 => Self::Manifest,
             6 | 7 => Self::Blob,
             8 => Self::Range,
