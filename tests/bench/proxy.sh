@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The proxy beside docker-registry (plain and as a pull-through cache) and nginx with static files, in the same run, on loopback. wrk and curl
 # make the load, CPU time and memory are read from the operating system. Prints Markdown tables. Arguments
-# choose parts: small, large, fan, cold; soak (ten minutes, or BENCH_SOAK_SECONDS) runs only when it is named.
+# choose parts: small, pace, large, fan, cold; soak (ten minutes, or BENCH_SOAK_SECONDS) runs only when it is named.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 for program in wrk nginx curl; do

@@ -2,10 +2,12 @@
 //! files; loaded by wrk and curl, CPU time read from the operating system.
 
 mod arena;
+mod client;
 mod cold;
 mod fan;
 mod large;
 mod meter;
+mod pace;
 mod small;
 mod soak;
 
@@ -19,6 +21,9 @@ fn main() -> Result<(), Failure> {
     println!("{} CPUs; {}\n", std::thread::available_parallelism().map_or(1, usize::from), arena.versions());
     if runs("small") {
         small::contests(&arena)?;
+    }
+    if runs("pace") {
+        pace::contests(&arena)?;
     }
     if runs("large") {
         large::contests(&arena)?;

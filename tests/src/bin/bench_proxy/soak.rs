@@ -1,7 +1,5 @@
 //! A long time under steady load while the upstream fails again and again: what may not grow does not.
 
-mod client;
-
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -10,8 +8,8 @@ use trustctl_tests::counting::{Counting, Fault};
 use trustctl_tests::failure::Failure;
 
 use crate::arena::{Arena, layer};
+use crate::client::{self, Answered, Client, Kind};
 use crate::meter::{handles, mebibytes};
-use client::{Answered, Client, Kind};
 
 /// Clients, each with a connection of its own.
 const CLIENTS: usize = 40;
