@@ -15,6 +15,7 @@
 //! - [`counting`]: a proxy that records every request and can answer with faults
 //! - [`latency`]: a proxy that makes the network far away
 //! - [`program`], [`stage`]: the program under test, and a lab with a user of it
+//! - [`distribution`]: the checks of the pull part of the distribution specification
 //! - [`pages`]: the files that a page of the documentation shows
 //! - [`http`]: the small blocking HTTP/1.1 that the above share
 //!
@@ -31,6 +32,7 @@
 //! ```
 
 pub mod counting;
+pub mod distribution;
 pub mod engine;
 pub mod failure;
 pub mod http;

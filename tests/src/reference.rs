@@ -1,5 +1,6 @@
 //! The generated references: made from the command tree, the exit codes, the reason table and the policy language.
 
+mod conformance;
 mod metrics;
 
 use std::fmt::Write as _;
@@ -40,6 +41,7 @@ namespace = true
 pub fn pages() -> Vec<(&'static str, String)> {
     vec![
         ("cli.md", cli()),
+        ("conformance.md", conformance::page(NOTE)),
         ("exit-codes.md", exit_codes()),
         ("metrics.md", metrics::page(NOTE)),
         ("policy.md", policy()),

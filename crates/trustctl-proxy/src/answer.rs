@@ -1,8 +1,9 @@
 //! What goes back to a client: the answers of the pull surface, refusals and errors. Pure; nothing from outside can add a header.
 //!
-//! Source: OCI distribution specification 1.1, "Endpoints" and "Error Codes"; RFC 9110 for ranges.
+//! Source: OCI distribution specification 1.1, "Endpoints" and "Error Codes"; RFC 9110 for ranges and conditions.
 
 mod blob;
+mod condition;
 mod range;
 mod refusal;
 mod warning;
@@ -17,6 +18,7 @@ use crate::body::ProxyBody;
 use crate::request::Fault;
 
 pub use blob::blob;
+pub use condition::unless_known;
 pub use range::{Wanted, wanted};
 pub use refusal::{DENIED_MEDIA_TYPE, Refusal, denied, docs_link, sticky, throttled, undecided};
 pub use warning::add_warnings;

@@ -111,7 +111,7 @@ impl Proxy {
         if ask.namespace.is_some() {
             answer::add_namespace(answer.headers_mut(), &request.place.upstream.registry);
         }
-        Ok(answer)
+        Ok(answer::unless_known(headers, answer))
     }
 
     /// Some engines send credentials only after this answer has asked for them.
@@ -135,7 +135,8 @@ impl Proxy {
                 answer::denied(&answer::Refusal { reason, rule: None, link: &link })
             }
             Trouble::NotFound => {
-                answer::error(StatusCode::NOT_FOUND, "MANIFEST_UNKNOWN", &format!("{what} is not known to its registry"), None)
+                let code = if matches!(request.ask.call, Call::Blob { .. }) { "BLOB_UNKNOWN" } else { "MANIFEST_UNKNOWN" };
+                answer::error(StatusCode::NOT_FOUND, code, &format!("{what} does not have it, as its registry says"), None)
             }
             Trouble::Unknown(reason) => undecided(reason, None),
         }

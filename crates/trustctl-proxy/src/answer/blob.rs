@@ -43,9 +43,10 @@ pub fn blob(
     answer
 }
 
+/// The specification has no code for ranges, and allows no other than its own.
 fn unsatisfiable(total: u64) -> Answer {
     let message = format!("the range begins after the {total} bytes of the blob");
-    let mut answer = error(StatusCode::RANGE_NOT_SATISFIABLE, "RANGE_INVALID", &message, None);
+    let mut answer = error(StatusCode::RANGE_NOT_SATISFIABLE, "SIZE_INVALID", &message, None);
     if let Ok(value) = HeaderValue::from_str(&format!("bytes */{total}")) {
         answer.headers_mut().insert(CONTENT_RANGE, value);
     }

@@ -225,7 +225,41 @@ fn a_blob_is_sent_whole_in_part_or_not() {
     assert!(bytes_of(head).is_empty());
     let after = sent(false, Some("bytes=10-"));
     assert_eq!((after.status().as_u16(), header(&after, CONTENT_RANGE)), (416, "bytes */10"));
-    assert_eq!(document(after)["errors"][0]["code"], "RANGE_INVALID");
+    assert_eq!(document(after)["errors"][0]["code"], "SIZE_INVALID");
+}
+
+#[test]
+fn who_has_the_content_is_not_sent_it_and_a_refusal_is_not_hidden() {
+    let content = Bytes::from_static(b"0123456789");
+    let digest = Digest::sha256_of(&content);
+    let (mine, other) = (format!("\"{digest}\""), format!("\"{}\"", Digest::sha256_of(b"other")));
+    let known = |tags: &[&str]| {
+        let mut headers = HeaderMap::new();
+        for tag in tags {
+            headers.append(http::header::IF_NONE_MATCH, HeaderValue::from_str(tag).unwrap());
+        }
+        headers
+    };
+    let manifest = || ManifestAnswer::new(&digest, "a/b", content.clone()).answer();
+    let weak = format!("{other} , W/{mine}");
+    for tags in [&[&*mine][..], &["*"], &[&weak], &[&other, &mine]] {
+        let answer = unless_known(&known(tags), manifest());
+        assert_eq!(
+            (answer.status().as_u16(), header(&answer, ETAG), header(&answer, CONTENT_LENGTH)),
+            (304, &*mine, ""),
+            "{tags:?}"
+        );
+        assert_eq!(header(&answer, CONTENT_DIGEST), digest.to_string());
+        assert!(bytes_of(answer).is_empty());
+    }
+    for tags in [&[][..], &[&*other], &["W/"], &[""]] {
+        assert_eq!(bytes_of(unless_known(&known(tags), manifest())), content, "{tags:?}");
+    }
+    let reason = reason();
+    for refused in [denied(&refusal(&reason)), undecided(&refusal(&reason), Duration::from_secs(1)), sticky(&refusal(&reason))] {
+        let status = refused.status();
+        assert_eq!(unless_known(&known(&[&mine]), refused).status(), status);
+    }
 }
 
 #[test]

@@ -44,7 +44,14 @@ impl Proxy {
 
     async fn decide_blob(&self, request: &Request<'_>, digest: &Digest) -> Result<Decision, Trouble> {
         self.admit_to_blob(request, digest).await?;
-        self.parts.decider.blob(&request.world, &request.place.repository, *digest).await
+        let (world, repository) = (&request.world, &request.place.repository);
+        let decision = self.parts.decider.blob(world, repository, *digest).await?;
+        if let Decision::Unreached(_) = decision {
+            // Only to say it: what cannot be found out changes nothing about the refusal.
+            let is_there = world.registry.knows_blob(repository, digest, Deadline::after(PATIENCE)).await;
+            return if is_there.unwrap_or(true) { Ok(decision) } else { Err(Trouble::NotFound) };
+        }
+        Ok(decision)
     }
 
     async fn find(&self, request: &Request<'_>, digest: &Digest) -> Result<Blob, CacheError> {

@@ -52,6 +52,20 @@ impl Registry {
         }
     }
 
+    /// Whether the registry says that it has a blob, by HEAD. A 404 that could be anybody's is looked at again, by GET.
+    ///
+    /// # Errors
+    /// Those of [`Registry::open_blob`].
+    pub async fn knows_blob(&self, repository: &Repository, digest: &Digest, deadline: Deadline) -> Result<bool, RemoteError> {
+        let request = self.request(Method::HEAD, repository, &format!("blobs/{digest}"))?;
+        let response = self.session().send(request, &Access::pull(repository), deadline).await?;
+        match response.status {
+            200 => Ok(true),
+            404 if answer::is_introduced(&response) => Ok(false),
+            _ => Ok(self.open_blob(repository, digest, 0, deadline).await?.is_some()),
+        }
+    }
+
     async fn head_of_fetched(
         &self,
         repository: &Repository,
