@@ -32,6 +32,10 @@ const ADMISSIONS: u64 = 65_536;
 const LOOKED_AT: u64 = 16_384;
 /// Most such blobs that are read at the same time: each has 8 MiB at most.
 const LOOKING: usize = 4;
+/// Most denial manifests that are kept, of a kilobyte or so each.
+const DENIALS: u64 = 1024;
+/// How long a denial manifest is kept: engines ask for it by its digest right after they were given that.
+const DENIED_FOR: Duration = Duration::from_secs(10 * 60);
 /// After how long a client is asked to come back when it could not be decided.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
 
@@ -59,6 +63,8 @@ pub struct Proxy {
     admitted: moka::sync::Cache<(Digest, Repository), Instant>,
     /// Blobs of signatures and attestations that were read and are what they say.
     looked_at: moka::sync::Cache<Digest, ()>,
+    /// Denial manifests that were given out.
+    denials: moka::sync::Cache<Digest, answer::Denial>,
     /// Leave to hold such a blob in memory.
     looking: Semaphore,
 }
@@ -78,7 +84,8 @@ impl Proxy {
     #[must_use]
     pub fn new(parts: Assembly) -> Self {
         let (admitted, looked_at) = (moka::sync::Cache::new(ADMISSIONS), moka::sync::Cache::new(LOOKED_AT));
-        Self { parts, admitted, looked_at, looking: Semaphore::new(LOOKING) }
+        let denials = moka::sync::Cache::builder().max_capacity(DENIALS).time_to_live(DENIED_FOR).build();
+        Self { parts, admitted, looked_at, denials, looking: Semaphore::new(LOOKING) }
     }
 
     /// Who decides.
@@ -138,7 +145,7 @@ impl Proxy {
                 let code = if matches!(request.ask.call, Call::Blob { .. }) { "BLOB_UNKNOWN" } else { "MANIFEST_UNKNOWN" };
                 answer::error(StatusCode::NOT_FOUND, code, &format!("{what} does not have it, as its registry says"), None)
             }
-            Trouble::Unknown(reason) => undecided(reason, None),
+            Trouble::Unknown(reason) => self.unsure(request, reason, None),
         }
     }
 }

@@ -16,7 +16,8 @@ pub enum DenyMode {
     /// By a status, with the reason in the error document. A client that uses the proxy as one mirror of several then asks the next.
     #[default]
     Status,
-    /// By a manifest that no client can run, which also ends the search of clients that ask mirrors in turn.
+    /// By a manifest that no client can run, which also ends the search of clients that ask mirrors in turn; also where nothing could be
+    /// decided.
     Sticky,
 }
 

@@ -1,6 +1,7 @@
 //! What is served and what is refused.
 
 use serde_json::Value;
+use trustctl_lab::faults::{Fault, FaultRule};
 use trustctl_lab::image::Artifact;
 use trustctl_tests::http::Request;
 
@@ -190,11 +191,30 @@ fn a_sticky_refusal_is_a_manifest_that_nobody_can_run() {
     let config = manifest["config"]["mediaType"].as_str().unwrap();
     assert!(config.contains(".denied.tc0301."), "{config}");
     assert_eq!((answer.headers.first("Cache-Control"), &manifest["layers"]), (Some("no-store"), &Value::Array(Vec::new())));
+    // Engines ask for the tag by HEAD, and then for what they were told by its digest.
+    served(&stage.get(&format!("shop/new/manifests/{digest}")), &digest);
     let unsigned = stage.world.registry().tag("shop/new", "1").unwrap().to_string();
     assert_ne!(
         stage.get(&format!("shop/new/manifests/{unsigned}")).headers.first("Docker-Content-Digest"),
         Some(unsigned.as_str())
     );
+}
+
+/// A client that asks mirrors in turn would take 503 as a cause to ask the registry.
+#[test]
+fn what_cannot_be_decided_sticks_too() {
+    let fault = FaultRule::always("/v2/shop/new/referrers/*", Fault::Status { status: 500, retry_after: None });
+    let mut stage = Stage::new(&Setup::default());
+    stage.world.registry().faults().add(fault);
+    let answer = stage.get("shop/new/manifests/1");
+    assert_eq!(answer.status, 503, "a client that knows nothing else may come again");
+    stage.start(&Setup { upstream: "mirror = true\ndeny-mode = \"sticky\"", ..Setup::default() });
+    let answer = stage.get("shop/new/manifests/1");
+    let digest = answer.headers.first("Docker-Content-Digest").unwrap().to_owned();
+    served(&answer, &digest);
+    let manifest: Value = serde_json::from_slice(&answer.body).unwrap();
+    let config = manifest["config"]["mediaType"].as_str().unwrap();
+    assert!(config.contains(".denied.tc04"), "{config}");
 }
 
 #[test]

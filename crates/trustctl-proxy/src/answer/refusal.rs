@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::header::{CACHE_CONTROL, RETRY_AFTER};
 use http::{HeaderValue, StatusCode};
 use serde_json::json;
@@ -85,27 +86,48 @@ fn with_retry(mut answer: Answer, after: Duration) -> Answer {
 ///
 /// A client that asks several mirrors in turn takes any error of one as a cause to ask the next. It stops at a manifest whose
 /// configuration is of a media type that it does not know, and shows that type: so the type names the reason.
-#[must_use]
-pub fn sticky(refusal: &Refusal<'_>) -> Answer {
-    let code = refusal.reason.code;
-    let manifest = json!({
-        "schemaVersion": 2,
-        "mediaType": "application/vnd.oci.image.manifest.v1+json",
-        "config": {
-            "mediaType": format!("{DENIED_MEDIA_TYPE}{}.{}.v1+json", code.id().to_ascii_lowercase(), code.name()),
-            "digest": NOBODY_S,
-            "size": 2,
-        },
-        "layers": [],
-        "annotations": {
-            "dev.trustctl.denied.reason": code.id(),
-            "dev.trustctl.denied.message": refusal.message(),
-            "dev.trustctl.denied.link": refusal.link,
-        },
-    });
-    let bytes = manifest.to_string().into_bytes();
-    let digest = Digest::sha256_of(&bytes);
-    let mut answer = ManifestAnswer::new(&digest, "application/vnd.oci.image.manifest.v1+json", bytes.into()).answer();
-    answer.headers_mut().insert(CACHE_CONTROL, NO_STORE);
-    answer
+#[derive(Clone, Debug)]
+pub struct Denial {
+    digest: Digest,
+    bytes: Bytes,
+}
+
+impl Denial {
+    /// The manifest for a refusal. The same refusal gives the same bytes.
+    #[must_use]
+    pub fn new(refusal: &Refusal<'_>) -> Self {
+        let code = refusal.reason.code;
+        let manifest = json!({
+            "schemaVersion": 2,
+            "mediaType": "application/vnd.oci.image.manifest.v1+json",
+            "config": {
+                "mediaType": format!("{DENIED_MEDIA_TYPE}{}.{}.v1+json", code.id().to_ascii_lowercase(), code.name()),
+                "digest": NOBODY_S,
+                "size": 2,
+            },
+            "layers": [],
+            "annotations": {
+                "dev.trustctl.denied.reason": code.id(),
+                "dev.trustctl.denied.message": refusal.message(),
+                "dev.trustctl.denied.link": refusal.link,
+            },
+        });
+        let bytes = Bytes::from(manifest.to_string());
+        Self { digest: Digest::sha256_of(&bytes), bytes }
+    }
+
+    /// The digest of the manifest.
+    #[must_use]
+    pub fn digest(&self) -> Digest {
+        self.digest
+    }
+
+    /// The answer with the manifest.
+    #[must_use]
+    pub fn answer(&self) -> Answer {
+        let mut answer =
+            ManifestAnswer::new(&self.digest, "application/vnd.oci.image.manifest.v1+json", self.bytes.clone()).answer();
+        answer.headers_mut().insert(CACHE_CONTROL, NO_STORE);
+        answer
+    }
 }

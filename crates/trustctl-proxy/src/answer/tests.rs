@@ -86,7 +86,7 @@ fn links_lead_to_the_sections_of_the_reference() {
 #[test]
 fn the_denial_manifest_has_its_own_digest_and_names_the_reason() {
     let reason = reason();
-    let answer = sticky(&refusal(&reason));
+    let answer = Denial::new(&refusal(&reason)).answer();
     assert_eq!(answer.status(), StatusCode::OK);
     assert_eq!(header(&answer, CONTENT_TYPE), "application/vnd.oci.image.manifest.v1+json");
     assert_eq!(header(&answer, CACHE_CONTROL), "no-store");

@@ -152,7 +152,7 @@ pub const TABLES: &[TableReference] = &[
                 "deny-mode",
                 "`status` or `sticky`",
                 "`status`",
-                "how an image is refused: by 403, or for mirrors by a manifest that no client can run, which keeps clients from asking the next mirror",
+                "how an image is refused: by 403 (and by 503 where it could not be decided), or for mirrors in both cases by a manifest that no client can run, which keeps clients from asking the next mirror",
             ),
             field(
                 "credentials",

@@ -15,6 +15,9 @@ impl Proxy {
             ManifestName::Digest(digest) => (None, Some(digest)),
             ManifestName::Tag(tag) => (Some(tag), None),
         };
+        if let Some(denial) = digest.and_then(|digest| self.denials.get(digest)) {
+            return denial.answer();
+        }
         let asked = Asked { call: "manifest", tag, digest };
         let decided = self.decide(request, reference).await;
         let (permit, is_stale) = match self.announce(request, asked, decided) {

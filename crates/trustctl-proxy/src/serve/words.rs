@@ -6,7 +6,7 @@ use trustctl_core::reference::Tag;
 use trustctl_core::verdict::VerdictKind;
 
 use super::{Proxy, Request, undecided};
-use crate::answer::{self, Answer, Refusal, docs_link};
+use crate::answer::{self, Answer, Denial, Refusal, docs_link};
 use crate::break_glass::{Grant, Token};
 use crate::decide::{Decision, Permit, Ruling, Trouble, Why};
 use crate::observe::{Event, Outcome};
@@ -37,7 +37,7 @@ impl Proxy {
             Ok((Decision::Refuse(ruling), _)) => Err(Box::new(self.refuse(request, asked, &ruling))),
             Ok((Decision::Unreached(reason), _)) => {
                 self.tell(request, asked, (Outcome::Refused, Some(&reason)), None);
-                Err(Box::new(no(request, &reason, None)))
+                Err(Box::new(self.no(request, &reason, None)))
             }
             Err(trouble) => {
                 let (outcome, reason) = match &trouble {
@@ -57,7 +57,34 @@ impl Proxy {
         let is_undecided = ruling.verdict == VerdictKind::Undecided;
         let outcome = if is_undecided { Outcome::Undecided } else { Outcome::Refused };
         self.tell(request, asked, (outcome, Some(reason)), Some(ruling));
-        if is_undecided { undecided(reason, rule) } else { no(request, reason, rule) }
+        if is_undecided { self.unsure(request, reason, rule) } else { self.no(request, reason, rule) }
+    }
+
+    /// The refusal, in the way that counts for this upstream's clients.
+    fn no(&self, request: &Request<'_>, reason: &Reason, rule: Option<&str>) -> Answer {
+        let link = docs_link(reason.code);
+        let refusal = Refusal { reason, rule, link: &link };
+        if sticks(request) { self.sticky(&refusal) } else { answer::denied(&refusal) }
+    }
+
+    /// That it could not be decided, in the way that counts for this upstream's clients.
+    ///
+    /// Those that ask mirrors in turn take this, too, as a cause to ask the registry, and whoever can push can make an image that nobody
+    /// can judge: so what stops them must not depend on why they are stopped.
+    pub(super) fn unsure(&self, request: &Request<'_>, reason: &Reason, rule: Option<&str>) -> Answer {
+        if !sticks(request) {
+            return undecided(reason, rule);
+        }
+        let link = docs_link(reason.code);
+        self.sticky(&Refusal { reason, rule, link: &link })
+    }
+
+    /// The denial manifest, which is then kept for a while: engines that ask for a tag by HEAD ask for what it names by digest next.
+    fn sticky(&self, refusal: &Refusal<'_>) -> Answer {
+        let denial = Denial::new(refusal);
+        let answer = denial.answer();
+        self.denials.insert(denial.digest(), denial);
+        answer
     }
 
     fn tell_served(&self, request: &Request<'_>, asked: Asked<'_>, permit: &Permit, is_stale: bool) {
@@ -135,13 +162,7 @@ fn used(grant: &Grant) -> Reason {
     Reason::new(Code::ProxyBreakGlass, format!("let through until {until} by key {}: {reason}", grant.key))
 }
 
-/// The refusal, in the way that counts for this upstream's clients.
-fn no(request: &Request<'_>, reason: &Reason, rule: Option<&str>) -> Answer {
-    let link = docs_link(reason.code);
-    let refusal = Refusal { reason, rule, link: &link };
+fn sticks(request: &Request<'_>) -> bool {
     let is_manifest = matches!(request.ask.call, crate::request::Call::Manifest { .. });
-    match request.place.upstream.deny_mode {
-        DenyMode::Sticky if is_manifest => answer::sticky(&refusal),
-        _ => answer::denied(&refusal),
-    }
+    is_manifest && request.place.upstream.deny_mode == DenyMode::Sticky
 }
