@@ -71,9 +71,9 @@ retry() { # COMMAND...: several tries with a pause, output to the log
 
 # command=package; a package is installed only when its command is not there yet.
 readonly SYSTEM=(
-  buildah=buildah chromium-headless-shell=chromium-headless-shell dbus-run-session=dbus-daemon docker-registry=docker-registry dockerd=docker.io gnome-keyring-daemon=gnome-keyring
+  buildah=buildah chromium-headless-shell=chromium-headless-shell containerd=containerd curl=curl dbus-run-session=dbus-daemon docker-registry=docker-registry dockerd=docker.io gnome-keyring-daemon=gnome-keyring
   hyperfine=hyperfine keyctl=keyutils notary=notary notary-server=notary notary-signer=notary
-  openssl=openssl secret-tool=libsecret-tools skopeo=skopeo umoci=umoci
+  openssl=openssl podman=podman secret-tool=libsecret-tools skopeo=skopeo umoci=umoci
 )
 
 as_root() { if [[ $(id -u) == 0 ]]; then "$@"; else sudo -n "$@"; fi; }
@@ -161,8 +161,9 @@ unpack() { # PACKAGE/SUITE FOLDER: downloads one package and unpacks it
   rm -rf "$debs"
 }
 
-later() { # NAME PACKAGE/SUITE PROGRAM VERSION-COMMAND...: a static-enough Go program
+later() { # NAME PACKAGE/SUITE PROGRAM VERSION-COMMAND...: a static-enough Go program, of /usr/bin or by its path below /usr
   local name=$1 package=$2 program=$dir/later/$1/usr/bin/$3
+  if [[ $3 == */* ]]; then program=$dir/later/$1/usr/$3; fi
   shift 3
   if [[ ! -x $program ]]; then
     if ! prepare_later; then missing "$name" "$later_why"; return 0; fi
@@ -357,6 +358,8 @@ package_version() {
 install_system
 system_peer buildah buildah --version
 system_peer chromium chromium-headless-shell --version
+system_peer containerd containerd --version
+system_peer curl curl --version
 system_peer dbus-run-session dbus-run-session --version
 system_peer docker-registry docker-registry --version
 system_peer dockerd dockerd --version
@@ -367,10 +370,15 @@ system_peer notary notary version
 system_peer notary-server notary-server
 system_peer notary-signer notary-signer
 system_peer openssl openssl version
+system_peer podman podman --version
 system_peer secret-tool secret-tool
 system_peer skopeo skopeo --version
 system_peer umoci umoci --version
 docker_cli
+later containerd-trixie containerd/trixie containerd --version
+later containerd-sid containerd/sid containerd --version
+later dockerd-sid docker.io/sid sbin/dockerd --version
+later docker-buildx docker-buildx/sid libexec/docker/cli-plugins/docker-buildx version
 later cosign2 cosign/trixie cosign version
 later cosign3 cosign/sid cosign version
 later crane crane/sid crane version

@@ -4,9 +4,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::clients::Hub;
 use crate::failure::{Failure, io};
 use crate::notary::{NotaryServer, REPOSITORY_PASSPHRASE, ROOT_PASSPHRASE};
 use crate::peers::Program;
@@ -29,21 +30,52 @@ pub struct DockerClient {
     folder: TempDir,
 }
 
+/// How an engine differs from the usual one.
+#[derive(Debug, Default)]
+pub struct EngineOptions<'a> {
+    /// What its `daemon.json` says; nothing by default.
+    pub settings: Value,
+    /// The storage driver, or the snapshotter where containerd keeps the images; `vfs` by default.
+    pub storage: Option<&'a str>,
+    /// What it takes for Docker Hub; without, it knows the real one, which no test asks.
+    pub hub: Option<&'a Hub>,
+    /// What it sees as `/etc/docker`; goes with `hub`.
+    pub etc: Option<&'a Path>,
+    /// The containerd that it starts; else the first one on the path.
+    pub containerd: Option<&'a Program>,
+}
+
 impl Engine {
     /// Starts an engine without images; registries on 127.0.0.1 may speak plain HTTP to it.
     ///
     /// # Errors
     /// [`Failure::NotReady`] with its log when it does not come up; [`Failure::Io`] for its files.
     pub fn start(program: &Program) -> Result<Self, Failure> {
+        Self::start_with(program, &EngineOptions::default())
+    }
+
+    /// Like [`Engine::start`], for an engine that differs.
+    ///
+    /// # Errors
+    /// As [`Engine::start`].
+    pub fn start_with(program: &Program, options: &EngineOptions<'_>) -> Result<Self, Failure> {
         let folder = tempfile::tempdir().map_err(io("temporary folder"))?;
         let at = |name: &str| folder.path().join(name);
-        fs::write(at("daemon.json"), "{}").map_err(io("daemon.json"))?;
+        let settings = if options.settings.is_null() { json!({}) } else { options.settings.clone() };
+        fs::write(at("daemon.json"), settings.to_string()).map_err(io("daemon.json"))?;
         let server = Server::start("dockerd", folder.path(), &Ready::Socket(at(SOCKET)), |_| {
-            let mut command = program.command(folder.path());
+            let mut command = match options.hub {
+                Some(hub) => hub.command(program, folder.path(), options.etc),
+                None => program.command(folder.path()),
+            };
+            if let Some(place) = options.containerd.and_then(|program| program.path().parent()) {
+                command.env("PATH", format!("{}:{SEARCH_PATH}", place.display()));
+            }
             command.arg("--config-file").arg(at("daemon.json")).arg("--data-root").arg(at("data"));
             command.arg("--exec-root").arg(at("exec")).arg("--pidfile").arg(at("pid"));
             command.arg("-H").arg(format!("unix://{}", at(SOCKET).display()));
-            command.args(["--storage-driver=vfs", "--bridge=none", "--iptables=false", "--ip6tables=false"]);
+            command.arg(format!("--storage-driver={}", options.storage.unwrap_or("vfs")));
+            command.args(["--bridge=none", "--iptables=false", "--ip6tables=false"]);
             command.args(["--ip-forward=false", "--ip-masq=false", "--userland-proxy=false"]);
             Ok(command)
         })?;
@@ -60,6 +92,12 @@ impl Engine {
     #[must_use]
     pub fn containerd(&self) -> PathBuf {
         self.folder.path().join("exec/containerd/containerd.sock")
+    }
+
+    /// Where all its files are.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
     }
 
     /// Everything it has logged so far.
@@ -129,3 +167,4 @@ impl DockerClient {
 }
 
 const SOCKET: &str = "docker.sock";
+const SEARCH_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";

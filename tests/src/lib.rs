@@ -12,6 +12,7 @@
 //! - [`tokens`]: the token server for both registry and Notary
 //! - [`notary`]: notary-server, with or without notary-signer, and the notary client
 //! - [`engine`]: dockerd and a Docker client with Content Trust
+//! - [`clients`]: every program that pulls images, set up to do so through a proxy
 //! - [`counting`]: a proxy that records every request and can answer with faults
 //! - [`latency`]: a proxy that makes the network far away
 //! - [`program`], [`stage`]: the program under test, and a lab with a user of it
@@ -31,6 +32,7 @@
 //! # Ok::<(), trustctl_tests::failure::Failure>(())
 //! ```
 
+pub mod clients;
 pub mod counting;
 pub mod distribution;
 pub mod engine;

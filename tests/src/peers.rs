@@ -14,20 +14,32 @@ pub enum Peer {
     Buildah,
     /// A headless Chromium, to look at the status page.
     Chromium,
+    /// containerd, with `ctr` beside it.
+    Containerd,
+    /// containerd 2.
+    ContainerdSid,
+    /// containerd 1.7.
+    ContainerdTrixie,
     /// cosign 2, the older storage format.
     Cosign2,
     /// cosign 3, bundles as referrers.
     Cosign3,
     /// crane, another registry client.
     Crane,
+    /// curl, which speaks HTTP/2 on a Unix socket: enough for containerd's CRI.
+    Curl,
     /// `dbus-run-session`, a session bus for the Secret Service.
     DbusRunSession,
+    /// docker-buildx, with which a build goes to the BuildKit in an engine.
+    DockerBuildx,
     /// A Docker client that knows Content Trust (28 or older).
     DockerCli,
     /// docker-registry, without the referrers API.
     DockerRegistry,
     /// The Docker engine.
     Dockerd,
+    /// A Docker engine that can keep images in containerd's store.
+    DockerdSid,
     /// A registry with the referrers API.
     FerroOciServer,
     /// gnome-keyring-daemon, a Secret Service.
@@ -48,6 +60,8 @@ pub enum Peer {
     Oras,
     /// The cosign 2 that knows bundles of images (opt-in, see `tests/setup/peers.sh`).
     Cosign2Bundles,
+    /// podman.
+    Podman,
     /// The real Rekor v2 server (opt-in, see `tests/setup/peers.sh`).
     RekorServer,
     /// secret-tool, a client of the Secret Service.
@@ -84,13 +98,19 @@ impl Peer {
         match self {
             Self::Buildah => "buildah",
             Self::Chromium => "chromium",
+            Self::Containerd => "containerd",
+            Self::ContainerdSid => "containerd-sid",
+            Self::ContainerdTrixie => "containerd-trixie",
             Self::Cosign2 => "cosign2",
             Self::Cosign3 => "cosign3",
             Self::Crane => "crane",
+            Self::Curl => "curl",
             Self::DbusRunSession => "dbus-run-session",
+            Self::DockerBuildx => "docker-buildx",
             Self::DockerCli => "docker-cli",
             Self::DockerRegistry => "docker-registry",
             Self::Dockerd => "dockerd",
+            Self::DockerdSid => "dockerd-sid",
             Self::FerroOciServer => "ferro-oci-server",
             Self::GnomeKeyring => "gnome-keyring",
             Self::Hyperfine => "hyperfine",
@@ -101,6 +121,7 @@ impl Peer {
             Self::Openssl => "openssl",
             Self::Oras => "oras",
             Self::Cosign2Bundles => "cosign2-bundles",
+            Self::Podman => "podman",
             Self::RekorServer => "rekor-server",
             Self::SecretTool => "secret-tool",
             Self::SigstoreJs => "sigstore-js",

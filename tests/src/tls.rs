@@ -15,7 +15,7 @@ pub struct Authority {
     issuer: Issuer<'static, KeyPair>,
 }
 
-/// A certificate for `127.0.0.1` and `localhost`, good for servers and clients, with its P-256 key.
+/// A certificate, good for servers and clients, with its P-256 key.
 #[derive(Debug)]
 pub struct Pair {
     /// The certificate file, PEM.
@@ -44,13 +44,21 @@ impl Authority {
         Ok(Self { folder: folder.to_owned(), certificate, issuer: Issuer::new(params, key) })
     }
 
-    /// Issues a certificate and writes `NAME.crt` and `NAME.key` beside the authority's own.
+    /// Issues a certificate for `127.0.0.1` and `localhost` and writes `NAME.crt` and `NAME.key` beside the authority's own.
     ///
     /// # Errors
     /// [`Failure::Certificate`] or [`Failure::Io`].
     pub fn issue(&self, name: &str) -> Result<Pair, Failure> {
+        self.issue_for(name, &["localhost", "127.0.0.1"])
+    }
+
+    /// Like [`Authority::issue`], for these hosts in place of this machine.
+    ///
+    /// # Errors
+    /// As [`Authority::issue`].
+    pub fn issue_for(&self, name: &str, hosts: &[&str]) -> Result<Pair, Failure> {
         let key = KeyPair::generate()?;
-        let mut params = CertificateParams::new(vec!["localhost".to_owned(), "127.0.0.1".to_owned()])?;
+        let mut params = CertificateParams::new(hosts.iter().map(|host| (*host).to_owned()).collect::<Vec<_>>())?;
         params.distinguished_name.push(DnType::CommonName, name);
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
         let certificate = params.signed_by(&key, &self.issuer)?;
