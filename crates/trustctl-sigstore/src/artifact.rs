@@ -98,7 +98,7 @@ impl Artifact {
         match found.content {
             Content::Broken(reason) => Self { state: State::Broken(reason), ..artifact },
             Content::Unread { predicate_type } => Self { predicate_type: Some(Claimed::new(predicate_type)), ..artifact },
-            Content::Legacy { layer, payload } => artifact.judge_legacy(&layer, payload, digest, grounds),
+            Content::Legacy { layer, payload } => artifact.judge_legacy(&layer, &payload, digest, grounds),
             Content::Bundle(bytes) => artifact.judge_bundle(bytes, digest, grounds),
             Content::Envelope { layer, envelope } => artifact.judge_tagged(&layer, envelope, digest, grounds),
         }

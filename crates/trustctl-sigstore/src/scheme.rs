@@ -32,8 +32,8 @@ const REFERRERS_API: &str = "referrers-api";
 
 /// Signatures by Cosign.
 ///
-/// Requests for an image by tag, besides resolving the tag: `.sig` tag and referrers at once; then payloads and the manifests of
-/// bundles; then bundles. Attestations cost none, unless they are asked for, or nothing else is there and a few of them are read
+/// Requests for an image by tag, besides resolving the tag: `.sig` tag and referrers at once; then payloads, unless they are the usual
+/// ones, and the manifests of bundles; then bundles. Attestations cost none, unless they are asked for, or nothing else is there and a few of them are read
 /// to say whose they are. Each platform image of an index costs one more, for its referrers, at the same time as the index's own.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Cosign {
@@ -158,7 +158,8 @@ impl Cosign {
     }
 
     fn survey<'e>(&self, subject: &Subject, evidence: &'e Evidence) -> Survey<'e> {
-        Survey::new(&subject.digest, &self.places(&subject.repository), evidence)
+        let image = Some((subject.repository.clone(), subject.tag.clone()));
+        Survey::new(&subject.digest, &Places { image, ..self.places(&subject.repository) }, evidence)
     }
 
     /// As [`Cosign::survey`], of what could withdraw the image alone.
@@ -180,6 +181,7 @@ impl Cosign {
             diagnose: true,
             listings: self.listings.clone(),
             only_revocations: false,
+            image: None,
         }
     }
 }

@@ -11,6 +11,7 @@ use trustctl_core::reference::{Reference, Repository, Tag};
 
 use crate::ANNOTATION_TAG;
 use crate::format::{FormatError, Pairs, Text, go_json, read};
+use crate::layout::Descriptor;
 
 /// The only value of `critical.type` that is a Cosign signature.
 pub const TYPE: &str = "cosign container image signature";
@@ -137,6 +138,19 @@ pub fn build(digest: &Digest, repository: &Repository, tag: Option<&Tag>, annota
     go_json(&written).into_bytes()
 }
 
+/// The payload that `payload` describes, where it is one that Cosign writes about this image without annotations, or this program about
+/// this tag.
+///
+/// The digest of bytes says what they are, whether they are fetched or made: a signature over them is a signature over these. So most
+/// signatures are verified without asking for their payload.
+#[must_use]
+pub fn foresee(payload: &Descriptor, digest: &Digest, repository: &Repository, tag: Option<&Tag>) -> Option<Vec<u8>> {
+    let tags = [None, tag];
+    let usual = tags.iter().take(1 + usize::from(tag.is_some())).map(|tag| build(digest, repository, *tag, &BTreeMap::new()));
+    let same_length = |bytes: &Vec<u8>| u64::try_from(bytes.len()).is_ok_and(|length| length == payload.size);
+    usual.filter(same_length).find(|bytes| payload.digest.matches(bytes))
+}
+
 /// How Cosign (go-containerregistry) names a repository: Docker Hub is `index.docker.io`.
 fn docker_reference(repository: &Repository) -> String {
     match repository.registry() {
@@ -159,6 +173,27 @@ mod tests {
 
     fn map(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
         pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+    }
+
+    #[test]
+    fn only_what_has_the_digest_of_a_usual_payload_is_foreseen() {
+        let repository: Repository = "docker.io/library/alpine".parse().unwrap();
+        let tag: Tag = "3".parse().unwrap();
+        let described = |bytes: &[u8]| Descriptor::of(crate::layout::signatures::SIMPLE_SIGNING, bytes);
+        let usual = build(&digest(), &repository, None, &BTreeMap::new());
+        let tagged = build(&digest(), &repository, Some(&tag), &BTreeMap::new());
+        for bytes in [&usual, &tagged] {
+            assert_eq!(foresee(&described(bytes), &digest(), &repository, Some(&tag)).as_ref(), Some(bytes));
+        }
+        assert_eq!(foresee(&described(&tagged), &digest(), &repository, None), None, "asked for without its tag");
+        let noted = build(&digest(), &repository, None, &map(&[("env", "prod")]));
+        let other = build(&digest(), &"docker.io/library/other".parse().unwrap(), None, &BTreeMap::new());
+        let another = build(&Digest::sha256_of(b"another"), &repository, None, &BTreeMap::new());
+        for bytes in [&noted, &other, &another] {
+            assert_eq!(foresee(&described(bytes), &digest(), &repository, Some(&tag)), None);
+        }
+        let wrong_length = Descriptor { size: 1, ..described(&usual) };
+        assert_eq!(foresee(&wrong_length, &digest(), &repository, None), None);
     }
 
     #[test]

@@ -1,13 +1,14 @@
 //! What of the evidence matters, what is still to be asked for, and what could not be read. Asking and judging both start here,
 //! so that they cannot disagree.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use trustctl_core::claim::Source;
 use trustctl_core::digest::Digest;
 use trustctl_core::evidence::{Entry, Evidence, Locator, Origin, Want};
 use trustctl_core::reason::{Code, Reason};
-use trustctl_core::reference::Repository;
+use trustctl_core::reference::{Repository, Tag};
 use trustctl_core::scheme::Missing;
 
 use crate::format::FormatError;
@@ -20,6 +21,7 @@ use crate::limits::{
     BUDGET_REFERRERS, BUDGET_TAGS, Budget, MAX_BLOB, MAX_MANIFEST, MAX_REFERRERS, MAX_REVOCATION, MAX_SIGNATURES,
 };
 use crate::revocation::{is_revocation, is_revocation_type};
+use crate::simple_signing;
 use crate::statement::SIGN;
 
 /// How many attestations are read to say whose they are, when nothing else is there. They prove no signature.
@@ -44,6 +46,8 @@ pub(crate) struct Places {
     pub(crate) listings: Listings,
     /// Whether of the referrers only those are read that could be revocations.
     pub(crate) only_revocations: bool,
+    /// The image's name, where payloads need not be asked for whose digests say that they are the usual ones about it.
+    pub(crate) image: Option<(Repository, Option<Tag>)>,
 }
 
 impl Places {
@@ -102,7 +106,7 @@ pub(crate) enum Content<'e> {
     /// A DSSE envelope under the `.att` tag.
     Envelope { layer: SignatureLayer, envelope: &'e [u8] },
     /// A legacy signature.
-    Legacy { layer: SignatureLayer, payload: &'e [u8] },
+    Legacy { layer: SignatureLayer, payload: Cow<'e, [u8]> },
     /// An attestation that nobody asked to read.
     Unread { predicate_type: String },
 }
@@ -116,6 +120,7 @@ pub(crate) struct Pending {
 
 /// What there is.
 pub(crate) struct Survey<'e> {
+    digest: Digest,
     evidence: &'e Evidence,
     pub(crate) found: Vec<Found<'e>>,
     pub(crate) pending: Vec<Pending>,
@@ -177,6 +182,7 @@ impl<'e> Survey<'e> {
     /// Looks through the evidence about `digest`.
     pub(crate) fn new(digest: &Digest, places: &Places, evidence: &'e Evidence) -> Self {
         let mut survey = Self {
+            digest: *digest,
             evidence,
             found: Vec::new(),
             pending: Vec::new(),
@@ -284,15 +290,25 @@ impl<'e> Survey<'e> {
                         let source = Source { form: form.words().to_owned(), at };
                         self.found.push(Found { form, source, manifest: None, says_revocation: false, content });
                     }
-                    _ => self.read_payload(layer, repository, form, at),
+                    _ => self.read_payload(layer, repository, form, (at, places)),
                 },
                 Err(error) => self.broken(form, at.clone(), error.reason(&at)),
             }
         }
     }
 
-    fn read_payload(&mut self, layer: SignatureLayer, repository: &Repository, form: Form, at: String) {
+    fn read_payload(&mut self, layer: SignatureLayer, repository: &Repository, form: Form, (at, places): (String, &Places)) {
         let locator = Locator::Blob { repository: repository.clone(), digest: layer.payload.digest };
+        if form != Form::AttestationTag
+            && !self.evidence.has(&locator)
+            && let Some((image, tag)) = &places.image
+            && let Some(payload) = simple_signing::foresee(&layer.payload, &self.digest, image, tag.as_ref())
+        {
+            let source = Source { form: form.words().to_owned(), at };
+            let content = Content::Legacy { layer, payload: Cow::Owned(payload) };
+            self.found.push(Found { form, source, manifest: None, says_revocation: false, content });
+            return;
+        }
         if layer.payload.size <= MAX_BLOB && !self.tags.spend(layer.payload.size) && !self.evidence.has(&locator) {
             self.miss(
                 Reason::new(Code::OutOfBudget, format!("{locator}: the payloads before it used up the budget")),
@@ -305,7 +321,7 @@ impl<'e> Survey<'e> {
             Answer::Nothing => return,
             Answer::Absent => Content::Broken(gone(&source.at)),
             Answer::Bytes(envelope) if form == Form::AttestationTag => Content::Envelope { layer, envelope },
-            Answer::Bytes(payload) => Content::Legacy { layer, payload },
+            Answer::Bytes(payload) => Content::Legacy { layer, payload: Cow::Borrowed(payload) },
         };
         self.found.push(Found { form, source, manifest: None, says_revocation: false, content });
     }

@@ -140,7 +140,7 @@ fn a_signed_index_in_which_is_an_index_is_refused_and_one_of_images_costs_no_man
     world.sign(&plain);
     let (odd, plain) = (world.trusts("", &odd), world.trusts("", &plain));
     assert_eq!(odd, Effort { requests: plain.requests + 1, rounds: plain.rounds }, "a label that says nothing is looked behind");
-    assert_eq!(plain, Effort { requests: 4, rounds: 2 }, "the index's own three, and what could withdraw its image");
+    assert_eq!(plain, Effort { requests: 3, rounds: 1 }, "the index's own two, and what could withdraw its image");
 }
 
 /// The bytes of a child are asked for with the rest about it, and where they cannot be had nothing is trusted through it.
