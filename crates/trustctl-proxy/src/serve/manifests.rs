@@ -2,7 +2,7 @@
 
 use trustctl_remote::registry::ManifestName as Remote;
 
-use super::words::{Asked, add_remarks};
+use super::words::{Asked, add_remarks, sticks};
 use super::{Proxy, Request};
 use crate::answer::{Answer, ManifestAnswer};
 use crate::decide::{Decision, Trouble, Why, media_type};
@@ -15,7 +15,8 @@ impl Proxy {
             ManifestName::Digest(digest) => (None, Some(digest)),
             ManifestName::Tag(tag) => (Some(tag), None),
         };
-        if let Some(denial) = digest.and_then(|digest| self.denials.get(digest)) {
+        let denial = digest.filter(|_| sticks(request)).and_then(|digest| self.denials.get(digest));
+        if let Some(denial) = denial {
             return denial.answer();
         }
         let asked = Asked { call: "manifest", tag, digest };

@@ -162,7 +162,8 @@ fn used(grant: &Grant) -> Reason {
     Reason::new(Code::ProxyBreakGlass, format!("let through until {until} by key {}: {reason}", grant.key))
 }
 
-fn sticks(request: &Request<'_>) -> bool {
+/// Whether this request is refused by the denial manifest.
+pub(super) fn sticks(request: &Request<'_>) -> bool {
     let is_manifest = matches!(request.ask.call, crate::request::Call::Manifest { .. });
     is_manifest && request.place.upstream.deny_mode == DenyMode::Sticky
 }
