@@ -9,14 +9,31 @@ use crate::cases::{Case, bad, good, tampered};
 /// The log of decisions is written a moment after the answer.
 const LOGGED: Duration = Duration::from_secs(10);
 
+/// How images are named.
+#[derive(Clone, Copy)]
+enum Names {
+    /// As `client-config` says: for Docker with the name of the proxy.
+    AsWritten,
+    /// As if there were no proxy.
+    OfTheRegistry,
+}
+
 /// Pulls the whole table.
 fn pulls_what_is_trusted_and_nothing_else(kind: Kind) {
+    pulls_with(kind, Names::AsWritten);
+}
+
+fn pulls_with(kind: Kind, names: Names) {
     if !kind.is_here() {
         return;
     }
     let site = Site::new(Deny::Status);
     let (registry, proxy, setup) = (site.world.registry().host(), site.proxy(), site.configured(kind));
-    let client = kind.start(&site.route(&registry, &proxy, Setup::Written(&setup))).unwrap().unwrap();
+    let setup = match names {
+        Names::AsWritten => Setup::Written(&setup),
+        Names::OfTheRegistry => Setup::Files(&setup),
+    };
+    let client = kind.start(&site.route(&registry, &proxy, setup)).unwrap().unwrap();
     let mut cases = bad(&site);
     cases.extend(tampered(&site).into_iter().take(if retries_for_long(kind) { 1 } else { usize::MAX }));
     for case in &cases {
@@ -85,6 +102,17 @@ fn newer_docker_with_the_classic_store() {
 #[test]
 fn newer_docker_with_the_containerd_store() {
     pulls_what_is_trusted_and_nothing_else(Kind::Docker(Dockerd::NewerContainerd));
+}
+
+/// As people write them, without the proxy's name: such an engine obeys the files in `certs.d`.
+#[test]
+fn newer_docker_with_the_containerd_store_by_the_names_of_docker_hub() {
+    pulls_with(Kind::Docker(Dockerd::NewerContainerd), Names::OfTheRegistry);
+}
+
+#[test]
+fn buildkit_in_newer_docker_by_the_names_of_docker_hub() {
+    pulls_with(Kind::BuildKit(Dockerd::NewerContainerd), Names::OfTheRegistry);
 }
 
 #[test]

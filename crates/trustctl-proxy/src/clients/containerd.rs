@@ -30,7 +30,8 @@ pub(super) fn setup(wanted: &Wanted) -> Setup {
     Setup { enforced: true, folder: "/etc/containerd/certs.d", files, notes }
 }
 
-fn hosts(wanted: &Wanted) -> String {
+/// The text of one `hosts.toml`.
+pub(super) fn hosts(wanted: &Wanted) -> String {
     let proxy = quoted(&wanted.proxy.url());
     let authority = wanted.authority.as_ref().map(|path| format!("ca = {}\n", quoted(&shown(path)))).unwrap_or_default();
     let mut text = format!("# {MARK}\n# Both entries are needed: without server the registry is asked when the proxy refuses.\n");

@@ -1,11 +1,12 @@
-//! Docker and BuildKit: no file of theirs makes the proxy the only source, so what is made here lets them use it, and what enforces is said.
+//! Docker and BuildKit: only an engine that keeps images in containerd has files that make the proxy the only source; what is made here lets
+//! the others use it, and what enforces is said.
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use serde_json::json;
 
-use super::{ClientError, MARK, Setup, Wanted, quoted, shown};
+use super::{ClientError, MARK, Setup, Wanted, containerd, quoted, shown};
 
 const BLOCK: &str = "block the way from the host to every registry, and leave the one to the proxy: this is what enforces";
 
@@ -18,11 +19,14 @@ pub(super) fn engine(wanted: &Wanted) -> Result<Setup, ClientError> {
             .to_owned(),
     );
     notes.push(
-        "an engine with the containerd image store reads files like containerd's from /etc/docker/certs.d/REGISTRY/hosts.toml; this was \
-         not measured, so block the way out there too"
+        "an engine that keeps images in containerd (docker info says driver-type: io.containerd.snapshotter.v1) obeys the files in \
+         certs.d: it gets images of these registries from the proxy and from nowhere else, also in builds; the classic store does not \
+         read them. Measured with 28.5.2; each upstream needs namespace = true"
             .to_owned(),
     );
-    let mut files = Vec::new();
+    let file =
+        |served: &super::Served| (PathBuf::from("certs.d").join(&served.registry).join("hosts.toml"), containerd::hosts(wanted));
+    let mut files: Vec<_> = wanted.named().iter().map(file).collect();
     if wanted.proxy.is_plain() {
         let settings = json!({ "insecure-registries": [wanted.proxy.authority] });
         files.push((PathBuf::from("daemon.json"), format!("{settings:#}\n")));

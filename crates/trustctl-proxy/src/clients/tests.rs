@@ -81,6 +81,17 @@ fn docker_and_buildkit_are_not_called_enforced() {
     }
 }
 
+/// An engine that keeps images in containerd reads these, and is held by both entries.
+#[test]
+fn docker_has_the_files_of_containerd_too() {
+    let setup = wanted("http://127.0.0.1:5000", &["docker.io", "ghcr.io"], None).setup(Client::Docker).unwrap();
+    let text = |name: &str| setup.files.iter().find(|(path, _)| path == Path::new(name)).unwrap().1.clone();
+    let alone = wanted("http://127.0.0.1:5000", &["docker.io"], None).setup(Client::Containerd).unwrap();
+    assert_eq!(text("certs.d/docker.io/hosts.toml"), alone.files[0].1);
+    assert_eq!(text("certs.d/ghcr.io/hosts.toml"), alone.files[0].1);
+    assert!(text("daemon.json").contains("127.0.0.1:5000"));
+}
+
 #[test]
 fn k3s_takes_away_what_it_puts_behind_mirrors() {
     let setup = wanted("https://proxy.example:5000", &[], Some("/etc/c\"a.pem")).setup(Client::K3s).unwrap();
