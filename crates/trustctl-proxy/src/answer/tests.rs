@@ -256,7 +256,8 @@ fn who_has_the_content_is_not_sent_it_and_a_refusal_is_not_hidden() {
         assert_eq!(bytes_of(unless_known(&known(tags), manifest())), content, "{tags:?}");
     }
     let reason = reason();
-    for refused in [denied(&refusal(&reason)), undecided(&refusal(&reason), Duration::from_secs(1)), sticky(&refusal(&reason))] {
+    let sticky = Denial::new(&refusal(&reason)).answer();
+    for refused in [denied(&refusal(&reason)), undecided(&refusal(&reason), Duration::from_secs(1)), sticky] {
         let status = refused.status();
         assert_eq!(unless_known(&known(&[&mine]), refused).status(), status);
     }
