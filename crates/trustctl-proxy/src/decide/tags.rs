@@ -10,7 +10,7 @@ use trustctl_remote::limits::Deadline;
 use trustctl_remote::registry::ManifestName;
 
 use super::artifact::media_type as media_type_of;
-use super::{Decider, Trouble, UNDECIDED, blocking};
+use super::{CLOCK_SLACK, Decider, Trouble, UNDECIDED, blocking};
 use crate::store::TagRecord;
 use crate::world::World;
 
@@ -89,7 +89,9 @@ impl Decider {
         let now = (self.ground.clock)();
         let is_outage =
             matches!(&trouble, Trouble::Unknown(reason) if matches!(reason.code, Code::Unavailable | Code::OutOfBudget));
-        let recent = known.filter(|known| is_outage && now.since(known.at) < self.ground.times.max_stale);
+        // The wall clock may have been set back: what was learnt in the future has no age.
+        let is_past = |known: &TagRecord| known.at <= now.saturating_add(CLOCK_SLACK);
+        let recent = known.filter(|known| is_outage && is_past(known) && now.since(known.at) < self.ground.times.max_stale);
         recent.map(|known| known.digest).ok_or(trouble)
     }
 }

@@ -1,0 +1,163 @@
+//! Decisions under a wall clock that jumps: what was decided for one time is not taken for another.
+#![expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use http::HeaderMap;
+use tempfile::TempDir;
+use trustctl_core::digest::Digest;
+use trustctl_core::policy::{Policy, PolicyText};
+use trustctl_core::reason::Reason;
+use trustctl_core::reference::Repository;
+use trustctl_core::time::Timestamp;
+use trustctl_lab::access::Access;
+use trustctl_lab::faults::{Fault, FaultRule};
+use trustctl_lab::image::Artifact;
+use trustctl_lab::registry::{LabRegistry, RegistryOptions};
+use trustctl_proxy::break_glass::BreakGlass;
+use trustctl_proxy::cache::{CacheOptions, DiskCache};
+use trustctl_proxy::decide::{Decider, Decision, Ground, Times};
+use trustctl_proxy::store::{FileRecords, StoreOptions};
+use trustctl_proxy::trust::{InForce, Trust, TrustSource};
+use trustctl_proxy::upstreams::{DenyMode, Upstream, UpstreamCredentials};
+use trustctl_proxy::world::{Caller, World, Worlds};
+use trustctl_remote::state::Store;
+
+const DAY: i64 = 86_400;
+/// 1 June 2026.
+const BEGIN: i64 = 1_780_272_000;
+
+/// A policy that never changes.
+struct Fixed(String);
+
+impl TrustSource for Fixed {
+    fn changed(&self, known: Option<&Digest>) -> Result<Option<Trust>, Reason> {
+        if known.is_some() {
+            return Ok(None);
+        }
+        let load = |_: &str| Err("there are no files".to_owned());
+        let policy = Policy::parse(&PolicyText { name: "policy", text: &self.0, load: &load }).map_err(|error| error.reason())?;
+        let fingerprint = Digest::sha256_of(self.0.as_bytes());
+        Ok(Some(Trust { policy, schemes: Vec::new(), signature_repository: None, fingerprint, expires: None }))
+    }
+}
+
+/// A registry with one image that is allowed until the end of June, and a proxy's decisions about it.
+struct Stage {
+    lab: LabRegistry,
+    digest: Digest,
+    decider: Arc<Decider>,
+    world: World,
+    clock: Arc<AtomicI64>,
+    _folder: TempDir,
+}
+
+impl Stage {
+    /// An answer for a tag is good for `tag`.
+    fn new(tag: Duration) -> Self {
+        let lab = LabRegistry::start(RegistryOptions { access: Access::Open, ..RegistryOptions::default() }).unwrap();
+        // Pushing waits, which a thread of the executor must not.
+        let push = || lab.push("shop/cart", Some("1"), &Artifact::image("cart"), None).unwrap();
+        let digest = std::thread::scope(|scope| scope.spawn(push).join().unwrap());
+        let policy = format!(
+            "version = 1\n[[allow]]\nimages = [\"{}/shop/cart\"]\ndigest = \"{digest}\"\nreason = \"looked at\"\nuntil = 2026-06-30\n",
+            lab.host()
+        );
+        let folder = TempDir::new().unwrap();
+        let upstream = Upstream {
+            registry: lab.host(),
+            endpoint: None,
+            notary: None,
+            prefix: None,
+            namespace: false,
+            hosts: Vec::new(),
+            default: true,
+            mirror: false,
+            deny_mode: DenyMode::default(),
+            credentials: UpstreamCredentials::None,
+        };
+        let worlds = Worlds::new([&upstream], &[], |_| None).unwrap();
+        let Caller::Anybody(world) = worlds.caller(&upstream, &HeaderMap::new()) else { unreachable!("it asks as nobody") };
+        // The store goes by the real clock, for which all of this is long ago.
+        let mut options = StoreOptions::default();
+        options.age = Duration::from_secs(100 * 365 * 86_400);
+        let clock = Arc::new(AtomicI64::new(BEGIN));
+        let shown = Arc::clone(&clock);
+        let decider = Decider::new(Ground {
+            trust: Arc::new(InForce::load(Box::new(Fixed(policy))).unwrap()),
+            records: Arc::new(FileRecords::open(folder.path().join("records"), options).unwrap()),
+            blobs: Arc::new(DiskCache::open(folder.path().join("cache"), CacheOptions::default()).unwrap()),
+            memory: Store::new(folder.path()),
+            break_glass: Arc::new(BreakGlass::new(folder.path().join("tokens"), Vec::new())),
+            times: Times {
+                tag,
+                revocation: Duration::from_secs(3600),
+                refusal: Duration::ZERO,
+                max_stale: Duration::from_secs(86_400),
+                verify: Duration::from_secs(5),
+            },
+            clock: Arc::new(move || Timestamp::from_unix_seconds(shown.load(Ordering::SeqCst)).unwrap()),
+        });
+        Self { lab, digest, decider: Arc::new(decider), world, clock, _folder: folder }
+    }
+
+    fn set(&self, seconds: i64) {
+        self.clock.store(seconds, Ordering::SeqCst);
+    }
+
+    fn repository(&self) -> Repository {
+        format!("{}/shop/cart", self.lab.host()).parse().unwrap()
+    }
+
+    /// Whether the image passes now, by its tag.
+    async fn passes(&self) -> bool {
+        let decided = self.decider.by_tag(&self.world, &self.repository(), &"1".parse().unwrap()).await;
+        matches!(decided, Ok((Decision::Pass(_), _)))
+    }
+
+    /// Whether it passes now, by its digest.
+    async fn passes_by_digest(&self) -> bool {
+        let decided = self.decider.by_digest(&self.world, &self.repository(), self.digest).await;
+        matches!(decided, Ok(Decision::Pass(_)))
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_end_counts_whichever_way_the_clock_jumps() {
+    let stage = Stage::new(Duration::from_secs(3600));
+    assert!(stage.passes().await);
+    stage.set(BEGIN + 40 * DAY);
+    assert!(!stage.passes().await, "its time is over, whatever was decided an hour before");
+    stage.set(BEGIN + DAY);
+    assert!(stage.passes().await, "a refusal of a time that has not come does not last");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_learnt_in_the_future_is_looked_at_again() {
+    let stage = Stage::new(Duration::from_secs(3600));
+    stage.set(BEGIN + 10 * DAY);
+    assert!(stage.passes_by_digest().await);
+    stage.lab.requests().clear();
+    assert!(stage.passes_by_digest().await);
+    assert_eq!(stage.lab.requests().count(), 0, "known");
+    stage.set(BEGIN);
+    assert!(stage.passes_by_digest().await);
+    assert!(stage.lab.requests().count() > 0, "it was asked again");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_jump_does_not_prolong_what_is_served_without_its_registry() {
+    for (name, then, expected) in [
+        ("an hour later", BEGIN + 7200, true),
+        ("after the longest time", BEGIN + 2 * DAY, false),
+        ("before it was learnt", BEGIN - 2 * DAY, false),
+    ] {
+        let stage = Stage::new(Duration::ZERO);
+        assert!(stage.passes().await);
+        stage.lab.faults().add(FaultRule::always("*", Fault::Status { status: 503, retry_after: None }));
+        stage.set(then);
+        assert_eq!(stage.passes().await, expected, "{name}");
+    }
+}
