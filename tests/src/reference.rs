@@ -146,7 +146,7 @@ fn describe(command: &clap::Command, name: &str, text: &mut String) {
     if let Some(after) = command.get_after_help() {
         let _ = write!(text, "\n```\n{after}\n```\n");
     }
-    for sub in command.get_subcommands().filter(|sub| sub.get_name() != "help") {
+    for sub in command.get_subcommands().filter(|sub| sub.get_name() != "help" && !sub.is_hide_set()) {
         describe(sub, &format!("{name} {}", sub.get_name()), text);
     }
 }

@@ -7,12 +7,15 @@
 //! - Entries go when they are old, when there are too many, or when they take too much room: the oldest first.
 //! - All calls wait for the disk; callers keep them off their executor.
 //!
-//! In reading order: [`form`] (how entries are written), `file` (the database), `sweep` (what goes).
+//! In reading order: [`form`] (how entries are written), `file` (the store), `handle` (its database), `sweep` (what goes), `seal` and `start`
+//! (what becomes of a file that is damaged).
 
 mod error;
 mod file;
 pub mod form;
+mod handle;
 mod seal;
+mod start;
 mod sweep;
 #[cfg(test)]
 mod tests;

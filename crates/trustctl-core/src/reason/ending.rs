@@ -158,7 +158,7 @@ impl Code {
             Self::ContainerdInput => Ending::Usage,
             Self::ClientNotEnforced => Ending::Remark,
             Self::ProxyCertificate | Self::ProxyConfig | Self::ProxyListen | Self::ProxySecret => Ending::Configuration,
-            Self::ProxyCertificateKept | Self::ProxyPlain => Ending::Remark,
+            Self::ProxyCertificateKept | Self::ProxyPlain | Self::ProxyStoreAside => Ending::Remark,
             Self::ProxyNamespace | Self::ProxyNoUpstream => Ending::NotFound,
             Self::BadAnswer
             | Self::CosignKeylessUnjudged

@@ -38,6 +38,10 @@ macro_rules! with_proxy_codes {
         "new certificate files cannot be used, and the old ones stay in force";
         "The files changed while the proxy ran. What is in them now is unusable, so clients are still served with what was read before.";
         "write the files again: the key first, then the certificate; they are looked at every second"
+    ProxyStoreAside = 610 "proxy.store-set-aside" rank 20
+        "the proxy's store was damaged, and a new one was begun";
+        "What was learnt about images is gathered again as they are asked for; nothing is served for what was in the damaged file, which lies beside the new one. Until then, nothing is known that could be served while a registry cannot be asked.";
+        "look at the disk, and keep the file that is named for a report, or remove it"
 
     // 063x the proxy's cache
     CacheUnusable = 630 "proxy.cache-unusable" rank 60
@@ -61,8 +65,8 @@ macro_rules! with_proxy_codes {
     // 064x the proxy's store and its audit log
     StoreUnusable = 640 "proxy.store-unusable" rank 60
         "the proxy's store cannot be used";
-        "The file is damaged, of another version, not writable, or in use by another proxy. It is never replaced silently.";
-        "if it is damaged: it holds only what can be gathered again, so move it away and start the proxy anew"
+        "The file is damaged, of another version, not writable, or in use by another proxy. It is never replaced silently: a proxy that starts sets a damaged one aside and says so.";
+        "start the proxy that belongs to it alone; a file of another version holds only what can be gathered again, so move it away"
     StoreFailed = 641 "proxy.store-failed" rank 72
         "reading or writing the proxy's store failed";
         "The file system reported an error, or an entry cannot be read. What is not known is gathered again, and never assumed.";

@@ -2,7 +2,7 @@
 //!
 //! What is kept can be gathered again, so no call waits until the disk has it: each is a transaction of its own, seen at once by whoever
 //! asks next, and all of them together are made durable once a second and at the end. A process that is killed loses that second, and
-//! then asks upstream again; it never sees half of a transaction.
+//! then asks upstream again; it never sees half of a transaction. So does one whose disk fails: the database is opened anew then.
 
 use std::io;
 use std::path::Path;
@@ -20,6 +20,7 @@ use trustctl_core::time::Timestamp;
 
 use super::error::StoreError;
 use super::form::{self, Parents};
+use super::handle::{self, Handle, NotOpen};
 use super::seal::{self, Sealing};
 use super::sweep::{BY_AGE, Entries, Kind, Sweep, TOTALS};
 use super::{Kept, MAX_EVIDENCE, Parent, Records, SubjectKey, TagRecord};
@@ -31,8 +32,6 @@ const PARENTS: Entries = TableDefinition::new("parents");
 const ABOUT: TableDefinition<'static, &'static str, u64> = TableDefinition::new("about");
 const VERSION_NAME: &str = "version";
 const VERSION: u64 = 1;
-/// Pages the database keeps in memory: the proxy as a whole stays below 60 MiB.
-const PAGES: usize = 8 * 1024 * 1024;
 /// How long what was kept may be lost to a crash.
 const FLUSH: Duration = Duration::from_secs(1);
 /// Parents that are known are written anew only after so many seconds: often enough that what is used does not grow old.
@@ -62,11 +61,11 @@ pub struct FileRecords {
     inner: Arc<Inner>,
     flusher: Option<(SyncSender<()>, JoinHandle<()>)>,
     /// Last, so that the database is closed before.
-    _sealing: Sealing,
+    sealing: Sealing,
 }
 
 struct Inner {
-    database: Database,
+    database: Handle,
     file: String,
     options: StoreOptions,
     /// Whether something was written since the last time it was made durable.
@@ -87,9 +86,9 @@ impl FileRecords {
         if !intact {
             return Err(StoreError::Damaged { file: name, detail: "it is not as it was when it was closed".to_owned() });
         }
-        let opened = Database::builder().set_cache_size(PAGES).create(path);
-        let mut database = opened.map_err(|error| unopened(&name, error))?;
+        let mut database = handle::open(path).map_err(|error| unopened(&name, error))?;
         database.check_integrity().map_err(|error| unopened(&name, error))?;
+        let database = Handle::new(path.to_owned(), database);
         let inner = Inner { database, file: name, options, dirty: AtomicBool::new(false), trouble: Mutex::default() };
         inner.check_version()?;
         let inner = Arc::new(inner);
@@ -102,7 +101,7 @@ impl FileRecords {
         };
         let flusher = std::thread::Builder::new().name("store".to_owned()).spawn(flush);
         let flusher = flusher.map_err(|error| inner.failed(&error))?;
-        Ok(Self { inner, flusher: Some((stop, flusher)), _sealing: Sealing(path.to_owned()) })
+        Ok(Self { inner, flusher: Some((stop, flusher)), sealing: Sealing::new(path) })
     }
 
     /// Makes everything durable that was kept so far.
@@ -122,6 +121,9 @@ impl Drop for FileRecords {
             let _ = flusher.join();
         }
         self.inner.flush_and_note();
+        if self.inner.database.has_failed() {
+            self.sealing.give_up();
+        }
     }
 }
 
@@ -199,8 +201,21 @@ impl Records for FileRecords {
 }
 
 impl Inner {
+    fn with<T>(&self, work: impl FnOnce(&Database) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        self.database.with(work).unwrap_or_else(|why| {
+            Err(match why {
+                NotOpen::Error(error) => unopened(&self.file, error),
+                NotOpen::Waiting => self.failed(&"the disk failed a moment ago"),
+            })
+        })
+    }
+
     fn check_version(&self) -> Result<(), StoreError> {
-        let transaction = self.database.begin_write().map_err(|error| self.broken(error))?;
+        self.with(|database| self.check_version_of(database))
+    }
+
+    fn check_version_of(&self, database: &Database) -> Result<(), StoreError> {
+        let transaction = database.begin_write().map_err(|error| self.broken(error))?;
         let create = || -> Result<Option<u64>, redb::Error> {
             let mut about = transaction.open_table(ABOUT)?;
             let found = redb::ReadableTable::get(&about, VERSION_NAME)?.map(|version| version.value());
@@ -222,14 +237,14 @@ impl Inner {
     }
 
     fn get(&self, entries: Entries, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        let find = || -> Result<Option<Vec<u8>>, redb::Error> {
-            let table = match self.database.begin_read()?.open_table(entries) {
+        let find = |database: &Database| -> Result<Option<Vec<u8>>, redb::Error> {
+            let table = match database.begin_read()?.open_table(entries) {
                 Err(TableError::TableDoesNotExist(_)) => return Ok(None),
                 table => table?,
             };
             Ok(table.get(key)?.map(|value| value.value().to_vec()))
         };
-        find().map_err(|error| self.broken(error))
+        self.with(|database| find(database).map_err(|error| self.broken(error)))
     }
 
     /// The content of a stored value.
@@ -245,10 +260,12 @@ impl Inner {
 
     /// Changes entries of one kind in one transaction, and removes those that are too many then.
     fn change(&self, entries: Entries, change: impl FnOnce(&mut Sweep<'_>) -> Result<(), StoreError>) -> Result<(), StoreError> {
-        let mut transaction = self.database.begin_write().map_err(|error| self.broken(error))?;
-        transaction.set_durability(Durability::None).map_err(|error| self.broken(error))?;
-        self.change_in(&transaction, entries, change)?;
-        transaction.commit().map_err(|error| self.broken(error))?;
+        self.with(|database| {
+            let mut transaction = database.begin_write().map_err(|error| self.broken(error))?;
+            transaction.set_durability(Durability::None).map_err(|error| self.broken(error))?;
+            self.change_in(&transaction, entries, change)?;
+            transaction.commit().map_err(|error| self.broken(error))
+        })?;
         self.dirty.store(true, Ordering::Release);
         Ok(())
     }
@@ -278,14 +295,15 @@ impl Inner {
 
     fn flush(&self) -> Result<(), StoreError> {
         if self.dirty.swap(false, Ordering::AcqRel) {
-            let flush = || -> Result<(), redb::Error> {
-                let mut transaction = self.database.begin_write()?;
+            let flush = |database: &Database| -> Result<(), redb::Error> {
+                let mut transaction = database.begin_write()?;
                 transaction.set_durability(Durability::Immediate)?;
                 Ok(transaction.commit()?)
             };
-            if let Err(error) = flush() {
+            let flushed = self.with(|database| flush(database).map_err(|error| self.broken(error)));
+            if flushed.is_err() {
                 self.dirty.store(true, Ordering::Release);
-                return Err(self.broken(error));
+                return flushed;
             }
         }
         let trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -305,6 +323,10 @@ impl Inner {
 
     fn broken(&self, error: impl Into<redb::Error>) -> StoreError {
         match error.into() {
+            error @ (redb::Error::Io(_) | redb::Error::PreviousIo) => {
+                self.database.note_failure();
+                self.failed(&error)
+            }
             redb::Error::Corrupted(detail) => StoreError::Damaged { file: self.file.clone(), detail },
             redb::Error::TableTypeMismatch { table, .. } => {
                 StoreError::Damaged { file: self.file.clone(), detail: format!("the table {table} is another one") }

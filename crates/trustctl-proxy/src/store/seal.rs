@@ -41,13 +41,41 @@ pub(super) fn open(file: &Path) -> io::Result<bool> {
     Ok(true)
 }
 
+/// Whether a file has a seal. Whether it is that of its content is for [`open`] to say.
+pub(super) fn is_sealed(file: &Path) -> bool {
+    place(file).exists()
+}
+
+/// Removes the seal of a file, if it has one.
+///
+/// # Errors
+/// Those of removing it.
+pub(super) fn remove(file: &Path) -> io::Result<()> {
+    match fs::remove_file(place(file)) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
 /// Seals a file when dropped: after the database has closed it.
-pub(super) struct Sealing(pub(super) PathBuf);
+pub(super) struct Sealing(Option<PathBuf>);
+
+impl Sealing {
+    pub(super) fn new(file: &Path) -> Self {
+        Self(Some(file.to_owned()))
+    }
+
+    /// Leaves the file without a seal: it was not closed as it should be, and has to be checked.
+    pub(super) fn give_up(&mut self) {
+        self.0 = None;
+    }
+}
 
 impl Drop for Sealing {
     fn drop(&mut self) {
+        let Some(file) = &self.0 else { return };
         // Without a seal the database checks everything itself; so what goes wrong here loses time, and nothing else.
-        let _ = digest(&self.0).and_then(|digest| trustctl_remote::file::replace(&place(&self.0), digest.as_bytes()));
+        let _ = digest(file).and_then(|digest| trustctl_remote::file::replace(&place(file), digest.as_bytes()));
     }
 }
 

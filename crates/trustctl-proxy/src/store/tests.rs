@@ -214,6 +214,39 @@ fn a_seal_is_of_one_file_and_of_its_last_closing() {
     drop(open(&folder, StoreOptions::default()).unwrap());
 }
 
+#[test]
+fn a_damaged_store_is_set_aside_and_everything_else_is_left() {
+    let folder = TempDir::new().unwrap();
+    let (file, aside) = (path(&folder), folder.path().join("store.redb.damaged"));
+    let begin = |survives: bool| FileRecords::open_or_begin_anew(&file, &StoreOptions::default(), |_| survives);
+    let image = kept("a", None, 10);
+    let key = SubjectKey::of(&image.subject);
+    let (store, none) = begin(false).unwrap();
+    assert_eq!(none, None, "there was nothing that could be damaged");
+    store.keep(&image).unwrap();
+    let error = begin(true).err().unwrap();
+    assert!(matches!(error, StoreError::InUse { .. }), "{error:?}");
+    drop(store);
+
+    let (store, none) = begin(false).unwrap();
+    assert_eq!((none, store.kept(&key).unwrap().is_some()), (None, true), "what is sealed is not tried elsewhere");
+    drop(store);
+    unseal(&folder);
+    let (store, none) = begin(true).unwrap();
+    assert_eq!((none, store.kept(&key).unwrap().is_some()), (None, true), "what was not closed, and survives");
+    drop(store);
+
+    unseal(&folder);
+    let old = fs::read(&file).unwrap();
+    let (store, moved) = begin(false).unwrap();
+    assert_eq!((moved, store.kept(&key).unwrap()), (Some(aside.clone()), None));
+    assert_eq!(fs::read(&aside).unwrap(), old, "it is there to be looked at");
+    drop(store);
+    fs::write(&file, "no database").unwrap();
+    assert_eq!(begin(true).unwrap().1, Some(aside.clone()), "its seal says so");
+    assert_eq!(fs::read(&aside).unwrap(), b"no database", "one of them is kept");
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 

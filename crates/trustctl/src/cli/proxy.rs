@@ -28,6 +28,17 @@ pub enum ProxyCommand {
         --reason \"signing service down, INC-7\" --for 4h --to state/break-glass/cart.json"
     )]
     BreakGlass(BreakGlassArgs),
+    /// Open the store of a proxy that was killed, to see whether that ends this program
+    #[command(hide = true)]
+    TryStore(TryStoreArgs),
+}
+
+/// Try a store
+#[derive(Args, Debug)]
+pub struct TryStoreArgs {
+    /// The store
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
 }
 
 /// Run the proxy

@@ -4,6 +4,7 @@ mod audit;
 mod break_glass;
 mod client_config;
 mod observers;
+mod records;
 mod trust;
 
 use std::future::Future;
@@ -22,7 +23,6 @@ use trustctl_proxy::config::Config;
 use trustctl_proxy::decide::{Clock, Decider, Ground, SubjectKey, Times, Trouble};
 use trustctl_proxy::serve::{Assembly, Proxy};
 use trustctl_proxy::server::{Notices, Server};
-use trustctl_proxy::store::{FileRecords, StoreOptions};
 use trustctl_proxy::trust::{InForce, Reloaded};
 use trustctl_proxy::world::{Caller, World, Worlds};
 use trustctl_remote::state::Store;
@@ -51,6 +51,7 @@ pub(super) async fn run(session: &Session, command: &ProxyCommand) -> Result<Exi
         ProxyCommand::Audit(command) => audit::run(session, command).await,
         ProxyCommand::BreakGlass(args) => break_glass::run(session, args),
         ProxyCommand::ClientConfig(args) => client_config::run(session, args),
+        ProxyCommand::TryStore(args) => records::attempt(&args.file),
     }
 }
 
@@ -78,7 +79,7 @@ impl Engine {
         let cache = DiskCache::open(state.join("cache"), options)?;
         let blobs: Arc<dyn Blobs> = Arc::new(cache.clone());
         let break_glass = Arc::new(BreakGlass::new(config.state.join("break-glass"), config.break_glass.clone()));
-        let records = FileRecords::open(state.join("records"), StoreOptions::default()).map_err(Reason::from)?;
+        let records = records::open(session, &state.join("records"))?;
         let wall: Clock = Arc::new(clock);
         let times = &config.times;
         let decider = Decider::new(Ground {
