@@ -107,6 +107,12 @@ impl Server {
         Failure::NotReady { name: self.name.clone(), why, log: self.log() }
     }
 
+    /// Ends it at once, without asking, as a crash or the kernel does.
+    pub fn kill(mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
     /// The loopback port it was given.
     #[must_use]
     pub fn port(&self) -> u16 {
@@ -134,6 +140,9 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
+        if !matches!(self.child.try_wait(), Ok(None)) {
+            return;
+        }
         // Asked first: an engine has children of its own to end. Then made to.
         let _ = Command::new("sh").arg("-c").arg(format!("kill -TERM {}", self.child.id())).stderr(Stdio::null()).status();
         let end = Instant::now() + STOP_LIMIT;

@@ -2,7 +2,10 @@
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a failed unwrap fails the test")]
 
 mod clients;
+mod crashes;
 mod decisions;
+mod disks;
+mod faults;
 mod outages;
 mod reload;
 mod stage;

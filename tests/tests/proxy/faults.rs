@@ -1,0 +1,142 @@
+//! Upstreams that are slow, stop in the middle, never end or send something else: undecided, in bounded time, and nothing is left of it.
+
+use std::fs;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use serde_json::Value;
+use trustctl_lab::faults::{Fault, FaultRule};
+use trustctl_tests::http::Request;
+
+use crate::stage::{Setup, Stage, refused, served, undecided};
+
+/// What is asked about an image may take a second in all.
+const HASTY: &str = "tag-ttl = \"0s\"\nrevocation = \"1s\"\nrefusal = \"0s\"\nverify = \"1s\"";
+/// By then an answer must be there: the second, and as much again for a busy machine.
+const BOUND: Duration = Duration::from_secs(10);
+
+fn hasty() -> Stage {
+    Stage::new(&Setup { times: HASTY, ..Setup::default() })
+}
+
+fn code(body: &[u8]) -> String {
+    let error: Value = serde_json::from_slice(body).unwrap();
+    error["errors"][0]["detail"]["reason"].as_str().unwrap_or_default().to_owned()
+}
+
+/// Silence, trickles and halves are outages; other bytes are lies. None of them says that an image is not signed.
+#[test]
+fn an_upstream_that_fails_in_the_middle_is_undecided_in_bounded_time() {
+    let stage = hasty();
+    let outages = [Fault::Hang, Fault::Slow(Duration::from_secs(60)), Fault::Stalled, Fault::Endless, Fault::Truncated];
+    for path in ["*/manifests/1", "*/referrers/*"] {
+        for fault in &outages {
+            stage.world.registry().faults().clear();
+            stage.world.registry().faults().add(FaultRule::always(path, fault.clone()));
+            for image in ["shop/cart", "shop/new"] {
+                let begin = Instant::now();
+                let answer = stage.get(&format!("{image}/manifests/1"));
+                let told = format!("{image} {path} {fault:?}: {}", String::from_utf8_lossy(&answer.body));
+                assert_eq!(answer.status, 503, "{told}");
+                assert!(answer.headers.first("Retry-After").is_some() && begin.elapsed() < BOUND, "{:?} {told}", begin.elapsed());
+            }
+        }
+    }
+    stage.world.registry().faults().clear();
+    thread::sleep(Duration::from_secs(2));
+    assert_eq!(stage.get("shop/cart/manifests/1").status, 200, "it is well again");
+    refused(&stage.get("shop/new/manifests/1"), "TC0301");
+}
+
+#[test]
+fn evidence_that_cannot_be_had_or_is_not_what_it_was_is_never_no_signature() {
+    let stage = hasty();
+    let faults = [Fault::Hang, Fault::Endless, Fault::Truncated, Fault::WrongBytes, Fault::Replaced(Bytes::from_static(b"{}"))];
+    for path in ["*/manifests/sha256:*", "*/blobs/*"] {
+        for fault in &faults {
+            stage.world.registry().faults().clear();
+            stage.world.registry().faults().add(FaultRule::always(path, fault.clone()));
+            let answer = stage.get("shop/cart/manifests/1");
+            let told = format!("{path} {fault:?}: {}", String::from_utf8_lossy(&answer.body));
+            assert!(matches!(answer.status, 403 | 503), "{told}");
+            assert_ne!(code(&answer.body), "TC0301", "{told}");
+            let is_lie = matches!(fault, Fault::WrongBytes | Fault::Replaced(_));
+            assert!(answer.status == 503 || is_lie, "{told}");
+        }
+    }
+}
+
+/// The layers of a trusted image, when the registry can no longer send one as it is.
+#[test]
+fn a_layer_that_does_not_come_whole_leaves_nothing_behind() {
+    let stage = Stage::new(&Setup { more: "[cache]\nmax-size = \"64MiB\"", ..Setup::default() });
+    let index: Value = serde_json::from_slice(&stage.get("shop/cart/manifests/1").body).unwrap();
+    let child = index["manifests"][0]["digest"].as_str().unwrap();
+    let manifest: Value = serde_json::from_slice(&stage.get(&format!("shop/cart/manifests/{child}")).body).unwrap();
+    let layer = manifest["layers"][0]["digest"].as_str().unwrap().to_owned();
+    let path = format!("shop/cart/blobs/{layer}");
+    let cache = stage.home.path().join("state/cache");
+    let hex = layer.trim_start_matches("sha256:");
+    let faults = [
+        Fault::Truncated,
+        Fault::WrongBytes,
+        Fault::Endless,
+        Fault::Drop,
+        Fault::Replaced(Bytes::from_static(b"short")),
+        Fault::Status { status: 500, retry_after: None },
+        Fault::Status { status: 429, retry_after: Some(1) },
+    ];
+    for fault in faults {
+        stage.world.registry().faults().clear();
+        stage.world.registry().faults().add(FaultRule::always(&format!("*/blobs/{layer}"), fault.clone()));
+        let request = Request::new("GET", &format!("/v2/{path}"));
+        match request.send(&stage.proxy.as_ref().unwrap().address()) {
+            // It broke off: what came is not whole.
+            Err(_) => {}
+            Ok(answer) => assert_eq!(answer.status, 503, "{fault:?}: {}", String::from_utf8_lossy(&answer.body)),
+        }
+        let end = Instant::now() + BOUND;
+        while fs::read_dir(cache.join("filling")).unwrap().count() > 0 {
+            assert!(Instant::now() < end, "{fault:?} left a file that is not whole");
+            thread::yield_now();
+        }
+        assert!(!cache.join("sha256").join(&hex[..2]).join(hex).exists(), "{fault:?}");
+    }
+    stage.world.registry().faults().clear();
+    served(&stage.get(&path), &layer);
+}
+
+/// The name of a registry that leads nowhere. The child has a network of its own, in which there is nothing but itself: no name server
+/// can be asked, here or elsewhere.
+#[test]
+fn a_registry_whose_name_is_gone_is_an_outage() {
+    let script = "ip link set lo up && exec \"$0\" --ignored --exact --nocapture faults::nameless_child";
+    let possible =
+        std::process::Command::new("unshare").args(["--map-root-user", "--net", "ip", "link", "set", "lo", "up"]).status();
+    if !possible.is_ok_and(|status| status.success()) {
+        return trustctl_tests::peers::skip(
+            "network",
+            "no network of one's own can be made here (unshare --map-root-user --net)",
+        );
+    }
+    let mut child = std::process::Command::new("unshare");
+    child.args(["--map-root-user", "--net", "sh", "-c", script]).arg(std::env::current_exe().unwrap());
+    let done = child.output().unwrap();
+    assert!(done.status.success(), "{}{}", String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
+}
+
+#[test]
+#[ignore = "run as a child process by a_registry_whose_name_is_gone_is_an_outage"]
+fn nameless_child() {
+    let mut stage = Stage::new(&Setup::default());
+    let digest = stage.world.registry().tag("shop/cart", "1").unwrap().to_string();
+    served(&stage.get("shop/cart/manifests/1"), &digest);
+    let upstream = "endpoint = \"http://registry.invalid:5000\"\nplain = true";
+    stage.start(&Setup { upstream, ..Setup::default() });
+    thread::sleep(Duration::from_millis(1500));
+    let stale = stage.get("shop/cart/manifests/1");
+    served(&stale, &digest);
+    assert!(stale.headers.first("Warning").unwrap().contains("TC0651"), "{stale:?}");
+    undecided(&stage.get("shop/new/manifests/1"), "TC0401");
+}
