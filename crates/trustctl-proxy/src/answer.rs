@@ -20,7 +20,7 @@ use crate::request::Fault;
 pub use blob::blob;
 pub use condition::unless_known;
 pub use range::{Wanted, wanted};
-pub use refusal::{DENIED_MEDIA_TYPE, Denial, Refusal, denied, docs_link, throttled, undecided};
+pub use refusal::{DENIED_MEDIA_TYPE, Denial, NOBODY_S, Refusal, denied, docs_link, throttled, undecided};
 pub use warning::add_warnings;
 
 /// What is sent to a client.

@@ -122,6 +122,12 @@ impl Address {
         format!("{}://{}", self.scheme, self.authority)
     }
 
+    /// Host and port, as they stand in the names of images.
+    #[must_use]
+    pub fn authority(&self) -> &str {
+        &self.authority
+    }
+
     fn is_plain(&self) -> bool {
         self.scheme == "http"
     }

@@ -11,7 +11,8 @@
 //! - [`cache`]: blobs and manifests on disk, by digest; [`observe`]: who is told of every decision; [`audit`]: the log of them that shows
 //!   when it is altered;
 //! - [`answer`], [`body`]: what goes back;
-//! - [`metrics`], [`recent`], [`admin`]: what operators see of it; [`clients`]: how those who pull are set up to get nothing past it.
+//! - [`metrics`], [`recent`], [`admin`]: what operators see of it; [`clients`]: how those who pull are set up to get nothing past it, and
+//!   [`doctor`]: whether they do.
 
 pub mod admin;
 pub mod answer;
@@ -22,6 +23,7 @@ pub mod cache;
 pub mod clients;
 pub mod config;
 pub mod decide;
+pub mod doctor;
 pub mod metrics;
 pub mod observe;
 pub mod recent;

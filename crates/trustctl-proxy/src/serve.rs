@@ -2,6 +2,7 @@
 
 mod admit;
 mod blobs;
+mod canary;
 mod lists;
 mod manifests;
 mod words;
@@ -110,6 +111,7 @@ impl Proxy {
         let request = Request { ask, headers, client, id, place, world };
         let mut answer = match &ask.call {
             Call::Ping => answer::ping(),
+            Call::Blob { .. } | Call::Manifest { .. } if request.place.is_canary() => self.canary(&request).await,
             Call::Manifest { reference, .. } => self.manifest(&request, reference).await,
             Call::Blob { digest, .. } => self.blob(&request, digest).await,
             Call::Referrers { digest, artifact_type, .. } => self.referrers(&request, digest, artifact_type.as_deref()).await,

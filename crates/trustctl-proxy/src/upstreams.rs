@@ -72,6 +72,8 @@ pub struct Upstream {
     pub deny_mode: DenyMode,
     /// As whom it is asked.
     pub credentials: UpstreamCredentials,
+    /// The repository, by its path in the registry, that is refused to everybody; whoever gets it has gone round the proxy.
+    pub canary: Option<String>,
 }
 
 /// What a name means: a repository of an upstream.
@@ -81,6 +83,14 @@ pub struct Place {
     pub upstream: Arc<Upstream>,
     /// The repository, by the name that policies speak of: `docker.io/library/alpine`.
     pub repository: Repository,
+}
+
+impl Place {
+    /// Whether the repository is one that is refused to everybody.
+    #[must_use]
+    pub fn is_canary(&self) -> bool {
+        self.upstream.canary.as_deref() == Some(self.repository.path())
+    }
 }
 
 /// Every upstream; no two of them can be meant by one request.
@@ -107,6 +117,9 @@ pub enum UpstreamError {
     /// Nothing leads to it.
     #[error("nothing leads to \"{1}\": give it a prefix, hosts, namespace = true or default = true")]
     Unreachable(usize, String),
+    /// The canary is not the path of a repository.
+    #[error("the canary \"{1}\" is not the path of a repository, such as library/hello-world")]
+    BadCanary(usize, String),
     /// Two upstreams are the same registry.
     #[error("\"{1}\" is there twice; what is known of a repository is filed under its registry's name")]
     SameRegistry(usize, String),
@@ -129,6 +142,7 @@ impl UpstreamError {
             Self::BadRegistry(at, _)
             | Self::BadHost(at, _)
             | Self::BadPrefix(at, _)
+            | Self::BadCanary(at, _)
             | Self::Unreachable(at, _)
             | Self::SameRegistry(at, _)
             | Self::SamePrefix(at, _)
@@ -154,6 +168,7 @@ impl Upstream {
             mirror: false,
             deny_mode: DenyMode::Status,
             credentials: UpstreamCredentials::Docker,
+            canary: None,
         }
     }
 
@@ -175,6 +190,13 @@ impl Upstream {
         }
         if let Some(host) = self.hosts.iter().find(|host| host.is_empty() || !is_host(host)) {
             return Err(UpstreamError::BadHost(at, host.clone()));
+        }
+        let is_named_so = |canary: &str| {
+            let repository = format!("{}/{canary}", self.registry).parse();
+            repository.is_ok_and(|repository: Repository| repository.path() == canary)
+        };
+        if let Some(canary) = self.canary.as_ref().filter(|canary| !is_named_so(canary)) {
+            return Err(UpstreamError::BadCanary(at, canary.clone()));
         }
         if self.prefix.is_none() && self.hosts.is_empty() && !self.namespace && !self.default {
             return Err(UpstreamError::Unreachable(at, self.registry.clone()));

@@ -92,6 +92,13 @@ pub fn failure(ui: &Ui, failure: &Failure) {
     next(ui, &reason.next, &[reason]);
 }
 
+/// Prints what was found out to be wrong, beside an answer that says so.
+pub fn problem(ui: &Ui, reason: &Reason) {
+    error_head(ui, reason, reason.code.summary());
+    why(ui, reason);
+    next(ui, &reason.next, &[reason]);
+}
+
 /// Prints a remark that changes nothing.
 pub fn warning(ui: &Ui, reason: &Reason) {
     let head = ui.paint_err(Paint::Yellow, &format!("warning[{}]", reason.code));

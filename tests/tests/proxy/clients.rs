@@ -26,7 +26,7 @@ fn stage() -> Stage {
 
 impl Stage {
     /// Writes the configuration of a client into a folder of the user's home.
-    fn configures(&self, client: &str, registry: &str) -> PathBuf {
+    pub(crate) fn configures(&self, client: &str, registry: &str) -> PathBuf {
         let url = format!("http://{}", self.proxy.as_ref().unwrap().address());
         let to = self.home.path().join(client);
         let words = ["proxy", "client-config", client, "--proxy", &url, "--registry", registry, "--to"];

@@ -6,6 +6,8 @@ mod crashes;
 mod decisions;
 mod disks;
 mod faults;
+
+mod doctor;
 mod outages;
 mod reload;
 mod stage;

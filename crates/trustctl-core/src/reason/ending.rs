@@ -154,7 +154,8 @@ impl Code {
             | Self::ProxyPolicy
             | Self::ProxyStale
             | Self::ProxyToken => Ending::Remark,
-            Self::ContainerdDigest | Self::ProxyUnreached => Ending::Rejected,
+            Self::ContainerdDigest | Self::ProxyBypassed | Self::ProxyCanary | Self::ProxyUnreached => Ending::Rejected,
+            Self::ProxyCanaryLost | Self::ProxyUntold => Ending::Undecided,
             Self::ContainerdInput => Ending::Usage,
             Self::ClientNotEnforced => Ending::Remark,
             Self::ProxyCertificate | Self::ProxyConfig | Self::ProxyListen | Self::ProxySecret => Ending::Configuration,

@@ -105,6 +105,22 @@ macro_rules! with_proxy_codes {
         "a file among the break-glass tokens does not count";
         "It is no token, no key that the configuration names has signed it, or it is over. It lets nothing pass.";
         "make it anew with trustctl proxy break-glass, or remove it"
+    ProxyCanary = 655 "proxy.canary" rank 66
+        "this image is a canary, which the proxy refuses to everybody";
+        "The registry has it, no policy and no token lets it pass, and so whoever gets it has gone round the proxy. trustctl proxy doctor pulls it to find that out.";
+        "pull another image; to see whether a client is held to the proxy, run trustctl proxy doctor"
+    ProxyCanaryLost = 656 "proxy.canary-lost" rank 66
+        "this image is a canary, and it is not known whether its registry has it";
+        "The proxy refuses it all the same. What the registry does not have nobody gets from it, so that a failed pull says nothing about the way that a client takes.";
+        "push any image under that name, or name another repository as canary of the upstream"
+    ProxyBypassed = 657 "proxy.bypassed" rank 85
+        "an image arrived that the proxy refuses to everybody";
+        "The client did not get it from the proxy: it asked the registry itself, first or after the refusal. Images that the policy refuses arrive in the same way.";
+        "set the client up by trustctl proxy client-config, and block its way to the registries"
+    ProxyUntold = 658 "proxy.untold" rank 70
+        "it cannot be told whether the client is held to the proxy";
+        "The canary did not arrive, and no refusal of the proxy was the reason; or the proxy could not be asked, or does not take the image for a canary.";
+        "mend what is named, then run the doctor again"
 
     // 068x clients of the proxy, and engines that ask themselves
     ContainerdInput = 680 "containerd.bad-input" rank 60

@@ -16,7 +16,7 @@ pub const DENIED_MEDIA_TYPE: &str = "application/vnd.dev.trustctl.denied.";
 /// The page on which every reason code has a section.
 const REASONS: &str = "https://github.com/trustctl/trustctl/blob/main/docs/reference/reasons.md";
 /// A digest whose bytes nobody knows, so that nobody can put anything under it.
-const NOBODY_S: &str = "sha256:0000000000000000000000000000000000000000000000000000000000000000";
+pub const NOBODY_S: &str = "sha256:0000000000000000000000000000000000000000000000000000000000000000";
 /// Shortest time after which a client is asked to come back: a header of 0 would be asked again at once.
 const SHORTEST_WAIT: u64 = 1;
 
@@ -97,7 +97,7 @@ impl Denial {
     #[must_use]
     pub fn new(refusal: &Refusal<'_>) -> Self {
         let code = refusal.reason.code;
-        let manifest = json!({
+        let mut manifest = json!({
             "schemaVersion": 2,
             "mediaType": "application/vnd.oci.image.manifest.v1+json",
             "config": {
@@ -112,6 +112,9 @@ impl Denial {
                 "dev.trustctl.denied.link": refusal.link,
             },
         });
+        if let (Some(found), Some(annotations)) = (&refusal.reason.found, manifest.get_mut("annotations")) {
+            annotations["dev.trustctl.denied.found"] = found.as_str().into();
+        }
         let bytes = Bytes::from(manifest.to_string());
         Self { digest: Digest::sha256_of(&bytes), bytes }
     }

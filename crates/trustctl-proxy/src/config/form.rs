@@ -92,4 +92,5 @@ pub(super) struct UpstreamForm {
     pub(super) credentials: Option<Spanned<String>>,
     pub(super) user: Option<Spanned<String>>,
     pub(super) password: Option<Spanned<String>>,
+    pub(super) canary: Option<Spanned<String>>,
 }

@@ -162,6 +162,12 @@ pub const TABLES: &[TableReference] = &[
             ),
             field("user", "text", "none", "the user as whom the registry is asked; goes with `password`"),
             field("password", "path or `env:NAME`", "none", "the file or variable with the user's password or token"),
+            field(
+                "canary",
+                "path of a repository",
+                "none",
+                "a repository that is refused to everybody, such as `library/hello-world`: whoever gets it has gone round the proxy, which `trustctl proxy doctor` finds out",
+            ),
         ],
     },
 ];

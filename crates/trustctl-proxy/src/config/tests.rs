@@ -58,6 +58,7 @@ mirror = true
 deny-mode = "sticky"
 user = "bot"
 password = "env:HUB_TOKEN"
+canary = "library/hello-world"
 
 [[upstreams]]
 registry = "registry.example:5000"

@@ -30,6 +30,7 @@ impl Reader<'_> {
             mirror: flag(&written.mirror),
             deny_mode: self.deny_mode(written)?,
             credentials: self.credentials(written)?,
+            canary: written.canary.as_ref().map(|canary| canary.get_ref().clone()),
             registry: named.registry,
         };
         if let (UpstreamCredentials::PassThrough, true, Some(word)) =

@@ -35,10 +35,7 @@ impl Proxy {
                 Ok((permit, is_stale))
             }
             Ok((Decision::Refuse(ruling), _)) => Err(Box::new(self.refuse(request, asked, &ruling))),
-            Ok((Decision::Unreached(reason), _)) => {
-                self.tell(request, asked, (Outcome::Refused, Some(&reason)), None);
-                Err(Box::new(self.no(request, &reason, None)))
-            }
+            Ok((Decision::Unreached(reason), _)) => Err(Box::new(self.refuse_for(request, asked, &reason))),
             Err(trouble) => {
                 let (outcome, reason) = match &trouble {
                     Trouble::NotFound => (Outcome::NotFound, None),
@@ -48,6 +45,12 @@ impl Proxy {
                 Err(Box::new(self.trouble(request, &trouble)))
             }
         }
+    }
+
+    /// Refuses for a reason that is no rule's.
+    pub(super) fn refuse_for(&self, request: &Request<'_>, asked: Asked<'_>, reason: &Reason) -> Answer {
+        self.tell(request, asked, (Outcome::Refused, Some(reason)), None);
+        no(request, reason, None)
     }
 
     fn refuse(&self, request: &Request<'_>, asked: Asked<'_>, ruling: &Ruling) -> Answer {

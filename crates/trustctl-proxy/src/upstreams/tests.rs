@@ -93,6 +93,11 @@ fn upstreams_that_contradict_each_other_are_refused() {
         let upstream = Upstream { prefix: Some(prefix.to_owned()), ..Upstream::new("ghcr.io") };
         assert_eq!(refused(vec![upstream]), UpstreamError::BadPrefix(0, prefix.to_owned()));
     }
+    // On Docker Hub a name without a slash is one of library/, and would never be asked for as it is written.
+    for canary in ["", "A", "a/", "../a", "a:1", "hello-world"] {
+        let upstream = Upstream { canary: Some(canary.to_owned()), ..hub() };
+        assert_eq!(refused(vec![upstream]), UpstreamError::BadCanary(0, canary.to_owned()));
+    }
     let unreachable = refused(vec![Upstream::new("localhost:5000")]);
     assert!(matches!(unreachable, UpstreamError::Unreachable(0, _)), "{unreachable}");
     let same = refused(vec![hub(), Upstream { prefix: Some("other".to_owned()), ..Upstream::new("docker.io") }]);

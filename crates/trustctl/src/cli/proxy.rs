@@ -22,6 +22,13 @@ pub enum ProxyCommand {
         trustctl proxy client-config podman --proxy https://proxy.example:5000 --registry docker.io --registry quay.io \\\n    \
         --to /etc/containers/registries.conf.d")]
     ClientConfig(ClientConfigArgs),
+    /// Find out whether a client is held to the proxy, by a pull of its canary
+    #[command(
+        after_help = "Examples:\n  trustctl proxy doctor docker.io/library/hello-world:latest --proxy https://proxy.example:5000\n  \
+        trustctl proxy doctor docker.io/library/hello-world:latest --proxy https://proxy.example:5000 --client docker --client podman\n  \
+        trustctl proxy doctor quay.io/acme/canary:1 --proxy http://127.0.0.1:5000 --client ctr --client-arg=--address=/run/k3s/containerd/containerd.sock"
+    )]
+    Doctor(DoctorArgs),
     /// Let one refused image pass for a short time, by a signed token with a reason
     #[command(
         after_help = "Example:\n  trustctl proxy break-glass registry.example/shop/cart@sha256:0123… --key ops.key \\\n    \
@@ -78,6 +85,48 @@ pub struct ClientConfigArgs {
     /// Write the files into this folder, in place of the one that the client reads
     #[arg(long, value_name = "DIR")]
     pub to: Option<PathBuf>,
+}
+
+/// Try a client
+#[derive(Args, Debug)]
+pub struct DoctorArgs {
+    /// The canary: an image of the repository that the proxy's configuration names as canary of its upstream, as the client would write it
+    #[arg(value_name = "IMAGE")]
+    pub image: String,
+    /// Where the client reaches the proxy
+    #[arg(long, value_name = "URL")]
+    pub proxy: String,
+    /// The prefix of the image's upstream at the proxy, where it is not the registry's name
+    #[arg(long, value_name = "PREFIX")]
+    pub prefix: Option<String>,
+    /// A client to try (repeatable); only the proxy itself is asked when none is given
+    #[arg(long, value_enum, value_name = "CLIENT")]
+    pub client: Vec<EngineArg>,
+    /// An argument for the clients, put before their command (repeatable)
+    #[arg(long, value_name = "ARGUMENT", allow_hyphen_values = true)]
+    pub client_arg: Vec<String>,
+    /// The folder of hosts that ctr is told with each pull
+    #[arg(long, value_name = "DIR", default_value = trustctl_proxy::doctor::HOSTS)]
+    pub hosts_dir: PathBuf,
+}
+
+/// A program that has images pulled
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum EngineArg {
+    /// Buildah
+    Buildah,
+    /// The client of container runtimes for Kubernetes
+    Crictl,
+    /// containerd's own client
+    Ctr,
+    /// The Docker engine
+    Docker,
+    /// containerd's client for people
+    Nerdctl,
+    /// Podman
+    Podman,
+    /// Skopeo
+    Skopeo,
 }
 
 /// A client of the proxy

@@ -3,6 +3,7 @@
 mod audit;
 mod break_glass;
 mod client_config;
+mod doctor;
 mod observers;
 mod records;
 mod trust;
@@ -52,6 +53,8 @@ pub(super) async fn run(session: &Session, command: &ProxyCommand) -> Result<Exi
         ProxyCommand::BreakGlass(args) => break_glass::run(session, args),
         ProxyCommand::ClientConfig(args) => client_config::run(session, args),
         ProxyCommand::TryStore(args) => records::attempt(&args.file),
+
+        ProxyCommand::Doctor(args) => doctor::run(session, args).await,
     }
 }
 

@@ -1,0 +1,199 @@
+//! Whether a client is held to the proxy: it is made to pull a canary, which the proxy refuses to everybody. Pure: programs are run and
+//! servers asked elsewhere.
+//!
+//! A canary that arrives came from somewhere else. One that does not arrive shows something only where the registry has it, which the
+//! proxy says when it is asked itself ([`Endpoint`]), and where it was the proxy's refusal that the client met ([`Outcome::Refused`]):
+//! a daemon that is down, or a misspelt name, keeps images away too.
+
+#[cfg(test)]
+mod tests;
+
+use std::path::Path;
+
+use http::StatusCode;
+use serde::Serialize;
+use serde_json::Value;
+use trustctl_core::digest::Digest;
+use trustctl_core::reason::{Code, clean};
+
+use crate::answer::{DENIED_MEDIA_TYPE, NOBODY_S};
+
+/// Where containerd's programs find the hosts of registries unless told otherwise.
+pub const HOSTS: &str = "/etc/containerd/certs.d";
+/// Most characters of what an engine says that are repeated.
+const SAID: usize = 280;
+
+/// A program that has images pulled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Engine {
+    /// Buildah.
+    Buildah,
+    /// The client of container runtimes for Kubernetes: containerd and CRI-O, as a kubelet asks them.
+    Crictl,
+    /// containerd's own client.
+    Ctr,
+    /// The client of the Docker engine.
+    Docker,
+    /// containerd's client for people.
+    Nerdctl,
+    /// Podman.
+    Podman,
+    /// Skopeo.
+    Skopeo,
+}
+
+/// A pull that an engine is asked for.
+#[derive(Clone, Copy, Debug)]
+pub struct Pull<'a> {
+    /// The image.
+    pub image: &'a str,
+    /// Arguments of the program itself, before the command.
+    pub options: &'a [String],
+    /// The folder of containerd's hosts, for `ctr`, which is told it with each pull.
+    pub hosts: &'a Path,
+    /// An empty folder, for what keeps no store of its own.
+    pub folder: &'a Path,
+}
+
+/// What a pull came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Outcome {
+    /// The image is there.
+    Arrived,
+    /// It is not, for another reason than a refusal of the proxy.
+    Failed,
+    /// It is not, and the client met the refusal of the proxy.
+    Refused,
+}
+
+/// What the proxy answered when it was asked for the canary itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Endpoint {
+    /// It gives the image.
+    Gives,
+    /// It refuses it as its canary, and knows that the registry has it, as which digest.
+    Refuses(Option<Digest>),
+    /// It answers neither way: why.
+    Unclear(String),
+}
+
+/// Whether the client is held to the proxy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Standing {
+    /// It is not known.
+    CannotTell,
+    /// Yes.
+    Enforced,
+    /// No: the image came.
+    NotEnforced,
+    /// The proxy refuses, and no client was tried.
+    Refusing,
+}
+
+impl Engine {
+    /// The name of the program.
+    #[must_use]
+    pub fn program(self) -> &'static str {
+        match self {
+            Self::Buildah => "buildah",
+            Self::Crictl => "crictl",
+            Self::Ctr => "ctr",
+            Self::Docker => "docker",
+            Self::Nerdctl => "nerdctl",
+            Self::Podman => "podman",
+            Self::Skopeo => "skopeo",
+        }
+    }
+
+    /// The variables with which it pulls. A client that asks a Notary server first may never come to ask a registry: whether it would
+    /// take the image is not what is to be found out, but from where.
+    #[must_use]
+    pub fn environment(self) -> &'static [(&'static str, &'static str)] {
+        if self == Self::Docker { &[("DOCKER_CONTENT_TRUST", "0")] } else { &[] }
+    }
+
+    /// The arguments with which it pulls. What it has already counts for nothing: each of them asks a registry all the same.
+    #[must_use]
+    pub fn arguments(self, pull: &Pull<'_>) -> Vec<String> {
+        let shown = |path: &Path| path.display().to_string();
+        let mut words: Vec<String> = pull.options.to_vec();
+        let mut add = |more: &[&str]| words.extend(more.iter().map(|word| (*word).to_owned()));
+        match self {
+            Self::Buildah => add(&["pull", "--policy", "always", pull.image]),
+            Self::Crictl | Self::Docker | Self::Nerdctl | Self::Podman => add(&["pull", pull.image]),
+            Self::Ctr => add(&["content", "fetch", "--hosts-dir", &shown(pull.hosts), pull.image]),
+            // Whether the client would take the image by a policy of its own is not asked: the way that it takes is.
+            Self::Skopeo => {
+                let (from, to) = (format!("docker://{}", pull.image), format!("dir:{}", shown(pull.folder)));
+                add(&["--insecure-policy", "copy", &from, &to]);
+            }
+        }
+        words
+    }
+}
+
+/// What a pull came to, by how the program ended and what it wrote. `proxy` is the proxy's host and port.
+///
+/// Some clients repeat the proxy's message or, of a denial manifest, its media type; both name the code. Others stop at the configuration
+/// that a denial manifest names, and which nobody has. Those that make a HEAD request first have no message: containerd names the host
+/// and the status.
+#[must_use]
+pub fn outcome(success: bool, output: &str, proxy: &str) -> Outcome {
+    if success {
+        return Outcome::Arrived;
+    }
+    let text = output.to_ascii_lowercase();
+    let is_code = text.contains(&Code::ProxyCanary.id().to_ascii_lowercase()) || text.contains(NOBODY_S);
+    let is_status = text.lines().any(|line| line.contains(&proxy.to_ascii_lowercase()) && line.contains("403 forbidden"));
+    if is_code || is_status { Outcome::Refused } else { Outcome::Failed }
+}
+
+/// The last line that a program wrote, in which the cause stands, for people.
+#[must_use]
+pub fn said(output: &str) -> String {
+    let last = output.lines().map(str::trim).rfind(|line| !line.is_empty()).unwrap_or("nothing");
+    clean(&last.chars().take(SAID).collect::<String>())
+}
+
+/// What an answer for the manifest of the canary means.
+#[must_use]
+pub fn endpoint(status: StatusCode, body: &[u8]) -> Endpoint {
+    let document: Value = serde_json::from_slice(body).unwrap_or_default();
+    let text = |pointer: &str| document.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+    if status.is_success() {
+        let denied = text("/config/mediaType").strip_prefix(DENIED_MEDIA_TYPE).map(str::to_owned);
+        let canary = format!("{}.", Code::ProxyCanary.id().to_ascii_lowercase());
+        return match denied {
+            Some(code) if code.starts_with(&canary) => {
+                Endpoint::Refuses(text("/annotations/dev.trustctl.denied.found").parse().ok())
+            }
+            Some(_) => Endpoint::Unclear(clean(text("/annotations/dev.trustctl.denied.message"))),
+            None => Endpoint::Gives,
+        };
+    }
+    if status == StatusCode::FORBIDDEN && text("/errors/0/detail/reason") == Code::ProxyCanary.id() {
+        return Endpoint::Refuses(text("/errors/0/detail/found").parse().ok());
+    }
+    let message = text("/errors/0/message");
+    Endpoint::Unclear(if message.is_empty() {
+        format!("status {status}")
+    } else {
+        format!("status {status}: {}", clean(message))
+    })
+}
+
+/// Whether a client is held to the proxy, by what the proxy answered and what the pulls of the client came to.
+#[must_use]
+pub fn standing(endpoint: &Endpoint, pulls: &[Outcome]) -> Standing {
+    match endpoint {
+        _ if pulls.contains(&Outcome::Arrived) => Standing::NotEnforced,
+        Endpoint::Gives => Standing::NotEnforced,
+        Endpoint::Unclear(_) => Standing::CannotTell,
+        Endpoint::Refuses(_) if pulls.is_empty() => Standing::Refusing,
+        Endpoint::Refuses(_) if pulls.contains(&Outcome::Refused) => Standing::Enforced,
+        Endpoint::Refuses(_) => Standing::CannotTell,
+    }
+}

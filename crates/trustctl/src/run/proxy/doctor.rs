@@ -1,0 +1,204 @@
+//! `trustctl proxy doctor`: whether a client is held to the proxy, by pulls of a canary that the proxy refuses to everybody.
+
+mod engine;
+
+use http::StatusCode;
+use http::header::ACCEPT;
+use serde::Serialize;
+use serde_json::json;
+use trustctl_core::digest::Digest;
+use trustctl_core::reason::{Code, Reason};
+use trustctl_core::reference::Reference;
+use trustctl_core::report::ReasonReport;
+use trustctl_proxy::clients::Address;
+use trustctl_proxy::doctor::{Endpoint, Engine, Outcome, Standing, endpoint, standing};
+use trustctl_remote::http::origin::Origin;
+use trustctl_remote::http::{Http, Network, Request};
+use trustctl_remote::limits::MAX_MANIFEST;
+
+use super::super::{Session, parse_image};
+use crate::cli::{DoctorArgs, EngineArg};
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::render;
+use crate::ui::Paint;
+use engine::Tries;
+
+/// What engines accept.
+const TYPES: &str = "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json, \
+                     application/vnd.docker.distribution.manifest.list.v2+json, application/vnd.docker.distribution.manifest.v2+json";
+
+impl From<EngineArg> for Engine {
+    fn from(engine: EngineArg) -> Self {
+        match engine {
+            EngineArg::Buildah => Self::Buildah,
+            EngineArg::Crictl => Self::Crictl,
+            EngineArg::Ctr => Self::Ctr,
+            EngineArg::Docker => Self::Docker,
+            EngineArg::Nerdctl => Self::Nerdctl,
+            EngineArg::Podman => Self::Podman,
+            EngineArg::Skopeo => Self::Skopeo,
+        }
+    }
+}
+
+/// What became of one pull.
+#[derive(Debug, Serialize)]
+struct Attempt {
+    client: Engine,
+    image: String,
+    outcome: Outcome,
+    /// The last that the client said.
+    said: String,
+}
+
+/// What was found out of one client, or of the proxy alone.
+struct Found {
+    client: Option<Engine>,
+    standing: Standing,
+    reason: Option<Reason>,
+}
+
+/// Asks the proxy, has the clients pull, and says what that shows.
+///
+/// # Errors
+/// A usage [`Failure`] for values that cannot be. What is found out is not an error: the exit code says it.
+pub(super) async fn run(session: &Session, args: &DoctorArgs) -> Result<Exit, Failure> {
+    let reference = parse_image(&args.image)?;
+    let proxy = Address::parse(&args.proxy).map_err(|error| Failure::usage(Code::BadValue, format!("--proxy: {error}")))?;
+    let asked = ask(session, args, &reference, &proxy).await?;
+    let mut attempts = Vec::new();
+    let mut found = Vec::new();
+    for client in args.client.iter().map(|client| Engine::from(*client)) {
+        let tries = Tries { session, args, reference: &reference, proxy: proxy.authority(), asked: &asked };
+        let tried = tries.of(client).await?;
+        found.push(conclude(&asked, Some(client), &tried, &args.image));
+        attempts.extend(tried);
+    }
+    if args.client.is_empty() {
+        found.push(conclude(&asked, None, &[], &args.image));
+    }
+    let exits: Vec<Exit> =
+        found.iter().map(|found| found.reason.as_ref().map_or(Exit::Done, |why| Exit::of_code(why.code))).collect();
+    let exit = Exit::of_several(&exits);
+    if session.ui.json() {
+        let clients = found.iter().map(|found| json!({ "client": found.client, "standing": found.standing }));
+        let reasons: Vec<ReasonReport> = found.iter().filter_map(|found| found.reason.as_ref()).map(ReasonReport::new).collect();
+        let report = json!({
+            "schema": "trustctl/proxy-doctor/v1", "exit": exit.code(), "image": args.image, "proxy": proxy.url(),
+            "digest": asked.digest, "clients": clients.collect::<Vec<_>>(), "pulls": attempts, "reasons": reasons,
+        });
+        session.ui.say(report.to_string());
+    } else {
+        found.iter().for_each(|found| show(session, found, &attempts));
+    }
+    Ok(exit)
+}
+
+fn show(session: &Session, found: &Found, attempts: &[Attempt]) {
+    let ui = &session.ui;
+    let who = found.client.map_or("the proxy", Engine::program);
+    let (paint, words) = match found.standing {
+        Standing::CannotTell => (Paint::Red, "cannot tell"),
+        Standing::Enforced => (Paint::Green, "enforced"),
+        Standing::NotEnforced => (Paint::Red, "not enforced"),
+        Standing::Refusing => (Paint::Green, "refuses"),
+    };
+    ui.say(format!("{}: {who}", ui.paint(paint, words)));
+    for attempt in attempts.iter().filter(|attempt| Some(attempt.client) == found.client) {
+        let words = match attempt.outcome {
+            Outcome::Arrived => "arrived",
+            Outcome::Failed => "did not arrive, by no refusal of the proxy",
+            Outcome::Refused => "refused by the proxy",
+        };
+        ui.note(format!("  {}: {words}", attempt.image));
+        if attempt.outcome == Outcome::Failed {
+            ui.note(format!("    {}", attempt.said));
+        }
+    }
+    if found.standing == Standing::Refusing {
+        ui.note("  no client was tried: name one by --client");
+    }
+    if let Some(reason) = &found.reason {
+        render::problem(ui, reason);
+    }
+}
+
+fn conclude(asked: &Asked, client: Option<Engine>, tried: &[Attempt], image: &str) -> Found {
+    let outcomes: Vec<Outcome> = tried.iter().map(|attempt| attempt.outcome).collect();
+    let standing = standing(&asked.endpoint, &outcomes);
+    let who = client.map_or("", Engine::program);
+    let reason = match (standing, &asked.endpoint) {
+        (Standing::Enforced | Standing::Refusing, _) => None,
+        (Standing::NotEnforced, _) if outcomes.contains(&Outcome::Arrived) => {
+            Some(Reason::new(Code::ProxyBypassed, format!("{who} got {image}")))
+        }
+        (Standing::NotEnforced, _) => Some(Reason::new(
+            Code::ProxyBypassed,
+            format!("what was asked as the proxy is none, or has another canary: it gives {image}"),
+        )),
+        (Standing::CannotTell, Endpoint::Unclear(why)) => Some(Reason::new(Code::ProxyUntold, format!("the proxy: {why}"))),
+        (Standing::CannotTell, _) => {
+            let said = tried.first().map(|attempt| attempt.said.as_str()).unwrap_or_default();
+            Some(Reason::new(Code::ProxyUntold, format!("{who} was not refused by the proxy, and got nothing: {said}")))
+        }
+    };
+    Found { client, standing, reason }
+}
+
+/// What the proxy said.
+struct Asked {
+    endpoint: Endpoint,
+    /// The image's digest at the registry, where that was said.
+    digest: Option<Digest>,
+    /// The path of the repository at the proxy, where clients can ask for it by the proxy's name.
+    path: Option<String>,
+}
+
+/// Asks the proxy for the canary in the ways that there are: as the mirror of its registry, by the registry as a prefix, and as the
+/// default. The first that tells something counts.
+async fn ask(session: &Session, args: &DoctorArgs, reference: &Reference, proxy: &Address) -> Result<Asked, Failure> {
+    let mut network = Network::of_environment(|name| std::env::var_os(name));
+    let url = proxy.url();
+    network.plain_http.extend(url.strip_prefix("http://").map(str::to_owned));
+    network.plain_http.extend(session.global.plain_http.iter().cloned());
+    let (http, repository) = (Http::new(network), &reference.repository);
+    let (registry, path) = (repository.registry(), repository.path());
+    let name = match (&reference.digest, reference.tag_or_latest()) {
+        (Some(digest), _) => digest.to_string(),
+        (None, tag) => tag.map(|tag| tag.to_string()).unwrap_or_default(),
+    };
+    let prefix = args.prefix.as_deref().unwrap_or(registry);
+    let routes = [
+        (path.to_owned(), format!("?ns={registry}")),
+        (format!("{prefix}/{path}"), String::new()),
+        (path.to_owned(), String::new()),
+    ];
+    let mut asked = Asked { endpoint: Endpoint::Unclear("it was not asked".to_owned()), digest: reference.digest, path: None };
+    let mut is_first = true;
+    for (path, query) in routes {
+        let answer = one(session, &http, &url, &format!("/v2/{path}/manifests/{name}{query}")).await?;
+        let refuses = matches!(answer, Endpoint::Refuses(_));
+        if refuses && query.is_empty() && asked.path.is_none() {
+            asked.path = Some(path);
+        }
+        let unknown = matches!(asked.endpoint, Endpoint::Unclear(_));
+        if is_first || (unknown && !matches!(answer, Endpoint::Unclear(_))) {
+            if let Endpoint::Refuses(digest @ Some(_)) = answer {
+                asked.digest = digest;
+            }
+            asked.endpoint = answer;
+        }
+        is_first = false;
+    }
+    Ok(asked)
+}
+
+async fn one(session: &Session, http: &Http, url: &str, path: &str) -> Result<Endpoint, Failure> {
+    let (origin, _) = Origin::parse_url(url).map_err(|error| Failure::new(error.reason()))?;
+    let request = Request::get(origin, path, MAX_MANIFEST).header(ACCEPT, TYPES);
+    Ok(match http.send(&request, session.deadline()?).await {
+        Ok(answer) => endpoint(StatusCode::from_u16(answer.status).unwrap_or(StatusCode::BAD_GATEWAY), &answer.body),
+        Err(error) => Endpoint::Unclear(error.reason().message),
+    })
+}
