@@ -281,16 +281,17 @@ pub(crate) fn unproven_of_child(
     Case { policy, rule, subject: child, asked: None, findings, now }.unproven()
 }
 
-/// In warn mode everything passes but what is denied or revoked, or could be and cannot be looked into; it is reported as what it is.
+/// In warn and audit mode everything passes but what is denied or revoked, or could be and cannot be looked into; it is reported as what it is.
 pub(crate) fn warn_only(policy: &Policy, subject: &Subject, now: Timestamp, mut judgement: Judgement) -> Judgement {
     let Ok(Applies::Rule(rule)) = policy.applies(&subject.repository, &subject.digest, now) else { return judgement };
     let Some(until) = rule.warn_until.filter(|until| now <= *until) else { return judgement };
     if judgement.verdict.is_trusted() || for_good(&judgement.verdict) {
         return judgement;
     }
+    let (code, does) = if rule.audit_only { (Code::ProxyAuditOnly, "records") } else { (Code::PolicyWarn, "warns") };
     let words =
-        format!("rule \"{}\" only warns until {}: the image is {}", rule.name, until.date(), judgement.verdict.kind().word());
-    judgement.warnings.push(Reason::new(Code::PolicyWarn, words));
+        format!("rule \"{}\" only {does} until {}: the image is {}", rule.name, until.date(), judgement.verdict.kind().word());
+    judgement.warnings.push(Reason::new(code, words));
     judgement.warnings.extend(judgement.verdict.reasons().into_iter().cloned());
     judgement.verdict = Verdict::Trusted { claims: Vec::new() };
     judgement

@@ -135,8 +135,10 @@ pub struct Rule {
     pub max_age: Option<Duration>,
     /// Attestations that must be there.
     pub attestations: Vec<AttestationRule>,
-    /// Until when the rule only warns; `None` when it is enforced.
+    /// Until when the rule only warns, or records; `None` when it is enforced.
     pub warn_until: Option<Timestamp>,
+    /// Whether, until then, the proxy records what it would refuse and does not tell the client.
+    pub audit_only: bool,
     /// Signers whose revocation counts here, beside the required ones.
     pub revokers: Vec<String>,
 }
@@ -257,6 +259,7 @@ impl Policy {
             max_age: None,
             attestations: Vec::new(),
             warn_until: None,
+            audit_only: false,
             revokers: Vec::new(),
         };
         Self {

@@ -19,12 +19,13 @@ use trustctl_core::digest::Digest;
 use trustctl_core::time::Timestamp;
 
 use crate::answer::{Answer, full};
-use crate::metrics::{MEDIA_TYPE, Metrics, Outcome};
+use crate::metrics::{MEDIA_TYPE, Metrics};
+use crate::observe::Outcome;
 use crate::recent::Recent;
 use crate::server::{Received, Site};
 use crate::upstreams::Upstreams;
 
-pub use status::{Check, PolicyInForce, Report, Status, TrustEnd, UpstreamStatus};
+pub use status::{Check, PolicyInForce, Report, Status, UpstreamStatus};
 
 /// Who knows what the proxy is doing now.
 pub trait Reporter: Send + Sync + 'static {
@@ -92,7 +93,8 @@ impl<R: Reporter> Admin<R> {
 
 fn readiness(report: &Report) -> Answer {
     let status = if report.is_ready() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    json_of(status, serde_json::to_vec(&json!({ "ready": report.is_ready(), "checks": report.checks })))
+    let notices = report.all_notices(now());
+    json_of(status, serde_json::to_vec(&json!({ "ready": report.is_ready(), "checks": report.checks, "notices": notices })))
 }
 
 fn json_of(status: StatusCode, document: serde_json::Result<Vec<u8>>) -> Answer {

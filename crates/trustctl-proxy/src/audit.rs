@@ -22,5 +22,5 @@ mod writer;
 
 pub use check::{Summary, verify, verify_lines};
 pub use log::{AuditLog, AuditOptions};
-pub use record::{Outcome, Record};
+pub use record::Record;
 pub use tail::{Follow, last_lines};

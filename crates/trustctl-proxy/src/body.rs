@@ -3,10 +3,13 @@
 use std::fmt;
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
+
+use crate::metrics::Metrics;
 
 /// What goes out after the headers of an answer.
 #[derive(Default)]
@@ -24,6 +27,50 @@ impl ProxyBody {
     /// A body that streams.
     pub fn streamed(body: impl Body<Data = Bytes, Error = io::Error> + Send + 'static) -> Self {
         Self::Streamed(Box::pin(body))
+    }
+}
+
+impl ProxyBody {
+    /// The same body, whose bytes are counted as they are taken.
+    #[must_use]
+    pub fn counted(self, metrics: &Arc<Metrics>) -> Self {
+        match self {
+            Self::Empty => Self::Empty,
+            Self::Full(bytes) => {
+                metrics.sent(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
+                Self::Full(bytes)
+            }
+            Self::Streamed(body) => Self::streamed(Counted { body, metrics: metrics.clone() }),
+        }
+    }
+}
+
+/// A body that streams and is counted.
+struct Counted {
+    body: Pin<Box<dyn Body<Data = Bytes, Error = io::Error> + Send>>,
+    metrics: Arc<Metrics>,
+}
+
+impl Body for Counted {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+        let frame = self.body.as_mut().poll_frame(context);
+        if let Poll::Ready(Some(Ok(frame))) = &frame
+            && let Some(bytes) = frame.data_ref()
+        {
+            self.metrics.sent(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
+        }
+        frame
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
     }
 }
 

@@ -12,6 +12,7 @@ mod flights;
 mod judge;
 mod ruling;
 mod tags;
+mod times;
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -33,6 +34,7 @@ use trustctl_remote::state::Store;
 
 use crate::break_glass::BreakGlass;
 use crate::cache::Blobs;
+use crate::metrics::Metrics;
 use crate::store::{Kept, Parent, Records, StoreError};
 use crate::trust::{InForce, Trust};
 use crate::world::World;
@@ -45,6 +47,7 @@ pub(crate) use artifact::{MAX_EVIDENCE_BLOB, is_json, media_type};
 pub use digests::{Decision, Permit, Why};
 pub use ruling::Ruling;
 pub use tags::Pinned;
+pub use times::Times;
 
 /// How far the wall clock may be behind the time that a decision was made at before the decision is doubted.
 pub(crate) const CLOCK_SLACK: Duration = Duration::from_secs(60);
@@ -59,33 +62,6 @@ const UNDECIDED: Duration = Duration::from_secs(2);
 const GATHERING: usize = 32;
 /// The time for the question whether a registry answers at all.
 const PROBE: Duration = Duration::from_secs(2);
-
-/// For how long answers are good.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Times {
-    /// What a tag names; zero asks the upstream each time.
-    pub tag: Duration,
-    /// That something is trusted: the time within which a revocation takes effect.
-    pub revocation: Duration,
-    /// That something is refused.
-    pub refusal: Duration,
-    /// How long, after it was last seen to be trusted, something is served while the upstream cannot be asked.
-    pub max_stale: Duration,
-    /// The time for all that is asked for about one image.
-    pub verify: Duration,
-}
-
-impl Default for Times {
-    fn default() -> Self {
-        Self {
-            tag: Duration::from_secs(30),
-            revocation: Duration::from_secs(60),
-            refusal: Duration::from_secs(10),
-            max_stale: Duration::from_secs(24 * 3600),
-            verify: Duration::from_secs(8),
-        }
-    }
-}
 
 /// Why there is no decision.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -121,6 +97,8 @@ pub struct Ground {
     pub times: Times,
     /// Wall-clock time.
     pub clock: Clock,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
 }
 
 /// Decides. One for all upstreams.
@@ -142,7 +120,8 @@ impl Decider {
     /// A decider that has decided nothing yet.
     #[must_use]
     pub fn new(ground: Ground) -> Self {
-        let judge = Judge::new(ground.memory.clone(), ground.times.verify, ground.times.revocation);
+        let spans = (ground.times.verify, ground.times.revocation);
+        let judge = Judge::new(ground.memory.clone(), spans, ground.metrics.clone());
         let weigh = |_: &SubjectKey, ruling: &Arc<Ruling>| ruling.weight();
         Self {
             judge,
@@ -283,6 +262,8 @@ impl Decider {
             reasons: words.reasons,
             warnings: words.warnings,
             rule: words.rule,
+            signers: words.signers,
+            scheme: words.scheme,
             fingerprint: trust.fingerprint,
             gathered: now,
             good_until: begins + good,

@@ -7,8 +7,8 @@ mod decisions;
 mod labels;
 mod upstream;
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use http::StatusCode;
@@ -19,14 +19,14 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
-use trustctl_core::time::Timestamp;
 
+use crate::trust::TrustEnd;
 use crate::upstreams::Upstreams;
 use decisions::Decisions;
 use labels::{AnswerLabels, CacheLabels, ColdLabels, NameLabels};
 
 pub use decisions::Decided;
-pub use labels::{CacheUse, Outcome};
+pub use labels::CacheUse;
 pub use upstream::UpstreamMetrics;
 
 /// The media type of [`Metrics::text`].
@@ -46,8 +46,9 @@ pub struct Metrics {
     verify_warm: Histogram,
     cache: [Counter; 3],
     cache_bytes: Gauge,
-    upstreams: BTreeMap<String, UpstreamMetrics>,
+    upstreams: BTreeMap<String, Arc<UpstreamMetrics>>,
     trust_expiry: Family<NameLabels, Gauge>,
+    known_ends: Mutex<BTreeSet<String>>,
     stale: Counter,
     break_glass: Counter,
     policy_kept: Counter,
@@ -70,7 +71,11 @@ impl Metrics {
             Unit::Seconds,
             verify.clone(),
         );
-        registry.register("cache_uses", "Blobs and manifests that were wanted of the cache", cache.clone());
+        registry.register(
+            "cache_uses",
+            "Blobs that were wanted of the cache: hit, miss, or coalesced with a transfer that ran already",
+            cache.clone(),
+        );
         let decisions = Decisions::register(&mut registry);
         let upstreams = UpstreamMetrics::register(&mut registry, upstreams);
         let trust_expiry = Family::<NameLabels, Gauge>::default();
@@ -99,6 +104,7 @@ impl Metrics {
             cache_bytes,
             upstreams,
             trust_expiry,
+            known_ends: Mutex::default(),
             stale,
             break_glass,
             policy_kept,
@@ -148,18 +154,21 @@ impl Metrics {
 
     /// What is counted of an upstream, by its registry's name.
     #[must_use]
-    pub fn upstream(&self, registry: &str) -> Option<&UpstreamMetrics> {
+    pub fn upstream(&self, registry: &str) -> Option<&Arc<UpstreamMetrics>> {
         self.upstreams.get(registry)
     }
 
-    /// Trust material ends at a time. Names come from the policy and the pins, never from what was fetched.
-    pub fn trust_ends(&self, name: &str, at: Timestamp) {
-        self.trust_expiry.get_or_create_owned(&NameLabels { name: name.to_owned() }).set(at.unix_seconds());
-    }
-
-    /// No trust material is known; what is follows by [`Metrics::trust_ends`].
-    pub fn forget_trust(&self) {
-        self.trust_expiry.clear();
+    /// What trust rests on ends so, and nothing else does. Names come from the policy and the pins, never from what was fetched.
+    pub fn trust_ends(&self, ends: &[TrustEnd]) {
+        let Ok(mut known) = self.known_ends.lock() else { return };
+        let names: BTreeSet<String> = ends.iter().map(|end| end.name.clone()).collect();
+        for name in known.difference(&names) {
+            self.trust_expiry.remove(&NameLabels { name: name.clone() });
+        }
+        for end in ends {
+            self.trust_expiry.get_or_create_owned(&NameLabels { name: end.name.clone() }).set(end.at.unix_seconds());
+        }
+        *known = names;
     }
 
     /// Something was served although the upstream could not be asked.

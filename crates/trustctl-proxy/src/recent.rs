@@ -8,7 +8,7 @@ use trustctl_core::digest::Digest;
 use trustctl_core::reason::Reason;
 use trustctl_core::time::Timestamp;
 
-use crate::metrics::Outcome;
+use crate::observe::Outcome;
 
 /// How many decisions are kept.
 const KEPT: usize = 200;

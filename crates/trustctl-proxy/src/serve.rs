@@ -21,6 +21,7 @@ use trustctl_core::reference::Repository;
 use crate::answer::{self, Answer};
 use crate::cache::Blobs;
 use crate::decide::{Clock, Decider, Trouble};
+use crate::metrics::Metrics;
 use crate::observe::Observer;
 use crate::request::{Ask, Call, Fault, parse};
 use crate::server::{Client, Received, RequestId, Site};
@@ -54,6 +55,10 @@ pub struct Assembly {
     pub observer: Arc<dyn Observer>,
     /// Wall-clock time.
     pub clock: Clock,
+    /// The page that refusals lead to, in place of the one of the reason.
+    pub help: Option<String>,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
     /// How long a caller that may read a repository is not asked about again.
     pub admission: Duration,
 }
@@ -76,6 +81,7 @@ struct Request<'a> {
     headers: &'a HeaderMap,
     client: &'a Client,
     id: RequestId,
+    began: Instant,
     place: Place,
     world: World,
 }
@@ -96,7 +102,7 @@ impl Proxy {
     }
 
     async fn call(&self, ask: &Ask, received: &Received) -> Result<Answer, Fault> {
-        let (headers, client, id) = (&received.head.headers, received.client.as_ref(), received.id);
+        let (headers, client, id, began) = (&received.head.headers, received.client.as_ref(), received.id, Instant::now());
         let Some(name) = ask.call.name() else { return Ok(self.ping(ask, headers)) };
         let place = self.parts.upstreams.place(ask, name)?;
         let world = match self.parts.worlds.caller(&place.upstream, headers) {
@@ -108,7 +114,7 @@ impl Proxy {
             }
             Caller::Unknown => return Ok(challenge()),
         };
-        let request = Request { ask, headers, client, id, place, world };
+        let request = Request { ask, headers, client, id, began, place, world };
         let mut answer = match &ask.call {
             Call::Ping => answer::ping(),
             Call::Blob { .. } | Call::Manifest { .. } if request.place.is_canary() => self.canary(&request).await,
@@ -140,8 +146,7 @@ impl Proxy {
         let what = &request.place.repository;
         match trouble {
             Trouble::Unknown(reason) if request.world.caller.is_some() && is_denial(reason) => {
-                let link = answer::docs_link(reason.code);
-                answer::denied(&answer::Refusal { reason, rule: None, link: &link })
+                answer::denied(&answer::Refusal { reason, rule: None, link: &self.link(reason.code) })
             }
             Trouble::NotFound => {
                 let code = if matches!(request.ask.call, Call::Blob { .. }) { "BLOB_UNKNOWN" } else { "MANIFEST_UNKNOWN" };
@@ -150,26 +155,36 @@ impl Proxy {
             Trouble::Unknown(reason) => self.unsure(request, reason, None),
         }
     }
+
+    fn undecided(&self, reason: &Reason, rule: Option<&str>) -> Answer {
+        answer::undecided(&answer::Refusal { reason, rule, link: &self.link(reason.code) }, RETRY_AFTER)
+    }
+
+    /// Where those who are refused find help.
+    fn link(&self, code: Code) -> String {
+        self.parts.help.clone().unwrap_or_else(|| answer::docs_link(code))
+    }
 }
 
 impl Site for Proxy {
     async fn answer(&self, received: Received) -> Answer {
         let head = &received.head;
-        match parse(&head.method, &head.uri, &head.headers) {
-            Ok(ask) => self.call(&ask, &received).await.unwrap_or_else(|fault| answer::fault(&fault)),
-            Err(fault) => answer::fault(&fault),
-        }
+        let metrics = &self.parts.metrics;
+        let (call, answer) = match parse(&head.method, &head.uri, &head.headers) {
+            Ok(ask) => {
+                let answer = self.call(&ask, &received).await.unwrap_or_else(|fault| answer::fault(&fault));
+                (ask.call.word(), answer)
+            }
+            Err(fault) => ("other", answer::fault(&fault)),
+        };
+        metrics.answered(call, answer.status());
+        if head.method == http::Method::HEAD { answer } else { answer.map(|body| body.counted(metrics)) }
     }
 }
 
 /// Whether a server denies what is asked for.
 fn is_denial(reason: &Reason) -> bool {
     matches!(reason.code, Code::AccessDenied | Code::NoCredentials)
-}
-
-fn undecided(reason: &Reason, rule: Option<&str>) -> Answer {
-    let link = answer::docs_link(reason.code);
-    answer::undecided(&answer::Refusal { reason, rule, link: &link }, RETRY_AFTER)
 }
 
 fn challenge() -> Answer {

@@ -1,13 +1,18 @@
 //! What the proxy judges by: a policy with its anchors, as one value that is replaced as a whole.
 
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
+use serde::Serialize;
 use trustctl_core::digest::Digest;
 use trustctl_core::policy::Policy;
-use trustctl_core::reason::Reason;
+use trustctl_core::reason::{Code, Reason};
 use trustctl_core::reference::Repository;
 use trustctl_core::scheme::Scheme;
 use trustctl_core::time::Timestamp;
+
+/// What ends within this time is pointed out: two weeks are enough to have a policy reviewed.
+pub const SOON: Duration = Duration::from_secs(14 * 86_400);
 
 /// A policy with its anchors, the schemes that read signatures for it, and a name for all of it.
 pub struct Trust {
@@ -20,8 +25,28 @@ pub struct Trust {
     /// Changes whenever a byte of the policy, of a key or of a trusted root does: verdicts are only good under the one they were
     /// reached under.
     pub fingerprint: Digest,
-    /// When the first of the anchors can no longer be used, where that is known.
-    pub expires: Option<Timestamp>,
+}
+
+/// The end of something that trust rests on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct TrustEnd {
+    /// What ends, by the name that the policy or the pins give it.
+    pub name: String,
+    /// When it ends.
+    pub at: Timestamp,
+}
+
+impl TrustEnd {
+    /// What is to be said about it at `now`: that it has ended, or will within [`SOON`].
+    #[must_use]
+    pub fn remark(&self, now: Timestamp) -> Option<Reason> {
+        let words = match self.at.since(now) {
+            left if left.is_zero() => format!("{} ended at {}", self.name, self.at),
+            left if left < SOON => format!("{} ends at {}", self.name, self.at),
+            _ => return None,
+        };
+        Some(Reason::new(Code::ProxyTrustEnds, words))
+    }
 }
 
 impl Trust {
@@ -39,6 +64,9 @@ pub trait TrustSource: Send + Sync {
     /// # Errors
     /// Why the policy cannot be used as it stands.
     fn changed(&self, known: Option<&Digest>) -> Result<Option<Trust>, Reason>;
+
+    /// When parts of what was looked at last end. Some of these times change although nothing else does: what is fetched is renewed.
+    fn ends(&self) -> Vec<TrustEnd>;
 }
 
 /// The trust in force, and what is wrong with a newer one that could not be used.
@@ -60,7 +88,7 @@ impl InForce {
     /// # Errors
     /// As the source's: without a policy nothing can be served.
     pub fn load(source: Box<dyn TrustSource>) -> Result<Self, Reason> {
-        let nothing = || Reason::new(trustctl_core::reason::Code::PolicyUnusable, "there is no policy");
+        let nothing = || Reason::new(Code::PolicyUnusable, "there is no policy");
         let trust = source.changed(None)?.ok_or_else(nothing)?;
         Ok(Self { source, state: RwLock::new(State { trust: Arc::new(trust), trouble: None }) })
     }
@@ -75,6 +103,12 @@ impl InForce {
     #[must_use]
     pub fn trouble(&self) -> Option<Reason> {
         self.state.read().unwrap_or_else(PoisonError::into_inner).trouble.clone()
+    }
+
+    /// When parts of it end, in no order.
+    #[must_use]
+    pub fn ends(&self) -> Vec<TrustEnd> {
+        self.source.ends()
     }
 
     /// Looks for a newer policy and puts it in force when it can be used; true when another one is in force than before.
@@ -113,4 +147,20 @@ pub enum Reloaded {
     New,
     /// Nothing has changed.
     Same,
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
+    use super::*;
+
+    #[test]
+    fn an_end_is_remarked_two_weeks_before_and_ever_after() {
+        let end = TrustEnd { name: "corp".to_owned(), at: "2027-01-31T23:59:59Z".parse().unwrap() };
+        let said = |now: &str| end.remark(now.parse().unwrap());
+        assert_eq!(said("2027-01-17T23:59:59Z"), None);
+        let soon = said("2027-01-18T00:00:00Z").unwrap();
+        assert_eq!((soon.code, soon.message.as_str()), (Code::ProxyTrustEnds, "corp ends at 2027-01-31T23:59:59Z"));
+        assert!(said("2027-01-31T23:59:59Z").unwrap().message.contains("ended at"));
+    }
 }

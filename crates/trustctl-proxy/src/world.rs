@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::sync::Arc;
 
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
@@ -14,6 +15,7 @@ use trustctl_remote::registry::{Endpoints, Registry};
 use trustctl_remote::token::Session;
 use zeroize::Zeroizing;
 
+use crate::metrics::{Metrics, UpstreamMetrics};
 use crate::upstreams::{Upstream, UpstreamCredentials};
 
 /// Most callers with credentials of their own whose connections and tokens are kept.
@@ -46,6 +48,7 @@ struct Prepared {
     notary_network: Network,
     endpoints: Endpoints,
     servers: NotaryServers,
+    watch: Option<Arc<UpstreamMetrics>>,
     /// The proxy's own identity; `None` where each caller brings credentials.
     own: Option<World>,
 }
@@ -69,14 +72,15 @@ impl Worlds {
     /// [`Code::ConfigUnusable`] for an endpoint that cannot be used, [`Code::ProxySecret`] for a password.
     pub fn new<'a>(
         upstreams: impl IntoIterator<Item = &'a Upstream>,
-        plain_http: &[String],
+        (plain_http, metrics): (&[String], &Metrics),
         variable: impl Fn(&str) -> Option<OsString>,
     ) -> Result<Self, Reason> {
         let mut network = Network::of_environment(&variable);
         network.plain_http = plain_http.to_vec();
         let mut by_registry = BTreeMap::new();
         for upstream in upstreams {
-            let prepared = Prepared::new(upstream, network.clone(), &variable)?;
+            let watch = metrics.upstream(&upstream.registry).cloned();
+            let prepared = Prepared::new(upstream, (network.clone(), watch), &variable)?;
             by_registry.insert(upstream.registry.clone(), prepared);
         }
         let callers = moka::sync::Cache::builder().max_capacity(CALLERS);
@@ -106,8 +110,12 @@ impl Worlds {
 }
 
 impl Prepared {
-    fn new(upstream: &Upstream, network: Network, variable: &impl Fn(&str) -> Option<OsString>) -> Result<Self, Reason> {
-        let (mut network, mut endpoints) = (network, Endpoints::none());
+    fn new(
+        upstream: &Upstream,
+        (mut network, watch): (Network, Option<Arc<UpstreamMetrics>>),
+        variable: &impl Fn(&str) -> Option<OsString>,
+    ) -> Result<Self, Reason> {
+        let mut endpoints = Endpoints::none();
         if let Some(endpoint) = &upstream.endpoint {
             // Plain HTTP was allowed for it when the configuration was read, or it is on loopback.
             network.plain_http.extend(endpoint.strip_prefix("http://").map(str::to_owned));
@@ -118,7 +126,7 @@ impl Prepared {
             servers = servers.with_registry(&upstream.registry, notary);
         }
         let notary_network = network_for_notary(network.clone(), variable);
-        let mut prepared = Self { network, notary_network, endpoints, servers, own: None };
+        let mut prepared = Self { network, notary_network, endpoints, servers, watch, own: None };
         let credentials = match &upstream.credentials {
             UpstreamCredentials::Docker => Some(Credentials::of_environment(variable)),
             UpstreamCredentials::None => Some(Credentials::none()),
@@ -133,8 +141,12 @@ impl Prepared {
     }
 
     fn world(&self, credentials: Credentials, caller: Option<Digest>) -> World {
-        let session = Session::new(Http::new(self.network.clone()), credentials.clone());
-        let notary = Notary::new(Http::new(self.notary_network.clone()), credentials, self.servers.clone());
+        let http = |network: &Network| match &self.watch {
+            Some(watch) => Http::watched(network.clone(), watch.clone()),
+            None => Http::new(network.clone()),
+        };
+        let session = Session::new(http(&self.network), credentials.clone());
+        let notary = Notary::new(http(&self.notary_network), credentials, self.servers.clone());
         World { registry: Registry::at(session, self.endpoints.clone()), notary, caller }
     }
 }

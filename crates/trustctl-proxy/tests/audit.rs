@@ -8,7 +8,8 @@ use std::process::{Command, Stdio};
 use tempfile::TempDir;
 use trustctl_core::reason::Code;
 use trustctl_core::reference::Repository;
-use trustctl_proxy::audit::{AuditLog, AuditOptions, Outcome, Record, verify};
+use trustctl_proxy::audit::{AuditLog, AuditOptions, Record, verify};
+use trustctl_proxy::observe::Outcome;
 
 /// Where a child finds its folder.
 const FOLDER: &str = "TRUSTCTL_TEST_AUDIT";
@@ -26,9 +27,8 @@ fn record<'a>(request_id: &'a str, repository: &'a Repository) -> Record<'a> {
         code: None,
         message: None,
         rule: None,
-        signers: &["release"],
+        signers: &[],
         policy: None,
-        trust: None,
         evidence_age: Some(1),
         took_us: Some(20),
     }

@@ -29,7 +29,7 @@ use crate::limits::{Deadline, IDLE_TIMEOUT, MAX_ERROR_BODY, RETRY_PAUSE};
 use clients::Clients;
 pub use incoming::{Incoming, Opened};
 use ledger::Ledger;
-pub use ledger::{Counts, Exchange};
+pub use ledger::{Counts, Exchange, Watch};
 pub use message::{Authorization, Request, Response};
 use origin::{Origin, Scheme};
 pub(crate) use retry::server_words;
@@ -80,20 +80,31 @@ struct Inner {
     clients: Clients,
     schemes: Mutex<HashMap<Origin, Scheme>>,
     ledger: Mutex<Ledger>,
+    watch: Option<Arc<dyn Watch>>,
 }
 
 impl Http {
     /// A client. Reads nothing and connects to nobody.
     #[must_use]
     pub fn new(network: Network) -> Self {
+        Self::of(network, None)
+    }
+
+    /// A client that tells `watch` of everything it does.
+    #[must_use]
+    pub fn watched(network: Network, watch: Arc<dyn Watch>) -> Self {
+        Self::of(network, Some(watch))
+    }
+
+    fn of(network: Network, watch: Option<Arc<dyn Watch>>) -> Self {
         let clients = Clients::new(&network);
-        Self(Arc::new(Inner { network, clients, schemes: Mutex::default(), ledger: Mutex::default() }))
+        Self(Arc::new(Inner { network, clients, schemes: Mutex::default(), ledger: Mutex::default(), watch }))
     }
 
     /// A client with the same settings and nothing else in common: no connection, no memory of servers.
     #[must_use]
     pub fn fresh(&self) -> Self {
-        Self::new(self.0.network.clone())
+        Self::of(self.0.network.clone(), self.0.watch.clone())
     }
 
     /// Sends `request`, repeating it as its kind of trouble allows, and reads the answer.
@@ -267,7 +278,7 @@ impl Http {
             Trouble::TooLarge => RemoteError::TooLarge { host: hop.server.clone(), limit }.into(),
             Trouble::Transport(error) => Failure::of_transport(&hop.server, &error),
         })?;
-        self.ledger().counts.bytes += u64::try_from(body.len()).unwrap_or(u64::MAX);
+        self.received(body.len());
         if let Some(failure) = Failure::of_status(&hop.server, status, &headers, &body) {
             return Err(failure);
         }
@@ -276,17 +287,26 @@ impl Http {
 
     fn record(&self, request: &Request, hop: &redirect::Hop, response: Option<&reqwest::Response>) {
         let Some(began) = lock(&hop.began).take() else { return };
-        self.ledger().record(
-            began,
-            Exchange {
-                method: request.method.to_string(),
-                server: hop.server.clone(),
-                path: hop.url.path().to_owned(),
-                status: response.map(|response| response.status().as_u16()),
-                took: Duration::ZERO,
-                round_trip: 0,
-            },
-        );
+        let exchange = Exchange {
+            method: request.method.to_string(),
+            server: hop.server.clone(),
+            path: hop.url.path().to_owned(),
+            status: response.map(|response| response.status().as_u16()),
+            took: began.at.elapsed(),
+            round_trip: began.round_trip,
+        };
+        if let Some(watch) = &self.0.watch {
+            watch.exchanged(&exchange);
+        }
+        self.ledger().record(exchange);
+    }
+
+    fn received(&self, bytes: usize) {
+        let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
+        if let Some(watch) = &self.0.watch {
+            watch.received(bytes);
+        }
+        self.ledger().counts.bytes += bytes;
     }
 
     fn ledger(&self) -> MutexGuard<'_, Ledger> {

@@ -7,7 +7,9 @@ use http::StatusCode;
 use trustctl_core::claim::SchemeName;
 use trustctl_core::reason::Code;
 use trustctl_core::time::Timestamp;
-use trustctl_proxy::metrics::{CacheUse, Decided, Metrics, Outcome};
+use trustctl_proxy::metrics::{CacheUse, Decided, Metrics};
+use trustctl_proxy::observe::Outcome;
+use trustctl_proxy::trust::TrustEnd;
 use trustctl_proxy::upstreams::{Upstream, Upstreams};
 
 const HEAD: &str = "# Metrics, health and status of the proxy\n\n\
@@ -18,7 +20,7 @@ keep it on loopback, or give it `certificate`, `key` and `client-ca`.\n\n\
 | `/status.json` | the same as JSON, see below |\n\
 | `/metrics` | the metrics, in the text format of OpenMetrics 1.0 |\n\
 | `/healthz` | 200 while the process lives |\n\
-| `/readyz` | 200 while images can be served, else 503; JSON with what that depends on |\n\n\
+| `/readyz` | 200 while images can be served, else 503; JSON with what that depends on, and `notices` of what should be looked at, such as trust material that ends within two weeks |\n\n\
 ## Metrics\n\n\
 No label holds anything that a client chose. `rule` is a name of the policy's; more than 256 of them are counted as `(others)`.\n\
 `reason` is a [reason code](reasons.md). `call` is one of blob, manifest, ping, referrers, tags, other.\n\n\
@@ -44,7 +46,7 @@ fn sample() -> String {
     metrics.answered("ping", StatusCode::OK);
     metrics.cache_used(CacheUse::Hit);
     metrics.verified(Duration::from_secs(1), true);
-    metrics.trust_ends("corp", Timestamp::UNIX_EPOCH);
+    metrics.trust_ends(&[TrustEnd { name: "corp".to_owned(), at: Timestamp::UNIX_EPOCH }]);
     let decided =
         Decided { outcome: Outcome::Refused, rule: Some("shop"), scheme: Some(SchemeName::Dct), reason: Some(Code::DctTagMoved) };
     metrics.decision(&decided).inc();

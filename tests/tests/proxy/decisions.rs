@@ -169,6 +169,31 @@ fn warn_mode_serves_with_a_warning() {
     assert_eq!(stage.get("shop/cart/manifests/1").headers.first("Warning"), None);
 }
 
+/// A rule that only records until a day.
+const AUDIT: [&str; 2] = [
+    "version = 1\n[signers.release]\nscheme = \"cosign\"\nkey = \"release.pub\"\n[[rules]]\nname = \"shop\"\n\
+     images = [\"HOST/shop/**\"]\nrequire = { any = [\"release\"] }\nmode = \"audit\"\nuntil = 2099-01-01\n",
+    "version = 1\n[signers.release]\nscheme = \"cosign\"\nkey = \"release.pub\"\n[[rules]]\nname = \"shop\"\n\
+     images = [\"HOST/shop/**\"]\nrequire = { any = [\"release\"] }\nmode = \"audit\"\nuntil = 2026-01-01\n",
+];
+
+#[test]
+fn a_rule_that_only_records_serves_until_its_end_and_tells_the_log_alone() {
+    let mut stage = Stage::new(&Setup { policy: AUDIT[0], ..Setup::default() });
+    let answer = stage.get("shop/new/manifests/1");
+    assert_eq!((answer.status, answer.headers.first("Warning")), (200, None), "the client is told nothing");
+    stage.push("shop/old:1", &Artifact::multi_platform("old"));
+    stage.sign("shop/old:1");
+    stage.revoke("shop/old:1");
+    refused(&stage.get("shop/old/manifests/1"), "TC0309");
+    stage.stop();
+    let log = std::fs::read_to_string(stage.home.path().join("state/audit.log")).unwrap();
+    let line = log.lines().find(|line| line.contains("\"audited\"")).unwrap();
+    assert!(line.contains("TC0301") && line.contains("\"rule\":\"shop\""), "what it would be refused for: {line}");
+    stage.start(&Setup { policy: AUDIT[1], ..Setup::default() });
+    refused(&stage.get("shop/new/manifests/1"), "TC0301");
+}
+
 #[test]
 fn what_is_denied_is_refused_although_a_trusted_index_names_it() {
     let mut stage = Stage::new(&Setup::default());

@@ -1,5 +1,5 @@
 //! The verifying proxy, from outside: the program itself in front of the lab's registry.
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a failed unwrap fails the test")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a failed unwrap fails the test")]
 
 mod clients;
 mod crashes;

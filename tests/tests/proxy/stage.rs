@@ -26,6 +26,8 @@ pub(crate) struct Setup {
     pub(crate) policy: &'static str,
     /// More of the configuration.
     pub(crate) more: &'static str,
+    /// More lines before its first table.
+    pub(crate) top: &'static str,
 }
 
 /// Every answer is good for a second at most.
@@ -36,7 +38,7 @@ pub(crate) const SIGNED: &str = "version = 1\n[signers.release]\nscheme = \"cosi
 
 impl Default for Setup {
     fn default() -> Self {
-        Self { times: IMPATIENT, upstream: "", policy: SIGNED, more: "" }
+        Self { times: IMPATIENT, upstream: "", policy: SIGNED, more: "", top: "" }
     }
 }
 
@@ -82,8 +84,9 @@ impl Stage {
         let user = self.user();
         let started = Server::start("proxy", self.home.path(), &Ready::Http("/v2/".to_owned()), |port| {
             let config = format!(
-                "version = 1\npolicy = \"policy.toml\"\nstate = \"state\"\n[[listen]]\naddress = \"127.0.0.1:{port}\"\n[times]\n{}\n{}\n\
+                "version = 1\npolicy = \"policy.toml\"\nstate = \"state\"\n{}\n[[listen]]\naddress = \"127.0.0.1:{port}\"\n[times]\n{}\n{}\n\
                  [[upstreams]]\nregistry = \"{}\"\ndefault = true\nnamespace = true\n{}\n",
+                setup.top,
                 setup.times,
                 setup.more,
                 self.host(),

@@ -29,6 +29,10 @@ fn every_decision_is_in_a_log_that_shows_alterations() {
     let (served, refused) = (of("served"), of("refused"));
     assert_eq!((served.len(), refused.len()), (1, 1), "{lines:#?}");
     assert_eq!(served[0]["tag"], "1");
+    assert!(served[0]["signers"][0].as_str().unwrap().starts_with("cosign key "), "{served:#?}");
+    assert!(served[0]["evidence_age"].as_u64().unwrap() < 60 && served[0]["took_us"].as_u64().unwrap() > 0, "{served:#?}");
+    assert!(served[0]["host"].as_str().unwrap().starts_with("127.0.0.1"), "{served:#?}");
+    assert_eq!(refused[0].get("signers"), None, "nobody's signature counted");
     assert_eq!((&refused[0]["code"], &refused[0]["rule"]), (&"TC0301".into(), &"shop".into()), "{refused:#?}");
     assert!(refused[0]["client"].as_str().unwrap().starts_with("127.0.0.1:"));
     let report = stage.done(&["proxy", "audit", "verify", "state/audit.log"]);
@@ -69,6 +73,94 @@ fn the_admin_address_tells_health_numbers_and_reasons() {
         assert!(begin.elapsed() < std::time::Duration::from_secs(10), "{status:#}");
         std::thread::sleep(std::time::Duration::from_millis(50));
     }
+}
+
+/// The value of a series of metrics, by the beginning of its name.
+fn value(metrics: &str, series: &str) -> f64 {
+    let line = metrics.lines().find(|line| line.starts_with(series) && !line.starts_with('#'));
+    line.unwrap_or_else(|| panic!("no {series} in {metrics}")).rsplit_once(' ').unwrap().1.parse().unwrap()
+}
+
+#[test]
+fn what_the_proxy_does_is_counted() {
+    let port = free_port().unwrap();
+    let more: &'static str = Box::leak(format!("[admin]\naddress = \"127.0.0.1:{port}\"").into_boxed_str());
+    let stage = Stage::new(&Setup { more, ..Setup::default() });
+    let index = stage.get("shop/cart/manifests/1");
+    let index: Value = serde_json::from_slice(&index.body).unwrap();
+    let child = index["manifests"][0]["digest"].as_str().unwrap();
+    let manifest: Value = serde_json::from_slice(&stage.get(&format!("shop/cart/manifests/{child}")).body).unwrap();
+    let layer = manifest["layers"][0]["digest"].as_str().unwrap();
+    for _ in 0..2 {
+        assert_eq!(stage.get(&format!("shop/cart/blobs/{layer}")).status, 200);
+    }
+    stage.get("shop/new/manifests/1");
+    let metrics = text(&ask(port, "/metrics"));
+    let at_least = |series: &str, least: f64| assert!(value(&metrics, series) >= least, "{series}: {metrics}");
+    at_least("trustctl_proxy_answers_total{call=\"manifest\",status=\"2xx\"}", 2.0);
+    at_least("trustctl_proxy_answers_total{call=\"manifest\",status=\"4xx\"}", 1.0);
+    at_least("trustctl_proxy_verify_seconds_count{cold=\"true\"}", 2.0);
+    at_least("trustctl_proxy_cache_uses_total{result=\"miss\"}", 1.0);
+    at_least("trustctl_proxy_cache_uses_total{result=\"hit\"}", 1.0);
+    let upstream = format!("{{upstream=\"{}\"}}", stage.host());
+    at_least(&format!("trustctl_proxy_upstream_requests_total{upstream}"), 4.0);
+    at_least(&format!("trustctl_proxy_upstream_received_bytes_total{upstream}"), 100.0);
+    at_least(&format!("trustctl_proxy_upstream_answer_seconds_count{upstream}"), 4.0);
+    at_least("trustctl_proxy_sent_bytes_total", 100.0);
+    at_least("trustctl_proxy_policy_loads_total", 1.0);
+    assert!(metrics.contains("result=\"served\",rule=\"shop\",scheme=\"cosign\""), "{metrics}");
+}
+
+#[test]
+fn what_ends_soon_is_told_by_page_readiness_and_metrics() {
+    let port = free_port().unwrap();
+    let more: &'static str = Box::leak(format!("[admin]\naddress = \"127.0.0.1:{port}\"").into_boxed_str());
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    let soon = trustctl_core::time::Timestamp::UNIX_EPOCH.saturating_add(now + std::time::Duration::from_secs(3 * 86_400));
+    let allow = |name: &str, until: &str| {
+        format!(
+            "[[allow]]\nimages = [\"r.example/{name}\"]\ndigest = \"sha256:{}\"\nreason = \"x\"\nuntil = {until}\n",
+            "a".repeat(64)
+        )
+    };
+    let policy = format!("{}{}{}", crate::stage::SIGNED, allow("soon", &soon.date().to_string()), allow("late", "2099-01-01"));
+    let stage = Stage::new(&Setup { more, policy: Box::leak(policy.into_boxed_str()), ..Setup::default() });
+    let ready = ask(port, "/readyz");
+    let notices = text(&ready);
+    assert_eq!(ready.status, 200, "what ends soon keeps nobody from being served: {notices}");
+    assert!(
+        notices.contains("TC0659") && notices.contains("leave for r.example/soon") && !notices.contains("r.example/late"),
+        "{notices}"
+    );
+    let status: Value = serde_json::from_slice(&ask(port, "/status.json").body).unwrap();
+    assert_eq!(status["trust"].as_array().unwrap().len(), 2, "{status:#}");
+    assert!(text(&ask(port, "/")).contains("leave for r.example/soon"));
+    let begin = std::time::Instant::now();
+    while !text(&ask(port, "/metrics")).contains("trust_expiry_timestamp_seconds{name=\"leave for r.example/late") {
+        assert!(begin.elapsed() < std::time::Duration::from_secs(10));
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    drop(stage);
+}
+
+#[test]
+fn refusals_lead_to_the_operator_s_page_where_there_is_one() {
+    let message = |setup: &Setup| {
+        let answer = Stage::new(setup).get("shop/new/manifests/1");
+        let body: Value = serde_json::from_slice(&answer.body).unwrap();
+        let (error, detail) = (&body["errors"][0], &body["errors"][0]["detail"]);
+        assert_eq!((&detail["reason"], &detail["rule"]), (&"TC0301".into(), &"shop".into()), "{body:#}");
+        let message = error["message"].as_str().unwrap().to_owned();
+        assert!(
+            message.contains("TC0301: ") && message.contains("rule shop; ") && message.contains(detail["link"].as_str().unwrap())
+        );
+        message
+    };
+    assert!(
+        message(&Setup { top: "help = \"https://wiki.example/images\"", ..Setup::default() })
+            .contains("https://wiki.example/images")
+    );
+    assert!(message(&Setup::default()).contains("reasons.md#tc0301"));
 }
 
 #[test]

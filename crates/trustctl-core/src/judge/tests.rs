@@ -267,6 +267,21 @@ fn what_no_rule_covers_is_denied_by_default() {
 }
 
 #[test]
+fn audit_mode_lets_unsigned_pass_until_its_end_but_never_revoked() {
+    let audit = |until: &str| any_rule(&format!("mode = \"audit\"\nuntil = {until}\n"));
+    let passed = judge(&audit("2026-12-31"), &subject(), &both(vec![], vec![]), now());
+    let codes: Vec<Code> = passed.warnings.iter().map(|warning| warning.code).collect();
+    let mode = codes.iter().position(|code| *code == Code::ProxyAuditOnly);
+    assert!(
+        passed.verdict.is_trusted() && mode.is_some_and(|at| at + 1 < codes.len()),
+        "what it would be refused for follows: {codes:?}"
+    );
+    assert_eq!(judge(&audit("2026-11-01"), &subject(), &both(vec![], vec![]), now()).verdict.kind(), VerdictKind::Unsigned);
+    let revoked = judge(&audit("2026-12-31"), &subject(), &both(vec![claim(revocation())], vec![]), now());
+    assert_eq!(revoked.verdict.kind(), VerdictKind::Rejected);
+}
+
+#[test]
 fn warn_mode_lets_unsigned_pass_until_its_end_but_never_revoked() {
     let warn = |until: &str| any_rule(&format!("mode = \"warn\"\nuntil = {until}\n"));
     let passed = judge(&warn("2026-12-31"), &subject(), &both(vec![], vec![]), now());

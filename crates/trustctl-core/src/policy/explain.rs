@@ -63,8 +63,12 @@ fn explain_rule(policy: &Policy, rule: &Rule, now: Timestamp) -> Vec<String> {
         lines.push(format!("revocations by {} count too", rule.revokers.join(", ")));
     }
     match rule.warn_until {
+        Some(until) if now <= until && rule.audit_only => lines.push(format!("only records until {}", until.date())),
         Some(until) if now <= until => lines.push(format!("only warns until {}", until.date())),
-        Some(until) => lines.push(format!("is enforced: its warn mode ended {}", until.date())),
+        Some(until) => {
+            let mode = if rule.audit_only { "audit" } else { "warn" };
+            lines.push(format!("is enforced: its {mode} mode ended {}", until.date()));
+        }
         None => {}
     }
     lines

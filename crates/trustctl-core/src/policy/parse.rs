@@ -241,6 +241,7 @@ impl Reader<'_> {
             max_age: self.age(rule.max_age.as_ref())?,
             attestations: rule.attestations.iter().map(|a| self.attestation(a, names)).collect::<Result<_, _>>()?,
             warn_until: self.warn_until(rule)?,
+            audit_only: rule.mode.as_ref().is_some_and(|mode| mode.get_ref() == "audit"),
             revokers: self.signer_names(&rule.revokers, names)?,
         })
     }
@@ -248,10 +249,14 @@ impl Reader<'_> {
     fn warn_until(&self, rule: &RuleForm) -> Result<Option<Timestamp>, PolicyError> {
         match (rule.mode.as_ref().map(|word| (word.get_ref().as_str(), word.span())), &rule.until) {
             (None | Some(("enforce", _)), None) => Ok(None),
-            (None | Some(("enforce", _)), Some(until)) => Err(self.error(until.span(), "until goes with mode = \"warn\"")),
-            (Some(("warn", _)), Some(until)) => self.end(until).map(Some),
-            (Some(("warn", span)), None) => Err(self.error(span, "mode = \"warn\" needs an end: until = 2027-01-31")),
-            (Some((_, span)), _) => Err(self.error(span, "mode is \"enforce\" or \"warn\"")),
+            (None | Some(("enforce", _)), Some(until)) => {
+                Err(self.error(until.span(), "until goes with mode = \"warn\" or \"audit\""))
+            }
+            (Some(("audit" | "warn", _)), Some(until)) => self.end(until).map(Some),
+            (Some((word @ ("audit" | "warn"), span)), None) => {
+                Err(self.error(span, format!("mode = \"{word}\" needs an end: until = 2027-01-31")))
+            }
+            (Some((_, span)), _) => Err(self.error(span, "mode is \"enforce\", \"warn\" or \"audit\"")),
         }
     }
 

@@ -104,6 +104,7 @@ fn typing_errors_are_refused_with_line_and_suggestion() {
     refused("at-least = 2", "at-least = 4", "not more than are listed");
     refused("at-least = 2", "at-least = 0", "at least one");
     refused("mode = \"warn\"\nuntil = 2027-01-31", "mode = \"warn\"", "needs an end");
+    refused("mode = \"warn\"\nuntil = 2027-01-31", "mode = \"audit\"", "needs an end");
     refused("\"77d38dd1", "\"77D38DD1", "64 lower-case");
     refused("registry.example/shop/**", "shop/**", "registry host");
     refused("sigstore = \"corp\"", "sigstore = \"crop\"", "no [sigstores.crop]");

@@ -153,7 +153,9 @@ impl Code {
             | Self::ProxyBreakGlass
             | Self::ProxyPolicy
             | Self::ProxyStale
-            | Self::ProxyToken => Ending::Remark,
+            | Self::ProxyToken
+            | Self::ProxyTrustEnds => Ending::Remark,
+            Self::ProxyAuditOnly => Ending::Remark,
             Self::ContainerdDigest | Self::ProxyBypassed | Self::ProxyCanary | Self::ProxyUnreached => Ending::Rejected,
             Self::ProxyCanaryLost | Self::ProxyUntold => Ending::Undecided,
             Self::ContainerdInput => Ending::Usage,

@@ -43,6 +43,11 @@ macro_rules! with_proxy_codes {
         "What was learnt about images is gathered again as they are asked for; nothing is served for what was in the damaged file, which lies beside the new one. Until then, nothing is known that could be served while a registry cannot be asked.";
         "look at the disk, and keep the file that is named for a report, or remove it"
 
+    ProxyAuditOnly = 615 "proxy.audit-only" rank 12
+        "the rule only records: the image would be refused";
+        "Until its end date a rule with mode = \"audit\" lets images through. The proxy tells its audit log, metrics and status page what it would have refused, and the client nothing; other commands say it.";
+        "have the image signed before the mode ends"
+
     // 063x the proxy's cache
     CacheUnusable = 630 "proxy.cache-unusable" rank 60
         "the cache's folder cannot be used";
@@ -121,6 +126,10 @@ macro_rules! with_proxy_codes {
         "it cannot be told whether the client is held to the proxy";
         "The canary did not arrive, and no refusal of the proxy was the reason; or the proxy could not be asked, or does not take the image for a canary.";
         "mend what is named, then run the doctor again"
+    ProxyTrustEnds = 659 "proxy.trust-ends" rank 13
+        "something that trust rests on ends soon, or has ended";
+        "A fetched trusted root, an entry of the policy that allows an image, or the mode of a rule that does not refuse yet. What ends is refused from then on, or cannot be decided.";
+        "run trustctl anchor update for a trusted root; renew or remove the entry of the policy"
 
     // 068x clients of the proxy, and engines that ask themselves
     ContainerdInput = 680 "containerd.bad-input" rank 60

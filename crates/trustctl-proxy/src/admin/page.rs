@@ -1,20 +1,17 @@
 //! The status page.
 
-use std::time::Duration;
-
 use trustctl_core::reason::Reason;
 use trustctl_core::time::Timestamp;
 
 use super::html::Html;
 use super::status::Status;
 use crate::answer::docs_link;
-use crate::metrics::Outcome;
+use crate::observe::Outcome;
 use crate::recent::Decision;
+use crate::trust::SOON;
 
 /// The style sheet. The content security policy names it by its hash.
 pub(super) const STYLE: &str = include_str!("page.css");
-/// Trust material that ends within this time is pointed out.
-const SOON: Duration = Duration::from_secs(14 * 86_400);
 /// Hexadecimal digits of a digest that are shown; the whole is in the title.
 const SHOWN: usize = 12;
 
@@ -183,9 +180,9 @@ fn upstreams(html: &mut Html, status: &Status) {
 
 fn class(outcome: Outcome) -> &'static str {
     match outcome {
-        Outcome::Served => "good",
-        Outcome::Refused => "bad",
-        Outcome::BreakGlass | Outcome::Stale | Outcome::Undecided | Outcome::Warned => "warn",
+        Outcome::Evidence | Outcome::Served => "good",
+        Outcome::NotFound | Outcome::Refused => "bad",
+        Outcome::Audited | Outcome::BreakGlass | Outcome::Stale | Outcome::Undecided | Outcome::Warned => "warn",
     }
 }
 

@@ -6,6 +6,7 @@ use trustctl_core::time::Timestamp;
 
 use crate::metrics::Totals;
 use crate::recent::Decision;
+use crate::trust::TrustEnd;
 
 /// What is in force now.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,15 +39,6 @@ pub struct PolicyInForce {
     pub fingerprint: String,
     /// When it was put in force.
     pub since: Timestamp,
-}
-
-/// The end of some trust material.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct TrustEnd {
-    /// The material, by the name that the policy or the pins give it.
-    pub name: String,
-    /// When it ends.
-    pub at: Timestamp,
 }
 
 /// What was asked of an upstream since the start.
@@ -95,6 +87,12 @@ impl Report {
     pub fn is_ready(&self) -> bool {
         self.checks.iter().all(|check| check.problem.is_none())
     }
+
+    /// What should be looked at at `now`: the notices, and what ends.
+    #[must_use]
+    pub fn all_notices(&self, now: Timestamp) -> Vec<Reason> {
+        self.notices.iter().cloned().chain(self.trust.iter().filter_map(|end| end.remark(now))).collect()
+    }
 }
 
 impl Status {
@@ -105,8 +103,8 @@ impl Status {
         decisions: Vec<Decision>,
         (started, now): (Timestamp, Timestamp),
     ) -> Self {
-        let ready = report.is_ready();
-        let Report { checks, policy, mut trust, notices } = report;
+        let (ready, notices) = (report.is_ready(), report.all_notices(now));
+        let Report { checks, policy, mut trust, .. } = report;
         trust.sort_by_key(|end| end.at);
         let (schema, version) = ("trustctl/proxy-status/v1", env!("CARGO_PKG_VERSION"));
         Self { schema, version, started, now, ready, checks, policy, trust, notices, totals, upstreams, decisions }

@@ -12,6 +12,7 @@ use super::*;
 use crate::config::{Limits, Listen};
 use crate::recent::Decision;
 use crate::server::{Client, RequestId, Server};
+use crate::trust::TrustEnd;
 use crate::upstreams::Upstream;
 
 /// A text that would be markup, an attribute's end and a control character if it were not escaped.
@@ -48,7 +49,7 @@ fn decision(outcome: Outcome, reason: Option<Reason>) -> Decision {
 fn admin(problem: Option<&str>) -> Admin<Told> {
     let upstreams = Upstreams::new(vec![Upstream::new("docker.io")]).unwrap();
     let metrics = Metrics::new(&upstreams);
-    metrics.upstream("docker.io").unwrap().asked();
+    metrics.upstream("docker.io").unwrap().asked(Some(200), std::time::Duration::ZERO);
     let recent = Recent::default();
     recent.keep(decision(Outcome::Refused, Some(Reason::new(Code::DctTagMoved, HOSTILE))));
     recent.keep(decision(Outcome::Served, None));

@@ -5,27 +5,10 @@ use trustctl_core::digest::Digest;
 use trustctl_core::reason::Code;
 use trustctl_core::reference::{Repository, Tag};
 
+use crate::observe::Outcome;
+
 /// Most characters of a text from outside that are recorded.
 const MAX_TEXT: usize = 512;
-
-/// What became of a request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
-#[serde(rename_all = "kebab-case")]
-#[non_exhaustive]
-pub enum Outcome {
-    /// Served because of a signed exception.
-    BreakGlass,
-    /// Not served: the answer is no.
-    Refused,
-    /// Served because it is trusted.
-    Served,
-    /// Served because it was trusted, while the upstream was not there to ask.
-    Stale,
-    /// Not served: it could not be decided.
-    Undecided,
-    /// Served although the answer is no, in warn mode.
-    Warned,
-}
 
 /// One decision.
 #[derive(Clone, Debug, Serialize)]
@@ -59,14 +42,11 @@ pub struct Record<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rule: Option<&'a str>,
     /// The signers whose signatures counted.
-    #[serde(skip_serializing_if = "<[&str]>::is_empty")]
-    pub signers: &'a [&'a str],
-    /// The fingerprint of the policy.
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    pub signers: &'a [String],
+    /// What tells the policy with its keys, roots and revocations from others: its fingerprint.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub policy: Option<&'a str>,
-    /// The version of the trust material: keys, roots, revocations.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub trust: Option<&'a str>,
     /// How old the evidence was, in seconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub evidence_age: Option<u64>,
@@ -90,7 +70,6 @@ impl Record<'_> {
             message: self.message.map(cut),
             rule: self.rule.map(cut),
             policy: self.policy.map(cut),
-            trust: self.trust.map(cut),
             ..self.clone()
         };
         let json = serde_json::to_string(&short).map_err(|error| error.to_string())?;

@@ -11,6 +11,7 @@ use trustctl_core::reason::Code;
 use trustctl_core::reference::Repository;
 
 use super::*;
+use crate::observe::Outcome;
 
 fn path(folder: &TempDir) -> PathBuf {
     folder.path().join("audit.jsonl")
@@ -35,7 +36,6 @@ fn record<'a>(request_id: &'a str, repository: &'a Repository) -> Record<'a> {
         rule: Some("shop"),
         signers: &[],
         policy: None,
-        trust: None,
         evidence_age: None,
         took_us: None,
     }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use tokio::time::Instant;
 use trustctl_core::assess::{Assessment, Assessor, remembered_names};
 use trustctl_core::evidence::{Entry, Evidence, Locator, Origin};
 use trustctl_core::memory::Memory;
@@ -15,6 +16,7 @@ use trustctl_remote::limits::Deadline;
 use trustctl_remote::registry::Online;
 use trustctl_remote::state::Store;
 
+use crate::metrics::Metrics;
 use crate::trust::Trust;
 use crate::world::World;
 
@@ -34,11 +36,12 @@ pub(super) struct Judge {
     budget: Duration,
     /// For how long a judgement is made at once.
     span: Duration,
+    metrics: Arc<Metrics>,
 }
 
 impl Judge {
-    pub(super) fn new(memory: Store, budget: Duration, span: Duration) -> Self {
-        Self { memory, budget, span }
+    pub(super) fn new(memory: Store, (budget, span): (Duration, Duration), metrics: Arc<Metrics>) -> Self {
+        Self { memory, budget, span, metrics }
     }
 
     /// Gathers the evidence about `subject` and judges it at `now`.
@@ -52,6 +55,7 @@ impl Judge {
         (subject, manifest): (&Subject, &Bytes),
         now: Timestamp,
     ) -> Result<Found, Reason> {
+        let begin = Instant::now();
         let memory = self.recall(trust, subject).await?;
         let deadline = Deadline::after(self.budget);
         let notary = world.notary.source(deadline);
@@ -65,6 +69,7 @@ impl Judge {
         let memory = self.recall(trust, &subject.by_sha256(&evidence)).await?;
         let found = self.assess(trust, subject, (evidence, &memory), now);
         self.learn(&found.assessment).await?;
+        self.metrics.verified(begin.elapsed(), true);
         Ok(found)
     }
 
@@ -78,8 +83,11 @@ impl Judge {
         (subject, evidence): (&Subject, Evidence),
         now: Timestamp,
     ) -> Result<Found, Reason> {
+        let begin = Instant::now();
         let memory = self.recall(trust, &subject.by_sha256(&evidence)).await?;
-        Ok(self.assess(trust, subject, (evidence, &memory), now))
+        let found = self.assess(trust, subject, (evidence, &memory), now);
+        self.metrics.verified(begin.elapsed(), false);
+        Ok(found)
     }
 
     fn assess(&self, trust: &Trust, subject: &Subject, (evidence, memory): (Evidence, &Memory), now: Timestamp) -> Found {

@@ -1,22 +1,25 @@
 //! What was decided about one image, and how long that may be repeated without looking again.
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::time::Instant;
 use trustctl_core::assess::Assessment;
+use trustctl_core::claim::SchemeName;
 use trustctl_core::digest::Digest;
-use trustctl_core::reason::Reason;
+use trustctl_core::reason::{Reason, clean};
 use trustctl_core::subject::Subject;
 use trustctl_core::time::Timestamp;
-use trustctl_core::verdict::VerdictKind;
+use trustctl_core::verdict::{Verdict, VerdictKind};
 
 use crate::answer::ManifestAnswer;
 use crate::trust::Trust;
 
 /// How long it is remembered that something is a signature or an attestation.
 const EVIDENCE: Duration = Duration::from_secs(600);
+/// Most signers that are told of a decision: more than policies ask for, and few enough for a line of the audit log.
+const MAX_SIGNERS: usize = 16;
 
 /// A decision about one image under one policy.
 #[derive(Clone, Debug)]
@@ -33,6 +36,10 @@ pub struct Ruling {
     pub warnings: Vec<Reason>,
     /// The rule that decided.
     pub rule: Option<String>,
+    /// Whose claims counted, in words.
+    pub signers: Arc<[String]>,
+    /// The scheme of the first of these claims.
+    pub scheme: Option<SchemeName>,
     /// The trust it was reached under.
     pub fingerprint: Digest,
     /// When the evidence was gathered.
@@ -62,6 +69,8 @@ impl Ruling {
             reasons: Vec::new(),
             warnings: Vec::new(),
             rule: None,
+            signers: Arc::default(),
+            scheme: None,
             fingerprint: trust.fingerprint,
             gathered: now,
             good_until,
@@ -95,7 +104,8 @@ impl Ruling {
     pub fn weight(&self) -> u32 {
         let children: usize = self.subject.children.iter().map(|child| 256 + child.media_type.len()).sum();
         let reasons: usize = self.reasons.iter().chain(&self.warnings).map(|reason| 256 + reason.message.len()).sum();
-        u32::try_from(1536 + self.manifest.len() + children + reasons).unwrap_or(u32::MAX)
+        let signers: usize = self.signers.iter().map(|signer| 24 + signer.len()).sum();
+        u32::try_from(1536 + self.manifest.len() + children + reasons + signers).unwrap_or(u32::MAX)
     }
 }
 
@@ -105,12 +115,24 @@ pub(super) struct Words {
     pub(super) reasons: Vec<Reason>,
     pub(super) warnings: Vec<Reason>,
     pub(super) rule: Option<String>,
+    pub(super) signers: Arc<[String]>,
+    pub(super) scheme: Option<SchemeName>,
 }
 
 impl Words {
     pub(super) fn of(assessment: Assessment) -> Self {
         let judgement = assessment.judgement;
+        let claims = match &judgement.verdict {
+            Verdict::Trusted { claims } => claims.as_slice(),
+            _ => &[],
+        };
         Self {
+            signers: claims
+                .iter()
+                .take(MAX_SIGNERS)
+                .map(|claim| clean(&format!("{} {}", claim.scheme, claim.principal)))
+                .collect(),
+            scheme: claims.first().map(|claim| claim.scheme),
             verdict: judgement.verdict.kind(),
             reasons: judgement.verdict.reasons().into_iter().cloned().collect(),
             warnings: judgement.warnings,
@@ -143,6 +165,8 @@ mod tests {
             reasons: Vec::new(),
             warnings: Vec::new(),
             rule: None,
+            signers: Arc::default(),
+            scheme: None,
             fingerprint: Digest::sha256_of(b"policy"),
             gathered: at(10_000),
             good_until: begins + Duration::from_secs(60),

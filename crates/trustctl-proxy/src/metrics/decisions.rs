@@ -9,7 +9,8 @@ use prometheus_client::registry::Registry;
 use trustctl_core::claim::SchemeName;
 use trustctl_core::reason::Code;
 
-use super::labels::{DecisionLabels, Outcome};
+use super::labels::DecisionLabels;
+use crate::observe::Outcome;
 
 /// Most rules that have series of their own; policies that are loaded later could bring new names for ever.
 const MAX_RULES: usize = 256;

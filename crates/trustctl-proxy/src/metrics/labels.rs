@@ -2,6 +2,8 @@
 
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
 
+use crate::observe::Outcome;
+
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(super) struct AnswerLabels {
     pub(super) call: &'static str,
@@ -56,42 +58,6 @@ pub enum CacheUse {
 impl CacheUse {
     /// Every one.
     pub const ALL: [Self; 3] = [Self::Hit, Self::Miss, Self::Coalesced];
-}
-
-/// What was decided.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Outcome {
-    /// Served because of a break-glass token.
-    BreakGlass,
-    /// Not served: the policy says no.
-    Refused,
-    /// Served because the policy is met.
-    Served,
-    /// Served from what was verified before, while the upstream was down.
-    Stale,
-    /// Not served: it could not be decided.
-    Undecided,
-    /// Served although the policy says no: its rule warns only.
-    Warned,
-}
-
-impl Outcome {
-    /// Every one.
-    pub const ALL: [Self; 6] = [Self::BreakGlass, Self::Refused, Self::Served, Self::Stale, Self::Undecided, Self::Warned];
-
-    /// The word for it, as in the audit log.
-    #[must_use]
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::BreakGlass => "break-glass",
-            Self::Refused => "refused",
-            Self::Served => "served",
-            Self::Stale => "stale",
-            Self::Undecided => "undecided",
-            Self::Warned => "warned",
-        }
-    }
 }
 
 impl EncodeLabelValue for Outcome {

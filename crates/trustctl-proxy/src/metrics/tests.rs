@@ -2,8 +2,10 @@
 
 use trustctl_core::claim::SchemeName;
 use trustctl_core::reason::Code;
+use trustctl_core::time::Timestamp;
 
 use super::*;
+use crate::observe::Outcome;
 use crate::upstreams::Upstream;
 
 fn metrics() -> Arc<Metrics> {
@@ -26,13 +28,13 @@ fn what_happens_is_counted_where_it_belongs() {
     metrics.cache_holds(7);
     metrics.verified(Duration::from_millis(700), true);
     let hub = metrics.upstream("docker.io").unwrap();
-    hub.asked();
-    hub.throttled();
-    hub.failed();
-    hub.unreachable();
+    for status in [Some(200), Some(429), Some(503), None] {
+        hub.asked(status, Duration::from_millis(30));
+    }
     hub.sent_wrong();
     hub.received(10);
-    metrics.trust_ends("corp", Timestamp::from_unix_seconds(1_800_000_000).unwrap());
+    metrics.trust_ends(&[TrustEnd { name: "gone".to_owned(), at: Timestamp::UNIX_EPOCH }]);
+    metrics.trust_ends(&[TrustEnd { name: "corp".to_owned(), at: Timestamp::from_unix_seconds(1_800_000_000).unwrap() }]);
     metrics.served_stale();
     metrics.broke_glass();
     metrics.policy_read(true);
@@ -50,7 +52,7 @@ fn what_happens_is_counted_where_it_belongs() {
         ("verify_seconds_bucket{le=\"0.5\",cold=\"true\"}", "0"),
         ("verify_seconds_bucket{le=\"1.0\",cold=\"true\"}", "1"),
         ("verify_seconds_count{cold=\"false\"}", "0"),
-        ("upstream_requests_total{upstream=\"docker.io\"}", "1"),
+        ("upstream_requests_total{upstream=\"docker.io\"}", "4"),
         ("upstream_requests_total{upstream=\"ghcr.io\"}", "0"),
         ("upstream_errors_total{upstream=\"docker.io\",kind=\"throttled\"}", "1"),
         ("upstream_errors_total{upstream=\"docker.io\",kind=\"wrong\"}", "1"),
@@ -63,7 +65,7 @@ fn what_happens_is_counted_where_it_belongs() {
     ] {
         assert_eq!(value(&text, &format!("trustctl_proxy_{series}")).as_deref(), Some(expected), "{series}\n{text}");
     }
-    assert_eq!(hub.totals(), (1, 4));
+    assert_eq!(hub.totals(), (4, 4));
     let totals = metrics.totals();
     assert_eq!((totals.answers_ok, totals.answers_refused, totals.cache_hits, totals.sent_bytes), (1, 1, 1, 1500));
     assert!(metrics.upstream("evil.example").is_none() && text.ends_with("# EOF\n"));

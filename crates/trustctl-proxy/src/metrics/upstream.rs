@@ -1,13 +1,17 @@
 //! What is counted of each upstream.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
 
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
 use super::labels::{ErrorLabels, UpstreamLabels};
 use crate::upstreams::Upstreams;
+use trustctl_remote::http::{Exchange, Watch};
 
 /// What is counted of one upstream.
 pub struct UpstreamMetrics {
@@ -17,10 +21,11 @@ pub struct UpstreamMetrics {
     unreachable: Counter,
     wrong: Counter,
     received: Counter,
+    seconds: Histogram,
 }
 
 impl UpstreamMetrics {
-    pub(super) fn register(registry: &mut Registry, upstreams: &Upstreams) -> BTreeMap<String, Self> {
+    pub(super) fn register(registry: &mut Registry, upstreams: &Upstreams) -> BTreeMap<String, Arc<Self>> {
         let (requests, bytes) = (Family::<UpstreamLabels, Counter>::default(), Family::<UpstreamLabels, Counter>::default());
         let errors = Family::<ErrorLabels, Counter>::default();
         registry.register("upstream_requests", "Requests to upstreams", requests.clone());
@@ -28,39 +33,36 @@ impl UpstreamMetrics {
             "Requests to upstreams that failed: throttled (429), failed (5xx), unreachable, wrong (not what its digest says)";
         registry.register("upstream_errors", help, errors.clone());
         registry.register_with_unit("upstream_received", "Bodies that came from upstreams", Unit::Bytes, bytes.clone());
+        let seconds =
+            Family::<UpstreamLabels, Histogram, fn() -> Histogram>::new_with_constructor(|| Histogram::new(super::SECONDS));
+        let help = "How long upstreams took to answer; of a layer, until it began to come";
+        registry.register_with_unit("upstream_answer", help, Unit::Seconds, seconds.clone());
         let series = |name: &String| {
             let labels = UpstreamLabels { upstream: name.clone() };
             let error = |kind| errors.get_or_create_owned(&ErrorLabels { upstream: name.clone(), kind });
-            Self {
+            Arc::new(Self {
                 requests: requests.get_or_create_owned(&labels),
                 throttled: error("throttled"),
                 failed: error("failed"),
                 unreachable: error("unreachable"),
                 wrong: error("wrong"),
                 received: bytes.get_or_create_owned(&labels),
-            }
+                seconds: seconds.get_or_create_owned(&labels),
+            })
         };
         upstreams.all().iter().map(|upstream| (upstream.registry.clone(), series(&upstream.registry))).collect()
     }
 
-    /// A request was sent.
-    pub fn asked(&self) {
+    /// A request was answered with a status, or was not, after a time.
+    pub fn asked(&self, status: Option<u16>, took: Duration) {
         self.requests.inc();
-    }
-
-    /// It answered 429.
-    pub fn throttled(&self) {
-        self.throttled.inc();
-    }
-
-    /// It answered with a status from 500.
-    pub fn failed(&self) {
-        self.failed.inc();
-    }
-
-    /// It did not answer, or broke off.
-    pub fn unreachable(&self) {
-        self.unreachable.inc();
+        self.seconds.observe(took.as_secs_f64());
+        match status {
+            None => self.unreachable.inc(),
+            Some(429) => self.throttled.inc(),
+            Some(500..) => self.failed.inc(),
+            Some(_) => return,
+        };
     }
 
     /// It sent bytes that do not have the digest they were asked by.
@@ -78,5 +80,15 @@ impl UpstreamMetrics {
     pub fn totals(&self) -> (u64, u64) {
         let errors = [&self.throttled, &self.failed, &self.unreachable, &self.wrong];
         (self.requests.get(), errors.iter().map(|counter| counter.get()).sum())
+    }
+}
+
+impl Watch for UpstreamMetrics {
+    fn exchanged(&self, exchange: &Exchange) {
+        self.asked(exchange.status, exchange.took);
+    }
+
+    fn received(&self, bytes: u64) {
+        self.received(bytes);
     }
 }

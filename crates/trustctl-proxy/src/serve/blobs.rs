@@ -1,20 +1,23 @@
 //! Blobs: streamed from the cache, or from the upstream through the cache.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
 use http::StatusCode;
 use trustctl_core::digest::Digest;
 use trustctl_core::reason::{Code, Reason};
 use trustctl_remote::limits::Deadline;
 
 use super::words::{Asked, add_remarks};
-use super::{Proxy, Request, undecided};
-use crate::answer::{self, Answer, Refusal, docs_link};
+use super::{Proxy, Request};
+use crate::answer::{self, Answer, Refusal};
 use crate::body::ProxyBody;
-use crate::cache::{Blob, CacheError, RegistryBlob};
+use crate::cache::{Blob, BlobSource, CacheError, Incoming, RegistryBlob};
 use crate::decide::{Decision, MAX_EVIDENCE_BLOB, Trouble, Why, is_json};
+use crate::metrics::CacheUse;
 
 /// The time for an upstream to begin sending a blob.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -38,7 +41,7 @@ impl Proxy {
                 add_remarks(&mut answer, &permit, is_stale);
                 answer
             }
-            Err(error) => unavailable(digest, error),
+            Err(error) => self.unavailable(digest, error),
         }
     }
 
@@ -55,12 +58,22 @@ impl Proxy {
     }
 
     async fn find(&self, request: &Request<'_>, digest: &Digest) -> Result<Blob, CacheError> {
+        let used = |result| self.parts.metrics.cache_used(result);
         if let Some(blob) = self.parts.blobs.find(digest).await? {
+            used(CacheUse::Hit);
             return Ok(blob);
         }
         let registry = request.world.registry.clone();
         let source = RegistryBlob { registry, repository: request.place.repository.clone(), digest: *digest, patience: PATIENCE };
-        self.parts.blobs.fill(digest, Arc::new(source)).await
+        let source = Arc::new(Noted { source, opened: AtomicBool::new(false) });
+        let filled = self.parts.blobs.fill(digest, source.clone()).await;
+        used(if source.opened.load(Ordering::Relaxed) { CacheUse::Miss } else { CacheUse::Coalesced });
+        if let (Err(CacheError::WrongDigest { .. }), Some(upstream)) =
+            (&filled, self.parts.metrics.upstream(&request.place.upstream.registry))
+        {
+            upstream.sent_wrong();
+        }
+        filled
     }
 
     /// The blob of a signature or an attestation: read in full before it is served, and served only when it is what it says it is,
@@ -76,7 +89,7 @@ impl Proxy {
                 let body = |range| ProxyBody::streamed(blob.body(range));
                 answer::blob(request.headers, request.ask.head, (digest, blob.length()), body)
             }
-            Err(error) => unavailable(digest, error),
+            Err(error) => self.unavailable(digest, error),
         }
     }
 
@@ -85,28 +98,40 @@ impl Proxy {
         let deadline = Deadline::after(PATIENCE);
         let repository = &request.place.repository;
         let leave = deadline.limit("the proxy", self.looking.acquire()).await;
-        let _leave = leave.map_err(|error| undecided(&error.reason(), None))?;
+        let _leave = leave.map_err(|error| self.undecided(&error.reason(), None))?;
         let found = request.world.registry.blob(repository, digest, MAX_EVIDENCE_BLOB, deadline).await;
-        let found = found.map_err(|error| undecided(&error.reason(), None))?;
-        let bytes = Bytes::from(found.ok_or_else(|| unavailable(digest, CacheError::NotFound(*digest)))?);
+        let found = found.map_err(|error| self.undecided(&error.reason(), None))?;
+        let bytes = Bytes::from(found.ok_or_else(|| self.unavailable(digest, CacheError::NotFound(*digest)))?);
         if !is_json(&bytes) {
             let words = format!("{repository}@{digest} is announced as a signature or an attestation and is none");
             let reason = Reason::new(Code::ProxyUnreached, words);
-            let link = docs_link(reason.code);
-            return Err(Box::new(answer::denied(&Refusal { reason: &reason, rule: None, link: &link })));
+            return Err(Box::new(answer::denied(&Refusal { reason: &reason, rule: None, link: &self.link(reason.code) })));
         }
-        self.parts.blobs.put(digest, bytes).await.map_err(|error| unavailable(digest, error))?;
+        self.parts.blobs.put(digest, bytes).await.map_err(|error| self.unavailable(digest, error))?;
         self.looked_at.insert(*digest, ());
         Ok(())
     }
+
+    fn unavailable(&self, digest: &Digest, error: CacheError) -> Answer {
+        match error {
+            CacheError::NotFound(_) => {
+                let words = format!("{digest} is not known to its registry");
+                answer::error(StatusCode::NOT_FOUND, "BLOB_UNKNOWN", &words, None)
+            }
+            other => self.undecided(&Reason::from(other), None),
+        }
+    }
 }
 
-fn unavailable(digest: &Digest, error: CacheError) -> Answer {
-    match error {
-        CacheError::NotFound(_) => {
-            let words = format!("{digest} is not known to its registry");
-            answer::error(StatusCode::NOT_FOUND, "BLOB_UNKNOWN", &words, None)
-        }
-        other => undecided(&Reason::from(other), None),
+/// A source that notes whether it was opened: it is not where somebody else's transfer is joined.
+struct Noted {
+    source: RegistryBlob,
+    opened: AtomicBool,
+}
+
+impl BlobSource for Noted {
+    fn open<'a>(&'a self, offset: u64) -> BoxFuture<'a, Result<Option<Incoming>, Reason>> {
+        self.opened.store(true, Ordering::Relaxed);
+        self.source.open(offset)
     }
 }

@@ -5,8 +5,8 @@ use trustctl_core::reason::{Code, Reason};
 use trustctl_core::reference::Tag;
 use trustctl_core::verdict::VerdictKind;
 
-use super::{Proxy, Request, undecided};
-use crate::answer::{self, Answer, Denial, Refusal, docs_link};
+use super::{Proxy, Request};
+use crate::answer::{self, Answer, Denial, Refusal};
 use crate::break_glass::{Grant, Token};
 use crate::decide::{Decision, Permit, Ruling, Trouble, Why};
 use crate::observe::{Event, Outcome};
@@ -50,7 +50,7 @@ impl Proxy {
     /// Refuses for a reason that is no rule's.
     pub(super) fn refuse_for(&self, request: &Request<'_>, asked: Asked<'_>, reason: &Reason) -> Answer {
         self.tell(request, asked, (Outcome::Refused, Some(reason)), None);
-        no(request, reason, None)
+        self.no(request, reason, None)
     }
 
     fn refuse(&self, request: &Request<'_>, asked: Asked<'_>, ruling: &Ruling) -> Answer {
@@ -65,8 +65,7 @@ impl Proxy {
 
     /// The refusal, in the way that counts for this upstream's clients.
     fn no(&self, request: &Request<'_>, reason: &Reason, rule: Option<&str>) -> Answer {
-        let link = docs_link(reason.code);
-        let refusal = Refusal { reason, rule, link: &link };
+        let refusal = Refusal { reason, rule, link: &self.link(reason.code) };
         if sticks(request) { self.sticky(&refusal) } else { answer::denied(&refusal) }
     }
 
@@ -76,10 +75,9 @@ impl Proxy {
     /// can judge: so what stops them must not depend on why they are stopped.
     pub(super) fn unsure(&self, request: &Request<'_>, reason: &Reason, rule: Option<&str>) -> Answer {
         if !sticks(request) {
-            return undecided(reason, rule);
+            return self.undecided(reason, rule);
         }
-        let link = docs_link(reason.code);
-        self.sticky(&Refusal { reason, rule, link: &link })
+        self.sticky(&Refusal { reason, rule, link: &self.link(reason.code) })
     }
 
     /// The denial manifest, which is then kept for a while: engines that ask for a tag by HEAD ask for what it names by digest next.
@@ -101,13 +99,9 @@ impl Proxy {
             }
         };
         let stale = is_stale.then(stale);
-        let reason = stale.as_ref().or(ruling.warnings.first());
-        let outcome = match reason {
-            _ if is_stale => Outcome::Stale,
-            Some(_) => Outcome::Warned,
-            None => Outcome::Served,
-        };
-        self.tell(request, asked, (outcome, reason), Some(ruling));
+        let (outcome, reason) = lenient(ruling);
+        let outcome = if is_stale { Outcome::Stale } else { outcome };
+        self.tell(request, asked, (outcome, stale.as_ref().or(reason)), Some(ruling));
     }
 
     fn tell(
@@ -117,9 +111,12 @@ impl Proxy {
         (outcome, reason): (Outcome, Option<&Reason>),
         ruling: Option<&Ruling>,
     ) {
+        let at = (self.parts.clock)();
         self.parts.observer.decided(&Event {
-            at: (self.parts.clock)(),
+            at,
             client: request.client,
+            host: request.ask.host.as_deref(),
+            trace: request.headers.get("traceparent").and_then(|value| value.to_str().ok()),
             id: request.id,
             call: asked.call,
             repository: &request.place.repository,
@@ -128,9 +125,31 @@ impl Proxy {
             outcome,
             reason,
             rule: ruling.and_then(|ruling| ruling.rule.as_deref()),
+            scheme: ruling.and_then(|ruling| ruling.scheme),
+            signers: ruling.map(|ruling| &ruling.signers),
+            evidence_age: ruling.map(|ruling| at.since(ruling.gathered)),
+            took: request.began.elapsed(),
             fingerprint: ruling.map(|ruling| &ruling.fingerprint),
         });
     }
+}
+
+/// How something was served that no break-glass token let pass, and the reason for which its rule would refuse it or, of what is trusted,
+/// the first remark.
+fn lenient(ruling: &Ruling) -> (Outcome, Option<&Reason>) {
+    let mode = |code: Code| ruling.warnings.iter().position(|reason| reason.code == code);
+    let (outcome, at) = match (mode(Code::ProxyAuditOnly), mode(Code::PolicyWarn)) {
+        (Some(at), _) => (Outcome::Audited, at),
+        (None, Some(at)) => (Outcome::Warned, at),
+        (None, None) => return (Outcome::Served, ruling.warnings.first()),
+    };
+    // What it would be refused for follows the word about the mode.
+    (outcome, ruling.warnings.get(at + 1).or(ruling.warnings.get(at)))
+}
+
+/// What clients are told of a ruling by which something passes: all, but for what a rule only records.
+fn told(ruling: &Ruling) -> impl Iterator<Item = &Reason> {
+    ruling.warnings.iter().take_while(|reason| reason.code != Code::ProxyAuditOnly)
 }
 
 /// Adds what a client is to be told about something that is served.
@@ -147,11 +166,8 @@ pub(super) fn add_remarks(answer: &mut Answer, permit: &Permit, is_stale: bool) 
         let stale = stale();
         answer::add_warnings(answer.headers_mut(), [format!("{}: {}", stale.code.id(), stale.message).as_str()]);
     }
-    if !ruling.warnings.is_empty() {
-        let texts: Vec<String> =
-            ruling.warnings.iter().map(|reason| format!("{}: {}", reason.code.id(), reason.message)).collect();
-        answer::add_warnings(answer.headers_mut(), texts.iter().map(String::as_str));
-    }
+    let texts: Vec<String> = told(ruling).map(|reason| format!("{}: {}", reason.code.id(), reason.message)).collect();
+    answer::add_warnings(answer.headers_mut(), texts.iter().map(String::as_str));
 }
 
 /// What is said wherever something is served without its registry.

@@ -19,7 +19,9 @@ pub struct Client {
 }
 
 impl Client {
-    pub(crate) fn new(address: SocketAddr, certificate: Option<&CertificateDer<'_>>) -> Self {
+    /// Somebody at an address, with the certificate that was vouched for.
+    #[must_use]
+    pub fn new(address: SocketAddr, certificate: Option<&CertificateDer<'_>>) -> Self {
         // An IPv4 client of a socket for both kinds of addresses is known by its IPv4 address.
         let address = SocketAddr::new(address.ip().to_canonical(), address.port());
         Self { address, subject: certificate.map(subject) }

@@ -43,7 +43,7 @@ impl Incoming {
     pub async fn chunk(&mut self) -> Result<Option<Bytes>, RemoteError> {
         let chunk = self.response.chunk().await.map_err(|error| Failure::of_transport(&self.server, &error).error)?;
         if let Some(chunk) = &chunk {
-            self.http.ledger().counts.bytes += u64::try_from(chunk.len()).unwrap_or(u64::MAX);
+            self.http.received(chunk.len());
         }
         Ok(chunk)
     }

@@ -36,6 +36,14 @@ pub struct Counts {
     pub round_trips: u32,
 }
 
+/// Somebody who is told of every exchange and of the bodies that arrive. Must not block.
+pub trait Watch: Send + Sync {
+    /// A request was answered, or was not.
+    fn exchanged(&self, exchange: &Exchange);
+    /// Bytes of the body of an answer came.
+    fn received(&self, bytes: u64);
+}
+
 /// What one client has asked so far.
 #[derive(Default)]
 pub(super) struct Ledger {
@@ -47,8 +55,8 @@ pub(super) struct Ledger {
 /// A request that has begun.
 #[derive(Clone, Copy)]
 pub(super) struct Began {
-    at: Instant,
-    round_trip: u32,
+    pub(super) at: Instant,
+    pub(super) round_trip: u32,
 }
 
 impl Ledger {
@@ -60,11 +68,11 @@ impl Ledger {
         Began { at: Instant::now(), round_trip }
     }
 
-    /// Notes that a request has ended; fills in what its beginning says.
-    pub(super) fn record(&mut self, began: Began, exchange: Exchange) {
-        self.answered = self.answered.max(began.round_trip);
+    /// Notes that a request has ended.
+    pub(super) fn record(&mut self, exchange: Exchange) {
+        self.answered = self.answered.max(exchange.round_trip);
         if self.exchanges.len() < MAX_EXCHANGES {
-            self.exchanges.push(Exchange { took: began.at.elapsed(), round_trip: began.round_trip, ..exchange });
+            self.exchanges.push(exchange);
         }
     }
 }

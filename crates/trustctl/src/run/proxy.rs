@@ -6,6 +6,9 @@ mod client_config;
 mod doctor;
 mod observers;
 mod records;
+
+#[cfg(feature = "otel")]
+mod traces;
 mod trust;
 
 use std::future::Future;
@@ -22,6 +25,7 @@ use trustctl_proxy::break_glass::BreakGlass;
 use trustctl_proxy::cache::{Blobs, CacheOptions, DiskCache};
 use trustctl_proxy::config::Config;
 use trustctl_proxy::decide::{Clock, Decider, Ground, SubjectKey, Times, Trouble};
+use trustctl_proxy::metrics::Metrics;
 use trustctl_proxy::serve::{Assembly, Proxy};
 use trustctl_proxy::server::{Notices, Server};
 use trustctl_proxy::trust::{InForce, Reloaded};
@@ -66,6 +70,7 @@ struct Engine {
     cache: DiskCache,
     trust: Arc<InForce>,
     break_glass: Arc<BreakGlass>,
+    metrics: Arc<Metrics>,
     clock: Clock,
 }
 
@@ -74,7 +79,8 @@ impl Engine {
     fn new(session: &Session, config: &Config, state: &Path) -> Result<Self, Failure> {
         let variable = |name: &str| std::env::var_os(name);
         let upstreams = config.upstreams.all().iter().map(Arc::as_ref);
-        let worlds = Worlds::new(upstreams, &session.global.plain_http, variable)?;
+        let metrics = Metrics::new(&config.upstreams);
+        let worlds = Worlds::new(upstreams, (&session.global.plain_http, &metrics), variable)?;
         let source = PolicyFile::new(session.clone(), config.policy.clone());
         let trust = Arc::new(InForce::load(Box::new(source))?);
         let mut options = CacheOptions::default();
@@ -99,8 +105,9 @@ impl Engine {
                 verify: times.verify,
             },
             clock: wall.clone(),
+            metrics: metrics.clone(),
         });
-        Ok(Self { worlds, decider: Arc::new(decider), blobs, cache, trust, break_glass, clock: wall })
+        Ok(Self { worlds, decider: Arc::new(decider), blobs, cache, trust, break_glass, metrics, clock: wall })
     }
 }
 
@@ -114,9 +121,10 @@ async fn serve(session: &Session, args: &RunProxyArgs) -> Result<Exit, Failure> 
     let engine = Engine::new(session, &config, &config.state)?;
     let notices = notices(session);
     let server = Server::bind(&config.listen, config.limits).await?;
-    let observers = Observers::new(&config, &engine, notices.clone())?;
+    let observers = Observers::new(session, &config, &engine, notices.clone())?;
     let admin = observers.admin(&config, notices.clone()).await?;
-    let reloading = tokio::spawn(keep_up(engine.trust.clone(), engine.break_glass.clone(), notices.clone()));
+    let reloading =
+        tokio::spawn(keep_up(engine.trust.clone(), engine.break_glass.clone(), (notices.clone(), engine.metrics.clone())));
     for address in server.addresses() {
         session.ui.say(format!("serving on {address}"));
     }
@@ -127,6 +135,8 @@ async fn serve(session: &Session, args: &RunProxyArgs) -> Result<Exit, Failure> 
         blobs: engine.blobs,
         observer: observers.observer(),
         clock: engine.clock,
+        help: config.help.clone(),
+        metrics: engine.metrics,
         admission: ADMISSION,
     }));
     let finished = server.run(proxy, notices, stop).await;
@@ -152,15 +162,23 @@ fn stop() -> Result<impl Future<Output = ()>, Failure> {
 }
 
 /// Puts newer policies and tokens in force as long as the proxy runs.
-async fn keep_up(trust: Arc<InForce>, break_glass: Arc<BreakGlass>, notices: Notices) {
+async fn keep_up(trust: Arc<InForce>, break_glass: Arc<BreakGlass>, (notices, metrics): (Notices, Arc<Metrics>)) {
     let mut known_wrong = Vec::new();
+    metrics.policy_read(true);
     loop {
+        metrics.trust_ends(&trust.ends());
         let (trust, glass) = (trust.clone(), break_glass.clone());
         let looked = tokio::task::spawn_blocking(move || (trust.reload(), glass.reload(clock())));
         let Ok((reloaded, wrong)) = looked.await else { return };
         match reloaded {
-            Reloaded::Broken(reason) => notices(&reason),
-            Reloaded::New => notices(&Reason::new(Code::ProxyPolicy, "another policy is in force")),
+            Reloaded::Broken(reason) => {
+                metrics.policy_read(false);
+                notices(&reason);
+            }
+            Reloaded::New => {
+                metrics.policy_read(true);
+                notices(&Reason::new(Code::ProxyPolicy, "another policy is in force"));
+            }
             Reloaded::Mended => notices(&Reason::new(Code::ProxyPolicy, "the policy file is again as it is in force")),
             Reloaded::Same => {}
         }

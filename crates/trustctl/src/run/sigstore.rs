@@ -9,6 +9,7 @@ use trustctl_core::policy::{Policy, SignerRule};
 use trustctl_core::reason::{Code, Reason, Step};
 use trustctl_core::scheme::{SigstoreAnchor, Thresholds};
 use trustctl_core::time::Timestamp;
+use trustctl_proxy::trust::TrustEnd;
 use trustctl_remote::anchors::Pin;
 use trustctl_sigstore::keyless::authority::Authority;
 use trustctl_sigstore::keyless::{self, Instance, PUBLIC_GOOD_DATE};
@@ -220,6 +221,31 @@ pub(super) fn with_fetched(session: &Session, policy: Policy, now: Timestamp) ->
         policy = policy.with_fetched(&anchor.name, usable.map(|kept| kept.trusted_root.into()));
     }
     Ok(policy)
+}
+
+/// When parts of what `policy` trusts by end: trusted roots that were fetched, entries that allow an image, and modes of rules that do
+/// not refuse. Names are the policy's.
+pub(super) fn ends(session: &Session, policy: &Policy) -> Vec<TrustEnd> {
+    let mut ends = Vec::new();
+    let mut add = |name: String, at: Option<Timestamp>| ends.extend(at.map(|at| TrustEnd { name, at }));
+    if matters(policy)
+        && let Ok(public) = public_good(session)
+    {
+        add("trusted root of the public-good Sigstore".to_owned(), public.until);
+    }
+    for anchor in &policy.repositories {
+        let remembered = session.anchors().and_then(|anchors| Ok(anchors.repository(&anchor.url)?));
+        let until = remembered.ok().and_then(|remembered| kept(&remembered).map(|kept| kept.until));
+        add(format!("trusted root of {}", anchor.name), until);
+    }
+    for allow in &policy.allow {
+        let images: Vec<String> = allow.images.iter().map(ToString::to_string).collect();
+        add(format!("leave for {}@{}", images.join(", "), allow.digest), Some(allow.until));
+    }
+    for rule in &policy.rules {
+        add(format!("mode of rule {}", rule.name), rule.warn_until);
+    }
+    ends
 }
 
 /// Why instances that the policy names cannot be judged by.

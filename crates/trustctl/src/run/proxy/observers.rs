@@ -18,9 +18,8 @@ use trustctl_proxy::observe::{Event, Observer, Outcome};
 use trustctl_proxy::recent::{Decision, Recent};
 use trustctl_proxy::server::{Notices, Server};
 use trustctl_proxy::trust::InForce;
-use trustctl_proxy::{audit, metrics};
 
-use super::super::clock;
+use super::super::{Session, clock};
 use super::Engine;
 use crate::failure::Failure;
 
@@ -41,6 +40,8 @@ pub(super) struct Observers {
     policy: String,
     writer: JoinHandle<()>,
     looker: JoinHandle<()>,
+    #[cfg(feature = "otel")]
+    traces: Option<super::traces::Sending>,
 }
 
 struct Told {
@@ -48,6 +49,8 @@ struct Told {
     recent: Arc<Recent>,
     lines: Sender<Line>,
     notices: Notices,
+    /// Who else is told.
+    others: Vec<Arc<dyn Observer>>,
 }
 
 /// A decision on its way to the audit log.
@@ -58,25 +61,31 @@ struct Line {
     repository: Repository,
     tag: Option<Tag>,
     digest: Option<Digest>,
-    outcome: audit::Outcome,
+    outcome: Outcome,
     reason: Option<Reason>,
     rule: Option<String>,
+    host: Option<String>,
+    signers: Option<Arc<[String]>>,
     policy: Option<String>,
+    evidence_age: Option<Duration>,
+    took: Duration,
 }
 
 impl Observer for Told {
     fn decided(&self, event: &Event<'_>) {
-        let Some((counted, logged)) = names(event.outcome) else { return };
-        let decided = Decided { outcome: counted, rule: event.rule, scheme: None, reason: event.code() };
+        self.others.iter().for_each(|other| other.decided(event));
+        let decided = Decided { outcome: event.outcome, rule: event.rule, scheme: event.scheme, reason: event.code() };
         self.metrics.decision(&decided).inc();
         match event.outcome {
             Outcome::Stale => self.metrics.served_stale(),
             Outcome::BreakGlass => self.metrics.broke_glass(),
+            // There was nothing to decide, and whoever misspells a name must not fill the log.
+            Outcome::NotFound => return,
             _ => {}
         }
         // What is served as a matter of course would push everything else off the page.
         if event.call == "manifest" {
-            self.recent.keep(decision(event, counted));
+            self.recent.keep(decision(event));
         }
         let line = Line {
             request_id: event.id.to_string(),
@@ -85,29 +94,19 @@ impl Observer for Told {
             repository: event.repository.clone(),
             tag: event.tag.cloned(),
             digest: event.digest.copied(),
-            outcome: logged,
+            outcome: event.outcome,
             reason: event.reason.cloned(),
             rule: event.rule.map(str::to_owned),
+            host: event.host.map(str::to_owned),
+            signers: event.signers.cloned(),
             policy: event.fingerprint.map(Digest::hex),
+            evidence_age: event.evidence_age,
+            took: event.took,
         };
         if self.lines.try_send(line).is_err() {
             (self.notices)(&Reason::new(Code::AuditFailed, "the audit log falls behind; a decision is not in it"));
         }
     }
-}
-
-/// How metrics and the audit log call an outcome; nothing where there was nothing to decide.
-fn names(outcome: Outcome) -> Option<(metrics::Outcome, audit::Outcome)> {
-    use {audit, metrics};
-    Some(match outcome {
-        Outcome::BreakGlass => (metrics::Outcome::BreakGlass, audit::Outcome::BreakGlass),
-        Outcome::Evidence | Outcome::Served => (metrics::Outcome::Served, audit::Outcome::Served),
-        Outcome::NotFound => return None,
-        Outcome::Refused => (metrics::Outcome::Refused, audit::Outcome::Refused),
-        Outcome::Stale => (metrics::Outcome::Stale, audit::Outcome::Stale),
-        Outcome::Undecided => (metrics::Outcome::Undecided, audit::Outcome::Undecided),
-        Outcome::Warned => (metrics::Outcome::Warned, audit::Outcome::Warned),
-    })
 }
 
 fn who(event: &Event<'_>) -> String {
@@ -117,7 +116,7 @@ fn who(event: &Event<'_>) -> String {
     }
 }
 
-fn decision(event: &Event<'_>, outcome: metrics::Outcome) -> Decision {
+fn decision(event: &Event<'_>) -> Decision {
     let tag = event.tag.map(|tag| format!(":{tag}")).unwrap_or_default();
     Decision {
         at: event.at,
@@ -125,29 +124,47 @@ fn decision(event: &Event<'_>, outcome: metrics::Outcome) -> Decision {
         client: who(event),
         image: format!("{}{tag}", event.repository),
         digest: event.digest.copied(),
-        outcome,
+        outcome: event.outcome,
         rule: event.rule.map(str::to_owned),
-        signers: Vec::new(),
+        signers: event.signers.map(|signers| signers.to_vec()).unwrap_or_default(),
         reason: event.reason.cloned(),
-        took_ms: 0,
+        took_ms: u64::try_from(event.took.as_millis()).unwrap_or(u64::MAX),
         times: 1,
     }
 }
 
 impl Observers {
-    /// Opens the audit log.
+    /// Opens the audit log, and begins to send traces where that is built in and wanted.
     ///
     /// # Errors
-    /// As the log's.
-    pub(super) fn new(config: &Config, engine: &Engine, notices: Notices) -> Result<Self, Failure> {
+    /// As the log's, and as for the collector's address.
+    #[cfg_attr(not(feature = "otel"), expect(unused_variables, reason = "the session is for the collector alone"))]
+    pub(super) fn new(session: &Session, config: &Config, engine: &Engine, notices: Notices) -> Result<Self, Failure> {
         let log = Arc::new(AuditLog::open(&config.audit, AuditOptions::default())?);
-        let (metrics, recent) = (Metrics::new(&config.upstreams), Arc::new(Recent::default()));
+        let (metrics, recent) = (engine.metrics.clone(), Arc::new(Recent::default()));
         let (lines, waiting) = channel(WAITING);
         let writer = tokio::spawn(write(log.clone(), waiting, notices.clone()));
         let looker = tokio::spawn(look(engine.cache.clone(), metrics.clone()));
-        let told = Told { metrics: metrics.clone(), recent: recent.clone(), lines, notices };
+        #[cfg(feature = "otel")]
+        let traces = super::traces::Traces::start(session, notices.clone())?;
+        #[cfg(feature = "otel")]
+        let others = traces.iter().map(|sending| -> Arc<dyn Observer> { sending.traces.clone() }).collect();
+        #[cfg(not(feature = "otel"))]
+        let others = Vec::new();
+        let told = Told { metrics: metrics.clone(), recent: recent.clone(), lines, notices, others };
         let policy = config.policy.display().to_string();
-        Ok(Self { told: Arc::new(told), metrics, recent, log, trust: engine.trust.clone(), policy, writer, looker })
+        Ok(Self {
+            told: Arc::new(told),
+            metrics,
+            recent,
+            log,
+            trust: engine.trust.clone(),
+            policy,
+            writer,
+            looker,
+            #[cfg(feature = "otel")]
+            traces,
+        })
     }
 
     pub(super) fn observer(&self) -> Arc<dyn Observer> {
@@ -173,6 +190,11 @@ impl Observers {
         drop(self.told);
         // When nobody answers requests any more its channel is closed, and it ends when it has written what was in it.
         let _ = tokio::time::timeout(LAST, self.writer).await;
+        #[cfg(feature = "otel")]
+        if let Some(super::traces::Sending { traces, task }) = self.traces {
+            drop(traces);
+            let _ = tokio::time::timeout(LAST, task).await;
+        }
     }
 }
 
@@ -181,7 +203,7 @@ async fn write(log: Arc<AuditLog>, mut waiting: Receiver<Line>, notices: Notices
         let record = Record {
             request_id: &line.request_id,
             client: &line.client,
-            host: None,
+            host: line.host.as_deref(),
             call: line.call,
             repository: &line.repository,
             tag: line.tag.as_ref(),
@@ -190,14 +212,13 @@ async fn write(log: Arc<AuditLog>, mut waiting: Receiver<Line>, notices: Notices
             code: line.reason.as_ref().map(|reason| reason.code),
             message: line.reason.as_ref().map(|reason| reason.message.as_str()),
             rule: line.rule.as_deref(),
-            signers: &[],
+            signers: line.signers.as_deref().unwrap_or_default(),
             policy: line.policy.as_deref(),
-            trust: None,
-            evidence_age: None,
-            took_us: None,
+            evidence_age: line.evidence_age.map(|age| age.as_secs()),
+            took_us: u64::try_from(line.took.as_micros()).ok(),
         };
         let written = match line.outcome {
-            audit::Outcome::BreakGlass => log.append_durable(&record).await,
+            Outcome::BreakGlass => log.append_durable(&record).await,
             _ => log.append(&record).await,
         };
         if let Err(reason) = written {
@@ -229,7 +250,7 @@ impl Reporter for State {
         Report {
             checks: vec![Check { name: "policy", problem: None }, Check { name: "audit", problem: audit }],
             policy: PolicyInForce { file: self.policy.clone(), fingerprint: trust.fingerprint.hex(), since: self.since },
-            trust: Vec::new(),
+            trust: self.trust.ends(),
             notices: trouble.into_iter().collect(),
         }
     }

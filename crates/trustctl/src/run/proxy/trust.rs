@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use trustctl_core::digest::Digest;
 use trustctl_core::policy::Policy;
 use trustctl_core::reason::Reason;
-use trustctl_proxy::trust::{Trust, TrustSource};
+use trustctl_proxy::trust::{Trust, TrustEnd, TrustSource};
 
 use super::super::{Session, clock, policy, schemes, sigstore};
 use crate::failure::Failure;
@@ -28,6 +28,8 @@ struct Seen {
     /// The digest of each file that was read, `None` where it could not be.
     files: BTreeMap<PathBuf, Option<Digest>>,
     at: Instant,
+    /// What ends, of the last policy that could be used.
+    ends: Vec<TrustEnd>,
 }
 
 impl PolicyFile {
@@ -64,11 +66,20 @@ impl TrustSource for PolicyFile {
         }
         let (policy, files) = self.load();
         let fingerprint = policy.as_ref().map(|policy| fingerprint(policy, &files)).ok();
-        *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = Some(Seen { files, at: Instant::now() });
+        let ends = policy.as_ref().ok().map(|policy| sigstore::ends(&self.session, policy));
+        {
+            let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+            let ends = ends.or_else(|| seen.take().map(|seen| seen.ends)).unwrap_or_default();
+            *seen = Some(Seen { files, at: Instant::now(), ends });
+        }
         let policy = policy.map_err(|failure| failure.reason)?;
         let Some(fingerprint) = fingerprint.filter(|fingerprint| known != Some(fingerprint)) else { return Ok(None) };
         let schemes = schemes(&policy, None).boxed();
-        Ok(Some(Trust { policy, schemes, signature_repository: None, fingerprint, expires: None }))
+        Ok(Some(Trust { policy, schemes, signature_repository: None, fingerprint }))
+    }
+
+    fn ends(&self) -> Vec<TrustEnd> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map(|seen| seen.ends.clone()).unwrap_or_default()
     }
 }
 
