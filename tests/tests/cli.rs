@@ -5,6 +5,7 @@ use std::path::Path;
 
 use serde_json::Value;
 use trustctl_lab::image::Artifact;
+use trustctl_tests::peers::Peer;
 use trustctl_tests::program::User;
 use trustctl_tests::stage::Stage;
 
@@ -311,8 +312,18 @@ fn the_demo_tells_its_story_to_the_end() {
         .flat_map(|step| step["reasons"].as_array().unwrap())
         .filter_map(Value::as_str)
         .collect();
-    for code in ["TC0301", "TC0204", "TC0104", "TC0309", "TC0202", "TC0321", "TC0312"] {
+    for code in ["TC0301", "TC0204", "TC0104", "TC0309", "TC0202", "TC0321", "TC0312", "TC0305"] {
         assert!(refusals.contains(&code), "{code} is not among {refusals:?}");
     }
+    assert_eq!(pulls(&report, "skopeo"), if Peer::Skopeo.or_skip().is_some() { 5 } else { 0 }, "{report:#}");
+    // Without a client on the machine the program pulls by itself.
+    let (alone, exit) = User::new(home.path()).with("PATH", "/nowhere").json(&["demo"]).unwrap();
+    assert_eq!((exit, pulls(&alone, "curl")), (Some(0), 5), "{alone:#}");
+    assert_eq!(alone["steps"].as_array().unwrap().len(), report["steps"].as_array().unwrap().len());
     assert!(Path::new(home.path()).read_dir().unwrap().next().is_none(), "the demo leaves nothing in the home");
+}
+
+/// How many steps of a demo a client did.
+fn pulls(report: &Value, client: &str) -> usize {
+    report["steps"].as_array().unwrap().iter().filter(|step| step["command"][0] == client).count()
 }

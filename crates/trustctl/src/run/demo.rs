@@ -4,6 +4,7 @@
 //! reports as JSON; what is printed is the text of the same command.
 
 mod keyless;
+mod proxy;
 
 use std::path::PathBuf;
 
@@ -161,7 +162,8 @@ impl<'a> Story<'a> {
             &refused(Exit::Unsigned, Code::DctTagNotSigned),
         )
         .await?;
-        self.tell_keyless().await
+        self.tell_keyless().await?;
+        self.tell_proxy().await
     }
 
     fn push(&self, tag: &str, text: &str) -> Result<Digest, Failure> {
