@@ -18,7 +18,8 @@ else
         cargo build --release --locked --package trustctl --no-default-features --target "$gnu"
 fi
 
-mkdir -p dist
+# The folder is copied into the image of the proxy as its empty state.
+mkdir -p dist/state
 cp "${CARGO_TARGET_DIR:-target}/$target/release/trustctl" dist/trustctl
 for bundle in "${SSL_CERT_FILE:-}" /etc/ssl/certs/ca-certificates.crt /etc/pki/tls/certs/ca-bundle.crt; do
     if [ -n "$bundle" ] && [ -f "$bundle" ]; then cp "$bundle" dist/ca-certificates.crt && break; fi

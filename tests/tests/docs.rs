@@ -15,7 +15,7 @@ use trustctl_lab::tuf::{LabTuf, Repository};
 use trustctl_lab::world::{World, WorldOptions};
 use trustctl_sigstore::keyless::PUBLIC_GOOD;
 use trustctl_tests::pages::files;
-use trustctl_tests::process::run;
+use trustctl_tests::process::{free_port, run};
 use trustctl_tests::program::program;
 
 /// What a page may take; key derivation alone takes a second for each key it opens.
@@ -29,8 +29,8 @@ fn root() -> PathBuf {
 
 fn pages() -> Vec<PathBuf> {
     let mut pages = vec![root().join("README.md"), root().join("docs/quickstart.md")];
-    for entry in std::fs::read_dir(root().join("docs/how-to")).unwrap() {
-        pages.push(entry.unwrap().path());
+    for folder in ["docs/how-to", "docs/tutorial"] {
+        pages.extend(std::fs::read_dir(root().join(folder)).unwrap().map(|entry| entry.unwrap().path()));
     }
     pages.sort();
     pages
@@ -60,7 +60,8 @@ fn instance(folder: &Path) -> LabTuf {
 
 /// A script that runs each line and stops at the first that ends otherwise than it should.
 fn script(lines: &[String]) -> String {
-    let mut script = String::from("set -u\n");
+    // What a page leaves running must not outlive it.
+    let mut script = String::from("set -u\ntrap 'kill $(jobs -p) 2>/dev/null' EXIT\n");
     for line in lines {
         let expected: u8 = match line.rsplit_once("exit ") {
             Some((before, code)) if before.contains('#') => code.trim().parse().unwrap(),
@@ -95,10 +96,16 @@ fn commands_in_the_documentation_do_what_it_says() {
         }
         let path = format!("{}:{}", program().parent().unwrap().display(), std::env::var("PATH").unwrap());
         let host = world.registry().host();
+        // The ports that pages name may be taken.
+        let ports = [5000, 5001].map(|port| (format!("127.0.0.1:{port}"), format!("127.0.0.1:{}", free_port().unwrap())));
+        let here = |text: &str| {
+            let text = text.replace("registry.example", &host);
+            ports.iter().fold(text, |text, (written, free)| text.replace(written, free))
+        };
         for (name, content) in files(&text) {
-            std::fs::write(home.path().join(name), content.replace("registry.example", &host)).unwrap();
+            std::fs::write(home.path().join(name), here(&content)).unwrap();
         }
-        let script = script(&lines).replace("registry.example", &host);
+        let script = here(&script(&lines));
         let script = script.replace("https://issuer.example", &world.sigstore().issuer().url());
         // A private Sigstore instance, whose root the reader was given.
         let tuf = instance(home.path());
