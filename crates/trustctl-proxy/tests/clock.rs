@@ -19,9 +19,10 @@ use trustctl_lab::registry::{LabRegistry, RegistryOptions};
 use trustctl_proxy::break_glass::BreakGlass;
 use trustctl_proxy::cache::{CacheOptions, DiskCache};
 use trustctl_proxy::decide::{Decider, Decision, Ground, Times};
+use trustctl_proxy::metrics::Metrics;
 use trustctl_proxy::store::{FileRecords, StoreOptions};
-use trustctl_proxy::trust::{InForce, Trust, TrustSource};
-use trustctl_proxy::upstreams::{DenyMode, Upstream, UpstreamCredentials};
+use trustctl_proxy::trust::{InForce, Trust, TrustEnd, TrustSource};
+use trustctl_proxy::upstreams::{DenyMode, Upstream, UpstreamCredentials, Upstreams};
 use trustctl_proxy::world::{Caller, World, Worlds};
 use trustctl_remote::state::Store;
 
@@ -40,7 +41,11 @@ impl TrustSource for Fixed {
         let load = |_: &str| Err("there are no files".to_owned());
         let policy = Policy::parse(&PolicyText { name: "policy", text: &self.0, load: &load }).map_err(|error| error.reason())?;
         let fingerprint = Digest::sha256_of(self.0.as_bytes());
-        Ok(Some(Trust { policy, schemes: Vec::new(), signature_repository: None, fingerprint, expires: None }))
+        Ok(Some(Trust { policy, schemes: Vec::new(), signature_repository: None, fingerprint }))
+    }
+
+    fn ends(&self) -> Vec<TrustEnd> {
+        Vec::new()
     }
 }
 
@@ -77,8 +82,10 @@ impl Stage {
             mirror: false,
             deny_mode: DenyMode::default(),
             credentials: UpstreamCredentials::None,
+            canary: None,
         };
-        let worlds = Worlds::new([&upstream], &[], |_| None).unwrap();
+        let metrics = Metrics::new(&Upstreams::new(vec![upstream.clone()]).unwrap());
+        let worlds = Worlds::new([&upstream], (&[], &metrics), |_| None).unwrap();
         let Caller::Anybody(world) = worlds.caller(&upstream, &HeaderMap::new()) else { unreachable!("it asks as nobody") };
         // The store goes by the real clock, for which all of this is long ago.
         let mut options = StoreOptions::default();
@@ -90,6 +97,7 @@ impl Stage {
             records: Arc::new(FileRecords::open(folder.path().join("records"), options).unwrap()),
             blobs: Arc::new(DiskCache::open(folder.path().join("cache"), CacheOptions::default()).unwrap()),
             memory: Store::new(folder.path()),
+            metrics,
             break_glass: Arc::new(BreakGlass::new(folder.path().join("tokens"), Vec::new())),
             times: Times {
                 tag,
