@@ -204,8 +204,7 @@ mod tests {
     const PARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 
     fn told(outcome: Outcome, trace: Option<&str>) -> Value {
-        let (client, digest) =
-            (Client { address: "192.0.2.1:4000".parse().unwrap(), subject: None }, Digest::sha256_of(b"image"));
+        let (client, digest) = (Client::new("192.0.2.1:4000".parse().unwrap(), None), Digest::sha256_of(b"image"));
         let (repository, tag) = ("r.example/app".parse().unwrap(), "1".parse().unwrap());
         let reason = Reason::new(Code::Unavailable, "no answer");
         let event = Event {
