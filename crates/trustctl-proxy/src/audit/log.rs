@@ -11,9 +11,12 @@ use trustctl_core::reason::{Code, Reason};
 
 use super::record::Record;
 use super::writer::{Order, Writer};
+use crate::observe::Outcome;
 
 /// Records that wait to be written; who appends more waits, and who posts more is told.
 const WAITING: usize = 65_536;
+
+const ENDED: &str = "the writer has ended";
 
 /// How a log is kept.
 #[derive(Clone, Debug)]
@@ -84,32 +87,51 @@ impl AuditLog {
     pub async fn append_durable(&self, record: &Record<'_>) -> Result<(), Reason> {
         let (done, told) = oneshot::channel();
         self.order(record, Some(done)).await?;
+        self.written(told).await
+    }
+
+    /// Returns when everything that was appended or posted before is on disk.
+    ///
+    /// # Errors
+    /// [`Code::AuditFailed`] when it could not be written.
+    pub async fn flush(&self) -> Result<(), Reason> {
+        let (done, told) = oneshot::channel();
+        self.orders()?.send(Order { fields: None, done: Some(done) }).await.map_err(|_| self.failed(ENDED))?;
+        self.written(told).await
+    }
+
+    async fn written(&self, told: oneshot::Receiver<bool>) -> Result<(), Reason> {
         match told.await {
             Ok(true) => Ok(()),
             Ok(false) | Err(_) => Err(self.failed("the record could not be written")),
         }
     }
 
-    /// Appends a record without waiting for anything. It is on disk within about a second; a crash before that can lose it.
+    fn orders(&self) -> Result<&mpsc::Sender<Order>, Reason> {
+        self.orders.as_ref().ok_or_else(|| self.failed("the log is closed"))
+    }
+
+    /// Appends a record without waiting for anything. It is on disk within about a second, and one about an emergency as soon as can be; a
+    /// crash before that can lose it.
     ///
     /// # Errors
     /// [`Code::AuditFailed`] when too many records wait, so that this one is not in the log, and while nothing can be written: then this
     /// record may get there later.
     pub fn post(&self, record: &Record<'_>) -> Result<(), Reason> {
         let fields = record.fields().map_err(|why| self.failed(&why))?;
-        let Some(orders) = &self.orders else { return Err(self.failed("the log is closed")) };
-        match orders.try_send(Order { fields, done: None }) {
+        // Whoever waits for the disk makes it happen at once; here nobody listens.
+        let done = (record.outcome == Outcome::BreakGlass).then(|| oneshot::channel().0);
+        match self.orders()?.try_send(Order { fields: Some(fields), done }) {
             Ok(()) if self.is_failing() => Err(self.failed("nothing can be written at the moment")),
             Ok(()) => Ok(()),
             Err(TrySendError::Full(_)) => Err(self.failed("it falls behind; a decision is not in it")),
-            Err(TrySendError::Closed(_)) => Err(self.failed("the writer has ended")),
+            Err(TrySendError::Closed(_)) => Err(self.failed(ENDED)),
         }
     }
 
     async fn order(&self, record: &Record<'_>, done: Option<oneshot::Sender<bool>>) -> Result<(), Reason> {
         let fields = record.fields().map_err(|why| self.failed(&why))?;
-        let Some(orders) = &self.orders else { return Err(self.failed("the log is closed")) };
-        orders.send(Order { fields, done }).await.map_err(|_| self.failed("the writer has ended"))
+        self.orders()?.send(Order { fields: Some(fields), done }).await.map_err(|_| self.failed(ENDED))
     }
 
     fn failed(&self, why: &str) -> Reason {

@@ -67,7 +67,7 @@ async fn what_is_posted_is_written_in_order_and_too_much_of_it_is_told() {
             Err(reason) => refused.push(reason.code),
         }
     }
-    drop(log);
+    log.flush().await.unwrap();
     let numbers =
         lines(&folder).into_iter().map(|line| serde_json::from_str::<serde_json::Value>(&line).unwrap()["request_id"].clone());
     assert_eq!(numbers.collect::<Vec<_>>(), posted);

@@ -21,9 +21,9 @@ const GATHER: Duration = Duration::from_millis(10);
 /// What was written is flushed to the disk at the latest after so long.
 const FLUSH: Duration = Duration::from_secs(1);
 
-/// A record to be written, and who wants to know when it is on disk.
+/// A record to be written, or none, and who wants to know when everything up to it is on disk.
 pub(super) struct Order {
-    pub(super) fields: String,
+    pub(super) fields: Option<String>,
     pub(super) done: Option<oneshot::Sender<bool>>,
 }
 
@@ -125,7 +125,8 @@ impl Writer {
 
     /// Writes all of the batch, or nothing and counts it as lost.
     fn try_write(&mut self, batch: &[Order]) -> bool {
-        let count = u64::try_from(batch.len()).unwrap_or(u64::MAX);
+        let records = || batch.iter().filter_map(|order| order.fields.as_deref());
+        let count = u64::try_from(records().count()).unwrap_or(u64::MAX);
         if self.rotate().is_err() {
             self.lost = self.lost.saturating_add(count);
             return false;
@@ -140,7 +141,7 @@ impl Writer {
         if self.lost > 0 {
             add("lost", &format!(r#""count":{}"#, self.lost));
         }
-        batch.iter().for_each(|order| add("decision", &order.fields));
+        records().for_each(|fields| add("decision", fields));
         match self.write_lines(&text, head) {
             Ok(()) => {
                 self.lost = 0;

@@ -1,13 +1,11 @@
 //! Who is told of every decision: metrics, the audit log, and the page of the last decisions.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::task::JoinHandle;
 use trustctl_core::digest::Digest;
-use trustctl_core::reason::{Code, Reason};
-use trustctl_core::reference::{Repository, Tag};
 use trustctl_core::time::Timestamp;
 use trustctl_proxy::admin::{Admin, Check, PolicyInForce, Report, Reporter};
 use trustctl_proxy::audit::{AuditLog, AuditOptions, Record};
@@ -23,8 +21,6 @@ use super::super::{Session, clock};
 use super::Engine;
 use crate::failure::Failure;
 
-/// Decisions that may wait to be written down. When there are more, requests go on and the loss is told.
-const WAITING: usize = 65_536;
 /// How long the last decisions may take to be written down when the proxy stops.
 const LAST: Duration = Duration::from_secs(10);
 /// How often the size of the cache is looked at.
@@ -38,7 +34,6 @@ pub(super) struct Observers {
     log: Arc<AuditLog>,
     trust: Arc<InForce>,
     policy: String,
-    writer: JoinHandle<()>,
     looker: JoinHandle<()>,
     #[cfg(feature = "otel")]
     traces: Option<super::traces::Sending>,
@@ -47,28 +42,12 @@ pub(super) struct Observers {
 struct Told {
     metrics: Arc<Metrics>,
     recent: Arc<Recent>,
-    lines: Sender<Line>,
+    log: Arc<AuditLog>,
+    /// Whether the log could not take the last decision: that is told once, not for each one.
+    failing: AtomicBool,
     notices: Notices,
     /// Who else is told.
     others: Vec<Arc<dyn Observer>>,
-}
-
-/// A decision on its way to the audit log.
-struct Line {
-    request_id: String,
-    client: String,
-    call: &'static str,
-    repository: Repository,
-    tag: Option<Tag>,
-    digest: Option<Digest>,
-    outcome: Outcome,
-    reason: Option<Reason>,
-    rule: Option<String>,
-    host: Option<String>,
-    signers: Option<Arc<[String]>>,
-    policy: Option<String>,
-    evidence_age: Option<Duration>,
-    took: Duration,
 }
 
 impl Observer for Told {
@@ -87,24 +66,29 @@ impl Observer for Told {
         if event.call == "manifest" {
             self.recent.keep(decision(event));
         }
-        let line = Line {
-            request_id: event.id.to_string(),
-            client: who(event),
+        let policy = event.fingerprint.map(Digest::hex);
+        let written = self.log.post(&Record {
+            request_id: &event.id.to_string(),
+            client: &who(event),
+            host: event.host,
             call: event.call,
-            repository: event.repository.clone(),
-            tag: event.tag.cloned(),
-            digest: event.digest.copied(),
+            repository: event.repository,
+            tag: event.tag,
+            digest: event.digest,
             outcome: event.outcome,
-            reason: event.reason.cloned(),
-            rule: event.rule.map(str::to_owned),
-            host: event.host.map(str::to_owned),
-            signers: event.signers.cloned(),
-            policy: event.fingerprint.map(Digest::hex),
-            evidence_age: event.evidence_age,
-            took: event.took,
-        };
-        if self.lines.try_send(line).is_err() {
-            (self.notices)(&Reason::new(Code::AuditFailed, "the audit log falls behind; a decision is not in it"));
+            code: event.code(),
+            message: event.reason.map(|reason| reason.message.as_str()),
+            rule: event.rule,
+            signers: event.signers.map(AsRef::as_ref).unwrap_or_default(),
+            policy: policy.as_deref(),
+            evidence_age: event.evidence_age.map(|age| age.as_secs()),
+            took_us: u64::try_from(event.took.as_micros()).ok(),
+        });
+        let was_failing = self.failing.swap(written.is_err(), Ordering::Relaxed);
+        if let Err(reason) = written
+            && !was_failing
+        {
+            (self.notices)(&reason);
         }
     }
 }
@@ -142,8 +126,6 @@ impl Observers {
     pub(super) fn new(session: &Session, config: &Config, engine: &Engine, notices: Notices) -> Result<Self, Failure> {
         let log = Arc::new(AuditLog::open(&config.audit, AuditOptions::default())?);
         let (metrics, recent) = (engine.metrics.clone(), Arc::new(Recent::default()));
-        let (lines, waiting) = channel(WAITING);
-        let writer = tokio::spawn(write(log.clone(), waiting, notices.clone()));
         let looker = tokio::spawn(look(engine.cache.clone(), metrics.clone()));
         #[cfg(feature = "otel")]
         let traces = super::traces::Traces::start(session, notices.clone())?;
@@ -151,7 +133,8 @@ impl Observers {
         let others = traces.iter().map(|sending| -> Arc<dyn Observer> { sending.traces.clone() }).collect();
         #[cfg(not(feature = "otel"))]
         let others = Vec::new();
-        let told = Told { metrics: metrics.clone(), recent: recent.clone(), lines, notices, others };
+        let failing = AtomicBool::new(false);
+        let told = Told { metrics: metrics.clone(), recent: recent.clone(), log: log.clone(), failing, notices, others };
         let policy = config.policy.display().to_string();
         Ok(Self {
             told: Arc::new(told),
@@ -160,7 +143,6 @@ impl Observers {
             log,
             trust: engine.trust.clone(),
             policy,
-            writer,
             looker,
             #[cfg(feature = "otel")]
             traces,
@@ -188,41 +170,12 @@ impl Observers {
     pub(super) async fn close(self) {
         self.looker.abort();
         drop(self.told);
-        // When nobody answers requests any more its channel is closed, and it ends when it has written what was in it.
-        let _ = tokio::time::timeout(LAST, self.writer).await;
+        // What cannot be written was told when it was decided.
+        let _ = tokio::time::timeout(LAST, self.log.flush()).await;
         #[cfg(feature = "otel")]
         if let Some(super::traces::Sending { traces, task }) = self.traces {
             drop(traces);
             let _ = tokio::time::timeout(LAST, task).await;
-        }
-    }
-}
-
-async fn write(log: Arc<AuditLog>, mut waiting: Receiver<Line>, notices: Notices) {
-    while let Some(line) = waiting.recv().await {
-        let record = Record {
-            request_id: &line.request_id,
-            client: &line.client,
-            host: line.host.as_deref(),
-            call: line.call,
-            repository: &line.repository,
-            tag: line.tag.as_ref(),
-            digest: line.digest.as_ref(),
-            outcome: line.outcome,
-            code: line.reason.as_ref().map(|reason| reason.code),
-            message: line.reason.as_ref().map(|reason| reason.message.as_str()),
-            rule: line.rule.as_deref(),
-            signers: line.signers.as_deref().unwrap_or_default(),
-            policy: line.policy.as_deref(),
-            evidence_age: line.evidence_age.map(|age| age.as_secs()),
-            took_us: u64::try_from(line.took.as_micros()).ok(),
-        };
-        let written = match line.outcome {
-            Outcome::BreakGlass => log.append_durable(&record).await,
-            _ => log.append(&record).await,
-        };
-        if let Err(reason) = written {
-            notices(&reason);
         }
     }
 }
