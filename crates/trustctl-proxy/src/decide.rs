@@ -193,9 +193,11 @@ impl Decider {
         }
         let leave = Deadline::after(self.ground.times.verify).limit("the proxy", self.gathering.acquire()).await;
         let leave = leave.map_err(Reason::from)?;
+        // What is found is as old as the first question, however long the last answer takes.
+        let begins = Instant::now();
         let found = self.judge.gather(&world, &trust, (&subject, &manifest.0), now).await?;
         drop(leave);
-        let ruling = self.rule(&trust, (subject, manifest.0), &found, now);
+        let ruling = self.rule(&trust, (subject, manifest.0), &found, (now, begins));
         match ruling.verdict {
             VerdictKind::Trusted => {
                 self.keep(&ruling, found.evidence).await?;
@@ -233,19 +235,28 @@ impl Decider {
     /// A ruling by evidence that was gathered earlier, if it is enough to trust the image now.
     async fn of_kept(&self, trust: &Arc<Trust>, kept: &Kept, now: Timestamp) -> Result<Option<Ruling>, Trouble> {
         let Some(manifest) = self.cached(&kept.subject.digest).await? else { return Ok(None) };
+        let begins = Instant::now();
         let found = self.judge.again(trust, (&kept.subject, kept.evidence.clone()), now).await?;
-        let mut ruling = self.rule(trust, (kept.subject.clone(), manifest), &found, now);
+        let mut ruling = self.rule(trust, (kept.subject.clone(), manifest), &found, (now, begins));
         if !ruling.passes() {
             return Ok(None);
         }
         let left = self.ground.times.revocation.saturating_sub(now.since(kept.gathered));
         ruling.gathered = kept.gathered;
-        ruling.good_until = ruling.good_until.min(Instant::now() + left);
+        ruling.good_until = ruling.good_until.min(begins + left);
         ruling.renew_from = ruling.good_until.min(ruling.renew_from);
         Ok(Some(ruling))
     }
 
-    fn rule(&self, trust: &Trust, (subject, manifest): (Subject, Bytes), found: &Found, now: Timestamp) -> Ruling {
+    /// The ruling by what was found. Trust is good from when `begins`, before the first question: what was published since may not be in
+    /// the answers. Everything else is good from now on.
+    fn rule(
+        &self,
+        trust: &Trust,
+        (subject, manifest): (Subject, Bytes),
+        found: &Found,
+        (now, begins): (Timestamp, Instant),
+    ) -> Ruling {
         let words = Words::of(found.assessment.clone());
         let times = &self.ground.times;
         let good = match words.verdict {
@@ -254,7 +265,7 @@ impl Decider {
             VerdictKind::Rejected | VerdictKind::Unsigned => times.refusal,
             VerdictKind::Undecided => UNDECIDED,
         };
-        let begins = Instant::now();
+        let begins = if words.verdict == VerdictKind::Trusted { begins } else { Instant::now() };
         Ruling {
             subject,
             manifest,

@@ -1,5 +1,7 @@
 //! What is served and what is refused.
 
+use std::time::Duration;
+
 use serde_json::Value;
 use trustctl_lab::faults::{Fault, FaultRule};
 use trustctl_lab::image::Artifact;
@@ -104,10 +106,10 @@ fn a_revocation_counts_within_its_time_whatever_is_cached() {
     let layer = named(&stage.get(&format!("shop/cart/manifests/{child}")).body).remove(1);
     served(&stage.get(&format!("shop/cart/blobs/{layer}")), &layer);
     stage.revoke("shop/cart:1");
-    let end = std::time::Instant::now() + std::time::Duration::from_secs(10);
+    let end = std::time::Instant::now() + Duration::from_secs(10);
     while stage.get("shop/cart/manifests/1").status == 200 {
         assert!(std::time::Instant::now() < end, "a revocation counts after a second");
-        std::thread::sleep(std::time::Duration::from_millis(100));
+        std::thread::sleep(Duration::from_millis(100));
     }
     refused(&stage.get("shop/cart/manifests/1"), "TC0309");
     refused(&stage.get(&format!("shop/cart/manifests/{child}")), "TC0309");
@@ -265,4 +267,31 @@ fn only_what_the_specification_reads_is_answered() {
     assert_eq!((mirrored.status, mirrored.headers.first("OCI-Namespace")), (200, Some(host.as_str())));
     let tags: Value = serde_json::from_slice(&stage.get("shop/cart/tags/list?n=1").body).unwrap();
     assert_eq!(tags["tags"], serde_json::json!(["1"]));
+}
+
+/// The time within which a revocation counts begins with the first question about the image, not with the last answer.
+#[test]
+fn a_revocation_that_comes_while_answers_are_slow_counts_in_its_time() {
+    let times = "tag-ttl = \"0s\"\nrevocation = \"3s\"\nrefusal = \"0s\"\nverify = \"30s\"";
+    let stage = Stage::new(&Setup { times, ..Setup::default() });
+    let slow = FaultRule::times(1, "/v2/shop/cart/manifests/sha256-*.sig", Fault::Slow(Duration::from_secs(4)));
+    stage.world.registry().faults().add(slow);
+    std::thread::scope(|scope| {
+        let before = stage.world.registry().requests().all().len();
+        let first = scope.spawn(|| stage.get("shop/cart/manifests/1"));
+        while !stage
+            .world
+            .registry()
+            .requests()
+            .all()
+            .iter()
+            .skip(before)
+            .any(|request| request.path.contains("/cart/referrers/"))
+        {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        stage.revoke("shop/cart:1");
+        assert_eq!(first.join().unwrap().status, 200, "nothing was withdrawn when it was looked at");
+    });
+    refused(&stage.get("shop/cart/manifests/1"), "TC0309");
 }
