@@ -31,9 +31,8 @@ const P256_BROUGHT: f64 = 1.0;
 /// The certificate, the timestamp token, the authority's certificate.
 const P384_KNOWN: f64 = 3.0;
 const ROUNDS: usize = 15;
-const TIMES: u32 = 40;
-const BATCHES: usize = 8;
-const HALF: u32 = 4;
+/// How often each is done in a round, one after the other by turns.
+const TIMES: usize = 200;
 const SUBJECT: &str = "sha256:c811d58de79c92f03214e63aa339484e488d694ae8a6283b5f3f17a9faf50172";
 
 fn main() {
@@ -52,10 +51,16 @@ fn main() {
     let p384 = Bare::new(&ECDSA_P384_SHA384_ASN1_SIGNING, &ECDSA_P384_SHA384_ASN1);
     let mut ratios = Vec::new();
     for _ in 0..ROUNDS {
-        let known = microseconds(|| p256.known());
-        let sum =
-            P256_KNOWN * known + P256_BROUGHT * microseconds(|| p256.brought()) + P384_KNOWN * microseconds(|| p384.known());
-        let verified = microseconds(whole);
+        let mut times: [Vec<f64>; 4] = Default::default();
+        for _ in 0..TIMES {
+            let [p256_known, p256_brought, p384_known, verified] = &mut times;
+            p256_known.push(microseconds(|| p256.known()));
+            p256_brought.push(microseconds(|| p256.brought()));
+            p384_known.push(microseconds(|| p384.known()));
+            verified.push(microseconds(whole));
+        }
+        let [p256_known, p256_brought, p384_known, verified] = times.map(undisturbed);
+        let sum = P256_KNOWN * p256_known + P256_BROUGHT * p256_brought + P384_KNOWN * p384_known;
         println!("bare checks {sum:7.1} µs   whole bundle {verified:7.1} µs   ratio {:.3}", verified / sum);
         ratios.push(verified / sum);
     }
@@ -93,21 +98,20 @@ impl Bare {
     }
 }
 
-/// How long the processor works on `work`, in microseconds: the mean of the quicker half of several batches. Time in which others have the
-/// processor does not count.
+/// How long the processor works on `work`, in microseconds. Time in which others have the processor does not count.
 fn microseconds(work: impl Fn()) -> f64 {
     let now = || {
         let spent = clock_gettime(ClockId::ThreadCPUTime);
         spent.tv_sec as f64 * 1e6 + spent.tv_nsec as f64 / 1e3
     };
-    let mut batches: Vec<f64> = (0..BATCHES)
-        .map(|_| {
-            let began = now();
-            (0..TIMES).for_each(|_| work());
-            now() - began
-        })
-        .collect();
-    batches.sort_by(f64::total_cmp);
-    let quicker = batches.get(..BATCHES / 2).unwrap_or_default();
-    quicker.iter().sum::<f64>() / (f64::from(TIMES) * f64::from(HALF))
+    let began = now();
+    work();
+    now() - began
+}
+
+/// The tenth part from the quickest: what it takes while neighbours of the processor, who share its caches and its clock, are quiet. Means
+/// of the same work differ by half from one round to the next on a shared machine.
+fn undisturbed(mut times: Vec<f64>) -> f64 {
+    times.sort_by(f64::total_cmp);
+    times.get(times.len() / 10).copied().unwrap_or(f64::NAN)
 }
