@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use serde_json::Value;
+use trustctl_core::time::Timestamp;
 use trustctl_lab::faults::{Fault, FaultRule};
 use trustctl_tests::http::Request;
 
@@ -139,4 +140,37 @@ fn nameless_child() {
     served(&stale, &digest);
     assert!(stale.headers.first("Warning").unwrap().contains("TC0651"), "{stale:?}");
     undecided(&stage.get("shop/new/manifests/1"), "TC0401");
+}
+
+/// A collection that nobody keeps fresh: what it says was true once. A stolen timestamp key makes one that is too old from the start.
+#[test]
+fn what_trust_rests_on_is_no_longer_served_when_it_has_expired() {
+    let mut stage = Stage::new(&Setup::default());
+    let image = stage.world.name("shop/new:1");
+    stage.done(&["sign", &image, "--resolve-tag", "--scheme", "dct"]);
+    let shown = stage.user().json(&["inspect", &stage.world.name("shop/new"), "--docker-json"]).unwrap().0;
+    let keys = shown[0]["AdministrativeKeys"].as_array().unwrap();
+    let root = keys.iter().find(|keys| keys["Name"] == "Root").and_then(|keys| keys["Keys"][0]["ID"].as_str()).unwrap();
+    let policy = format!(
+        "version = 1\n[signers.notary]\nscheme = \"dct\"\nroots = [\"{root}\"]\n\
+         [[rules]]\nname = \"shop\"\nimages = [\"HOST/shop/**\"]\nrequire = {{ any = [\"notary\"] }}\n"
+    );
+    let upstream = format!("notary = \"{}\"", stage.world.notary().url());
+    stage.start(&Setup { policy: policy.leak(), upstream: upstream.leak(), ..Setup::default() });
+    let digest = stage.world.registry().tag("shop/new", "1").unwrap().to_string();
+    served(&stage.get("shop/new/manifests/1"), &digest);
+
+    let (notary, clock) = (stage.world.notary(), stage.world.clock());
+    notary.renew(false);
+    let now = clock.now().unix_seconds();
+    clock.set(Timestamp::from_unix_seconds(now - 20 * 86_400).unwrap());
+    notary.sign_timestamp(&stage.world.name("shop/new"), 1000).unwrap();
+    let end = Instant::now() + BOUND;
+    let mut answer = stage.get("shop/new/manifests/1");
+    while answer.status == 200 && Instant::now() < end {
+        thread::sleep(Duration::from_millis(100));
+        answer = stage.get("shop/new/manifests/1");
+    }
+    assert_eq!(code(&answer.body), "TC0205", "{} {}", answer.status, String::from_utf8_lossy(&answer.body));
+    assert!(matches!(answer.status, 403 | 503));
 }
