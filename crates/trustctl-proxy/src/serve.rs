@@ -35,7 +35,7 @@ const LOOKED_AT: u64 = 16_384;
 /// Most such blobs that are read at the same time: each has 8 MiB at most.
 const LOOKING: usize = 4;
 /// Most denial manifests that are kept, of a kilobyte or so each.
-const DENIALS: u64 = 1024;
+const DENIALS: u64 = 16_384;
 /// How long a denial manifest is kept: engines ask for it by its digest right after they were given that.
 const DENIED_FOR: Duration = Duration::from_secs(10 * 60);
 /// After how long a client is asked to come back when it could not be decided.
@@ -91,7 +91,9 @@ impl Proxy {
     #[must_use]
     pub fn new(parts: Assembly) -> Self {
         let (admitted, looked_at) = (moka::sync::Cache::new(ADMISSIONS), moka::sync::Cache::new(LOOKED_AT));
-        let denials = moka::sync::Cache::builder().max_capacity(DENIALS).time_to_live(DENIED_FOR).build();
+        let denials = moka::sync::Cache::builder().max_capacity(DENIALS).time_to_live(DENIED_FOR);
+        // The newest has to stay: who was just given its digest asks for it next. The usual policy would not let it in.
+        let denials = denials.eviction_policy(moka::policy::EvictionPolicy::lru()).build();
         Self { parts, admitted, looked_at, denials, looking: Semaphore::new(LOOKING) }
     }
 

@@ -194,7 +194,8 @@ impl Progress {
             Sending { registry, current, deadline, replaced_in: Duration::ZERO, deleted: Vec::new(), warnings: Vec::new() };
         let outcome = sending.all(puts).await;
         self.replaced_in = self.replaced_in.max(sending.replaced_in);
-        self.published.changed |= outcome == Ok(Outcome::Sent);
+        // A replacement that nobody answered for may be there, and has to be looked for as long as one that was taken.
+        self.published.changed |= outcome == Ok(Outcome::Sent) || !sending.replaced_in.is_zero();
         self.deleted.extend(sending.deleted);
         self.published.warnings.extend(sending.warnings);
         Ok(outcome?)

@@ -44,6 +44,8 @@ pub struct Cosign {
     pub read_attestations: bool,
     /// What was read of listings so far: each is read once, however often it is asked what to fetch.
     pub listings: Listings,
+    /// Whether payloads are asked for also where their digests say what they are: who has just published wants to see that they are there.
+    pub fetch_payloads: bool,
     /// The predicate types of the attestations that are read, of those that say theirs outside of what is signed; all where none is
     /// named. What is read is judged by its signed type.
     pub attestation_types: BTreeSet<String>,
@@ -158,7 +160,7 @@ impl Cosign {
     }
 
     fn survey<'e>(&self, subject: &Subject, evidence: &'e Evidence) -> Survey<'e> {
-        let image = Some((subject.repository.clone(), subject.tag.clone()));
+        let image = (!self.fetch_payloads).then(|| (subject.repository.clone(), subject.tag.clone()));
         Survey::new(&subject.digest, &Places { image, ..self.places(&subject.repository) }, evidence)
     }
 

@@ -84,6 +84,13 @@ impl Schemes {
         vec![Box::new(self.dct), Box::new(self.cosign)]
     }
 
+    /// The same, asking for payloads also where their digests say what they are.
+    #[must_use]
+    pub fn fetching_payloads(mut self) -> Self {
+        self.cosign.fetch_payloads = true;
+        self
+    }
+
     /// Cosign's.
     #[must_use]
     pub fn cosign(&self) -> &Cosign {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{CACHE_CONTROL, RETRY_AFTER};
+use http::header::{CACHE_CONTROL, ETAG, RETRY_AFTER};
 use http::{HeaderValue, StatusCode};
 use serde_json::json;
 use trustctl_core::digest::Digest;
@@ -131,6 +131,8 @@ impl Denial {
         let mut answer =
             ManifestAnswer::new(&self.digest, "application/vnd.oci.image.manifest.v1+json", self.bytes.clone()).answer();
         answer.headers_mut().insert(CACHE_CONTROL, NO_STORE);
+        // Whoever says that it has whatever there is must be told no all the same.
+        answer.headers_mut().remove(ETAG);
         answer
     }
 }

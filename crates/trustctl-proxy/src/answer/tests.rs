@@ -252,6 +252,8 @@ fn who_has_the_content_is_not_sent_it_and_a_refusal_is_not_hidden() {
         assert_eq!(header(&answer, CONTENT_DIGEST), digest.to_string());
         assert!(bytes_of(answer).is_empty());
     }
+    let sticky = Denial::new(&refusal(&reason())).answer();
+    assert_eq!(unless_known(&known(&["*"]), sticky).status(), StatusCode::OK);
     for tags in [&[][..], &[&*other], &["W/"], &[""]] {
         assert_eq!(bytes_of(unless_known(&known(tags), manifest())), content, "{tags:?}");
     }

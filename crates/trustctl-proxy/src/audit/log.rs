@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 
 use tokio::sync::mpsc::error::TrySendError;
@@ -40,6 +40,8 @@ impl Default for AuditOptions {
 pub struct AuditLog {
     orders: Option<mpsc::Sender<Order>>,
     failing: Arc<AtomicBool>,
+    /// Records that found no place, until the writer has recorded how many.
+    dropped: Arc<AtomicU64>,
     file: String,
     writer: Option<JoinHandle<()>>,
 }
@@ -54,12 +56,14 @@ impl AuditLog {
         let file = path.display().to_string();
         let unusable = |why: &dyn std::fmt::Display| Reason::new(Code::AuditUnusable, format!("{file}: {why}"));
         let failing = Arc::new(AtomicBool::new(false));
-        let mut writer = Writer::open(path, options, Arc::clone(&failing)).map_err(|why| unusable(&why))?;
+        let dropped = Arc::new(AtomicU64::new(0));
+        let told = (Arc::clone(&failing), Arc::clone(&dropped));
+        let mut writer = Writer::open(path, options, told).map_err(|why| unusable(&why))?;
         let (orders, receiver) = mpsc::channel(WAITING);
         let clock = tokio::runtime::Builder::new_current_thread().enable_time().build().map_err(|why| unusable(&why))?;
         let run = move || clock.block_on(writer.run(receiver));
         let thread = std::thread::Builder::new().name("audit".to_owned()).spawn(run).map_err(|why| unusable(&why))?;
-        Ok(Self { orders: Some(orders), failing, file, writer: Some(thread) })
+        Ok(Self { orders: Some(orders), failing, dropped, file, writer: Some(thread) })
     }
 
     /// Whether records can be written at the moment.
@@ -124,7 +128,10 @@ impl AuditLog {
         match self.orders()?.try_send(Order { fields: Some(fields), done }) {
             Ok(()) if self.is_failing() => Err(self.failed("nothing can be written at the moment")),
             Ok(()) => Ok(()),
-            Err(TrySendError::Full(_)) => Err(self.failed("it falls behind; a decision is not in it")),
+            Err(TrySendError::Full(_)) => {
+                self.dropped.fetch_add(1, Ordering::Relaxed);
+                Err(self.failed("it falls behind; a decision is not in it"))
+            }
             Err(TrySendError::Closed(_)) => Err(self.failed(ENDED)),
         }
     }

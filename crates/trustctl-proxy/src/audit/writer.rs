@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::{mpsc, oneshot};
@@ -31,6 +31,7 @@ pub(super) struct Writer {
     path: PathBuf,
     options: AuditOptions,
     failing: Arc<AtomicBool>,
+    dropped: Arc<AtomicU64>,
     file: File,
     /// Bytes of whole lines in the file.
     length: u64,
@@ -45,7 +46,11 @@ pub(super) struct Writer {
 
 impl Writer {
     /// Opens the file and finds the end of its chain.
-    pub(super) fn open(path: PathBuf, options: AuditOptions, failing: Arc<AtomicBool>) -> io::Result<Self> {
+    pub(super) fn open(
+        path: PathBuf,
+        options: AuditOptions,
+        (failing, dropped): (Arc<AtomicBool>, Arc<AtomicU64>),
+    ) -> io::Result<Self> {
         let mut file = open_locked(&path)?;
         let end = End::find(&mut file)?;
         let head = match &end.last {
@@ -56,7 +61,8 @@ impl Writer {
             // The file is new; the chain may go on from one that was renamed.
             None => last_of_renamed(&path)?,
         };
-        let mut writer = Self { path, options, failing, file, length: end.whole, head, lost: 0, half: false, unflushed: None };
+        let mut writer =
+            Self { path, options, failing, dropped, file, length: end.whole, head, lost: 0, half: false, unflushed: None };
         if !end.torn.is_empty() {
             writer.set_aside(&end.torn)?;
         }
@@ -125,6 +131,7 @@ impl Writer {
 
     /// Writes all of the batch, or nothing and counts it as lost.
     fn try_write(&mut self, batch: &[Order]) -> bool {
+        self.lost = self.lost.saturating_add(self.dropped.swap(0, Ordering::Relaxed));
         let records = || batch.iter().filter_map(|order| order.fields.as_deref());
         let count = u64::try_from(records().count()).unwrap_or(u64::MAX);
         if self.rotate().is_err() {

@@ -29,7 +29,7 @@ pub(super) struct Sending<'a> {
     /// What the plan was made from.
     pub(super) current: &'a Evidence,
     pub(super) deadline: Deadline,
-    /// From looking at a tag to having replaced it; the slowest. Zero when no tag was replaced.
+    /// From looking at a tag to having replaced it; the slowest. Zero when no tag can have been replaced.
     pub(super) replaced_in: Duration,
     /// Deletions that were tried.
     pub(super) deleted: Vec<Put>,
@@ -124,10 +124,18 @@ impl Sending<'_> {
                     return Ok(Outcome::Outrun);
                 }
             }
-            if tries.done(self.registry.push_manifest_once(repository, put, self.deadline).await, self.deadline).await? {
-                self.replaced_in = self.replaced_in.max(started.elapsed());
+            let sent = self.registry.push_manifest_once(repository, put, self.deadline).await;
+            self.may_have_replaced(&sent, started);
+            if tries.done(sent, self.deadline).await? {
                 return Ok(Outcome::Sent);
             }
+        }
+    }
+
+    /// Notes how long a replacement took. One without an answer may have been made all the same: then others can undo it as well.
+    fn may_have_replaced(&mut self, sent: &Result<Pushed, RemoteError>, started: Instant) {
+        if matches!(sent, Ok(_) | Err(RemoteError::Unavailable { .. })) {
+            self.replaced_in = self.replaced_in.max(started.elapsed()).max(Duration::from_nanos(1));
         }
     }
 
@@ -156,8 +164,9 @@ impl Sending<'_> {
                 merged.map_err(|why| RemoteError::bad_answer(repository.registry(), format!("{tag} is not an index ({why})")))?;
             let Some(index) = merged else { return Ok(Outcome::Sent) };
             let put = ManifestPut { name: &tag, media_type: OCI_INDEX, bytes: &index };
-            if tries.done(self.registry.push_manifest_once(repository, put, self.deadline).await, self.deadline).await? {
-                self.replaced_in = self.replaced_in.max(started.elapsed());
+            let sent = self.registry.push_manifest_once(repository, put, self.deadline).await;
+            self.may_have_replaced(&sent, started);
+            if tries.done(sent, self.deadline).await? {
                 return Ok(Outcome::Sent);
             }
         }

@@ -222,6 +222,61 @@ async fn a_replacement_that_failed_is_tried_again_only_after_another_look() {
     assert_eq!(state.lock().unwrap().tag, of_layers(&["theirs", "ours"]), "what came between two tries is kept");
 }
 
+/// The registry stores what is sent and answers 503; then somebody undoes it who had looked before.
+#[tokio::test]
+async fn a_replacement_that_was_made_without_an_answer_is_looked_for_as_long_as_another() {
+    let (server, state) = shared_tag(|state, method| match (method, state.puts, state.looks) {
+        ("PUT", 1, _) => {
+            state.tag = of_layers(&["ours"]);
+            false
+        }
+        // Read, looked at once more, sent, looked at before another try, read anew; then the stranger looks.
+        ("GET", 1, 5) => {
+            state.tag = of_layers(&["late"]);
+            true
+        }
+        _ => true,
+    })
+    .await;
+    let published = publish(&AddLayer::new(&server.address, "ours")).await.unwrap();
+    assert!(published.changed);
+    assert_eq!(state.lock().unwrap().tag, of_layers(&["late", "ours"]));
+}
+
+#[tokio::test]
+async fn a_listing_that_was_made_without_an_answer_is_looked_for_as_long_as_another() {
+    let stored = Arc::new(Mutex::new((None::<Vec<u8>>, 0_u32, 0_u32)));
+    let own = Arc::clone(&stored);
+    let server = Server::start(move |seen| {
+        let mut state = own.lock().unwrap();
+        let is_tag = seen.path().contains("/manifests/sha256-");
+        match (seen.method.as_str(), is_tag) {
+            ("GET", true) => {
+                state.1 += 1;
+                // Read, looked at to merge, sent, looked at again, read back; then the stranger looks: a late writer undid it.
+                if state.1 == 5 {
+                    state.0 = None;
+                }
+                state.0.clone().map_or_else(|| refusal(404, "MANIFEST_UNKNOWN"), |index| answer(200, crate::OCI_INDEX, index))
+            }
+            ("PUT", true) => {
+                state.0 = Some(seen.body.to_vec());
+                state.2 += 1;
+                if state.2 == 1 { refusal(503, "UNAVAILABLE") } else { empty(201) }
+            }
+            ("PUT", false) => empty(201),
+            _ => refusal(404, "NOT_FOUND"),
+        }
+    })
+    .await;
+    let edit = AddReferrer::new(&server.address, "one");
+    let published = publish(&edit).await.unwrap();
+    let state = stored.lock().unwrap();
+    let listed = String::from_utf8(state.0.clone().unwrap_or_default()).unwrap();
+    assert!(listed.contains(&Digest::sha256_of(&edit.manifest()).to_string()), "{listed} after {} looks", state.1);
+    assert!(published.changed && state.2 == 2 && published.seen == Evidence::new());
+}
+
 /// One of several is late: it had looked before anybody wrote, and undoes all of it after the last look at what is quiet otherwise.
 #[tokio::test]
 async fn where_others_write_the_looks_go_on_until_it_is_quiet() {

@@ -348,6 +348,11 @@ fn requests_stay_within_what_is_promised() {
     registry.publish(&AddSignature::make(&signing(&image), &key).unwrap());
     assert_eq!(gather(&registry, &image).1, Effort { requests: 2, rounds: 1 }, "one more resolves the tag");
     assert_eq!(signatures(&look(&registry, &image, &[&key])), 1, "what its payload says is known by its digest");
+    let fetching = Cosign { fetch_payloads: true, ..Cosign::default() };
+    let anchors_of = anchors(&[&key]);
+    let context = Context { anchors: &anchors_of, memory: &Memory::new(), now: at("2026-11-24T00:00:00Z") };
+    let effort = registry.gather(|evidence| fetching.wants(&image, evidence, &context)).1;
+    assert_eq!(effort, Effort { requests: 3, rounds: 2 }, "whoever has just signed looks whether it is there");
     let mut registry = Registry::new();
     let annotations = [("env".to_owned(), "prod".to_owned())].into();
     registry.publish(&AddSignature::make(&crate::make::Signing { annotations, ..signing(&image) }, &key).unwrap());

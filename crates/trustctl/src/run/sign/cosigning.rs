@@ -292,7 +292,7 @@ impl Cosigning<'_> {
     async fn judge(&self, manifest: &Subject, known: &[Who], (world, have): (&World, Evidence)) -> Result<Assessment, Failure> {
         let demands = CosignDemands { annotations: self.annotations.clone(), ..CosignDemands::default() };
         let policy = self.with.policy_for(known, demands);
-        let schemes = schemes(&policy, self.place.clone());
+        let schemes = schemes(&policy, self.place.clone()).fetching_payloads();
         let (held, memory) = (schemes.all(), Memory::new());
         let assessor = Assessor { policy: &policy, schemes: &held, memory: &memory, now: clock() };
         let subject = Subject { children: Vec::new(), ..manifest.clone() };
