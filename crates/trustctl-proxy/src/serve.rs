@@ -34,6 +34,9 @@ const ADMISSIONS: u64 = 65_536;
 const LOOKED_AT: u64 = 16_384;
 /// Most such blobs that are read at the same time: each has 8 MiB at most.
 const LOOKING: usize = 4;
+/// Most questions at once whether a registry has a blob that nothing trusted names. Whoever makes up digests must not use up what the
+/// registry allows; beyond, the blob is refused without asking.
+const ASKING: usize = 8;
 /// Most denial manifests that are kept, of a kilobyte or so each.
 const DENIALS: u64 = 16_384;
 /// How long a denial manifest is kept: engines ask for it by its digest right after they were given that.
@@ -73,6 +76,8 @@ pub struct Proxy {
     denials: moka::sync::Cache<Digest, answer::Denial>,
     /// Leave to hold such a blob in memory.
     looking: Semaphore,
+    /// Leave to ask whether a blob is there.
+    asking: Semaphore,
 }
 
 /// One request that is being answered.
@@ -94,7 +99,7 @@ impl Proxy {
         let denials = moka::sync::Cache::builder().max_capacity(DENIALS).time_to_live(DENIED_FOR);
         // The newest has to stay: who was just given its digest asks for it next. The usual policy would not let it in.
         let denials = denials.eviction_policy(moka::policy::EvictionPolicy::lru()).build();
-        Self { parts, admitted, looked_at, denials, looking: Semaphore::new(LOOKING) }
+        Self { parts, admitted, looked_at, denials, looking: Semaphore::new(LOOKING), asking: Semaphore::new(ASKING) }
     }
 
     /// Who decides.

@@ -49,7 +49,9 @@ impl Proxy {
         self.admit_to_blob(request, digest).await?;
         let (world, repository) = (&request.world, &request.place.repository);
         let decision = self.parts.decider.blob(world, repository, *digest).await?;
-        if let Decision::Unreached(_) = decision {
+        if let Decision::Unreached(_) = decision
+            && let Ok(_leave) = self.asking.try_acquire()
+        {
             // Only to say it: what cannot be found out changes nothing about the refusal.
             let is_there = world.registry.knows_blob(repository, digest, Deadline::after(PATIENCE)).await;
             return if is_there.unwrap_or(true) { Ok(decision) } else { Err(Trouble::NotFound) };
