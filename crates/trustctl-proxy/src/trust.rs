@@ -1,7 +1,7 @@
 //! What the proxy judges by: a policy with its anchors, as one value that is replaced as a whole.
 
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use serde::Serialize;
 use trustctl_core::digest::Digest;
@@ -79,7 +79,15 @@ pub struct InForce {
 
 struct State {
     trust: Arc<Trust>,
+    /// When it was put in force.
+    since: SystemTime,
     trouble: Option<Reason>,
+}
+
+impl State {
+    fn new(trust: Trust) -> Self {
+        Self { trust: Arc::new(trust), since: SystemTime::now(), trouble: None }
+    }
 }
 
 impl InForce {
@@ -90,13 +98,19 @@ impl InForce {
     pub fn load(source: Box<dyn TrustSource>) -> Result<Self, Reason> {
         let nothing = || Reason::new(Code::PolicyUnusable, "there is no policy");
         let trust = source.changed(None)?.ok_or_else(nothing)?;
-        Ok(Self { source, state: RwLock::new(State { trust: Arc::new(trust), trouble: None }) })
+        Ok(Self { source, state: RwLock::new(State::new(trust)) })
     }
 
     /// The trust in force.
     #[must_use]
     pub fn trust(&self) -> Arc<Trust> {
         self.state.read().unwrap_or_else(PoisonError::into_inner).trust.clone()
+    }
+
+    /// Since when, on the wall clock, that is so.
+    #[must_use]
+    pub fn since(&self) -> SystemTime {
+        self.state.read().unwrap_or_else(PoisonError::into_inner).since
     }
 
     /// Why the newest policy is not in force, when it is not.
@@ -124,7 +138,7 @@ impl InForce {
                 if mended { Reloaded::Mended } else { Reloaded::Same }
             }
             Ok(Some(trust)) => {
-                *state = State { trust: Arc::new(trust), trouble: None };
+                *state = State::new(trust);
                 Reloaded::New
             }
             Err(reason) => {

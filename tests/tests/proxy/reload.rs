@@ -34,6 +34,10 @@ fn a_new_policy_counts_at_once_and_a_broken_one_changes_nothing() {
         thread::sleep(Duration::from_millis(20));
     }
     refused(&stage.get("shop/cart/manifests/1"), "TC0703");
+    // It is looked at several times a second, and is as broken each time.
+    thread::sleep(Duration::from_secs(2));
+    assert!(!proxy.log().contains("again as it is in force"), "{}", proxy.log());
+    assert_eq!(proxy.log().matches("TC0701").count(), 1, "{}", proxy.log());
     stage.write("policy.toml", &policy);
     until(&stage, "shop/cart/manifests/1", 200);
 }

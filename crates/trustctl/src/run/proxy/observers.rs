@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use tokio::task::JoinHandle;
 use trustctl_core::digest::Digest;
@@ -160,7 +160,7 @@ impl Observers {
     pub(super) async fn admin(&self, config: &Config, notices: Notices) -> Result<Option<JoinHandle<bool>>, Failure> {
         let Some(listen) = &config.admin else { return Ok(None) };
         let server = Server::bind(std::slice::from_ref(listen), config.limits).await?;
-        let reporter = State { trust: self.trust.clone(), log: self.log.clone(), policy: self.policy.clone(), since: clock() };
+        let reporter = State { trust: self.trust.clone(), log: self.log.clone(), policy: self.policy.clone() };
         let (metrics, recent, upstreams) = (self.metrics.clone(), self.recent.clone(), config.upstreams.clone());
         let admin = Arc::new(Admin { reporter, metrics, recent, upstreams, started: clock() });
         Ok(Some(tokio::spawn(server.run(admin, notices, std::future::pending()))))
@@ -192,17 +192,18 @@ struct State {
     trust: Arc<InForce>,
     log: Arc<AuditLog>,
     policy: String,
-    since: Timestamp,
 }
 
 impl Reporter for State {
     fn report(&self) -> Report {
         let trust = self.trust.trust();
         let trouble = self.trust.trouble();
+        let since = self.trust.since().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let since = Timestamp::UNIX_EPOCH.saturating_add(Duration::from_secs(since.as_secs()));
         let audit = self.log.is_failing().then(|| "records cannot be written at the moment".to_owned());
         Report {
             checks: vec![Check { name: "policy", problem: None }, Check { name: "audit", problem: audit }],
-            policy: PolicyInForce { file: self.policy.clone(), fingerprint: trust.fingerprint.hex(), since: self.since },
+            policy: PolicyInForce { file: self.policy.clone(), fingerprint: trust.fingerprint.hex(), since },
             trust: self.trust.ends(),
             notices: trouble.into_iter().collect(),
         }

@@ -28,6 +28,8 @@ struct Seen {
     /// The digest of each file that was read, `None` where it could not be.
     files: BTreeMap<PathBuf, Option<Digest>>,
     at: Instant,
+    /// Why that cannot be used, when it cannot.
+    trouble: Option<Reason>,
     /// What ends, of the last policy that could be used.
     ends: Vec<TrustEnd>,
 }
@@ -51,26 +53,32 @@ impl PolicyFile {
         (policy, files.into_inner().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Whether nothing that was read last has changed since.
-    fn is_same(&self) -> bool {
+    /// What came of reading last, when nothing of that has changed since: what could not be used then cannot be now.
+    fn as_before(&self) -> Option<Result<(), Reason>> {
         let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(seen) = seen.as_ref().filter(|seen| seen.at.elapsed() < ANCHORS) else { return false };
-        seen.files.iter().all(|(path, known)| policy::read_limited(path).ok().map(|bytes| Digest::sha256_of(&bytes)) == *known)
+        let seen = seen.as_ref().filter(|seen| seen.at.elapsed() < ANCHORS)?;
+        let same = |(path, known): (&PathBuf, &Option<Digest>)| {
+            policy::read_limited(path).ok().map(|bytes| Digest::sha256_of(&bytes)) == *known
+        };
+        seen.files.iter().all(same).then(|| seen.trouble.clone().map_or(Ok(()), Err))
     }
 }
 
 impl TrustSource for PolicyFile {
     fn changed(&self, known: Option<&Digest>) -> Result<Option<Trust>, Reason> {
-        if known.is_some() && self.is_same() {
-            return Ok(None);
+        if known.is_some()
+            && let Some(before) = self.as_before()
+        {
+            return before.map(|()| None);
         }
         let (policy, files) = self.load();
         let fingerprint = policy.as_ref().map(|policy| fingerprint(policy, &files)).ok();
+        let trouble = policy.as_ref().err().map(|failure| failure.reason.clone());
         let ends = policy.as_ref().ok().map(|policy| sigstore::ends(&self.session, policy));
         {
             let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
             let ends = ends.or_else(|| seen.take().map(|seen| seen.ends)).unwrap_or_default();
-            *seen = Some(Seen { files, at: Instant::now(), ends });
+            *seen = Some(Seen { files, at: Instant::now(), trouble, ends });
         }
         let policy = policy.map_err(|failure| failure.reason)?;
         let Some(fingerprint) = fingerprint.filter(|fingerprint| known != Some(fingerprint)) else { return Ok(None) };
