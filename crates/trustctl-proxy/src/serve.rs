@@ -96,10 +96,7 @@ impl Proxy {
     #[must_use]
     pub fn new(parts: Assembly) -> Self {
         let (admitted, looked_at) = (moka::sync::Cache::new(ADMISSIONS), moka::sync::Cache::new(LOOKED_AT));
-        let denials = moka::sync::Cache::builder().max_capacity(DENIALS).time_to_live(DENIED_FOR);
-        // The newest has to stay: who was just given its digest asks for it next. The usual policy would not let it in.
-        let denials = denials.eviction_policy(moka::policy::EvictionPolicy::lru()).build();
-        Self { parts, admitted, looked_at, denials, looking: Semaphore::new(LOOKING), asking: Semaphore::new(ASKING) }
+        Self { parts, admitted, looked_at, denials: denials(), looking: Semaphore::new(LOOKING), asking: Semaphore::new(ASKING) }
     }
 
     /// Who decides.
@@ -189,6 +186,13 @@ impl Site for Proxy {
     }
 }
 
+/// A place for denial manifests, in which the newest stays: who was just given its digest asks for it next. The usual policy would not let
+/// it in where others were asked for more often.
+fn denials() -> moka::sync::Cache<Digest, answer::Denial> {
+    let lru = moka::policy::EvictionPolicy::lru();
+    moka::sync::Cache::builder().max_capacity(DENIALS).time_to_live(DENIED_FOR).eviction_policy(lru).build()
+}
+
 /// Whether a server denies what is asked for.
 fn is_denial(reason: &Reason) -> bool {
     matches!(reason.code, Code::AccessDenied | Code::NoCredentials)
@@ -199,4 +203,26 @@ fn challenge() -> Answer {
     let mut answer = answer::error(StatusCode::UNAUTHORIZED, "UNAUTHORIZED", words, None);
     answer.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"trustctl\", charset=\"UTF-8\""));
     answer
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_newest_denial_is_kept_however_many_there_are() {
+        let denials = denials();
+        let denial = |number: u64| {
+            let reason = Reason::new(Code::CosignUnsigned, number.to_string());
+            answer::Denial::new(&answer::Refusal { reason: &reason, rule: None, link: "" })
+        };
+        let mut newest = denial(0);
+        for number in 0..DENIALS + 500 {
+            newest = denial(number);
+            denials.insert(newest.digest(), newest.clone());
+        }
+        denials.run_pending_tasks();
+        assert!(denials.entry_count() <= DENIALS, "{}", denials.entry_count());
+        assert!(denials.contains_key(&newest.digest()));
+    }
 }
