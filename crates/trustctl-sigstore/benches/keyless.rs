@@ -8,8 +8,9 @@
 //! by its root; on P-256 the certificate timestamp, the promise, the checkpoint, and the envelope. Keys of the trusted root are parsed
 //! beforehand; that of the certificate comes with the bundle and is parsed each time, as the verifier has to.
 #![expect(clippy::disallowed_methods, reason = "a benchmark reads a file")]
-#![expect(clippy::as_conversions, reason = "seconds and nanoseconds of a processor clock are small")]
 #![expect(clippy::unwrap_used, reason = "a failed unwrap ends the benchmark")]
+
+mod turns;
 
 use std::hint::black_box;
 use std::path::PathBuf;
@@ -19,7 +20,6 @@ use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_ASN1, ECDSA_P256_SHA256_ASN1_SIGNING, ECDSA_P384_SHA384_ASN1, ECDSA_P384_SHA384_ASN1_SIGNING, EcdsaKeyPair,
     EcdsaSigningAlgorithm, KeyPair as _, ParsedPublicKey, UnparsedPublicKey, VerificationAlgorithm,
 };
-use rustix::time::{ClockId, clock_gettime};
 use trustctl_core::scheme::{SigstoreAnchor, Thresholds};
 use trustctl_core::time::Timestamp;
 use trustctl_sigstore::keyless::{About, By, Instance, PUBLIC_GOOD, Question};
@@ -30,9 +30,6 @@ const P256_KNOWN: f64 = 3.0;
 const P256_BROUGHT: f64 = 1.0;
 /// The certificate, the timestamp token, the authority's certificate.
 const P384_KNOWN: f64 = 3.0;
-const ROUNDS: usize = 15;
-/// How often each is done in a round, one after the other by turns.
-const TIMES: usize = 200;
 const SUBJECT: &str = "sha256:c811d58de79c92f03214e63aa339484e488d694ae8a6283b5f3f17a9faf50172";
 
 fn main() {
@@ -49,24 +46,13 @@ fn main() {
 
     let p256 = Bare::new(&ECDSA_P256_SHA256_ASN1_SIGNING, &ECDSA_P256_SHA256_ASN1);
     let p384 = Bare::new(&ECDSA_P384_SHA384_ASN1_SIGNING, &ECDSA_P384_SHA384_ASN1);
-    let mut ratios = Vec::new();
-    for _ in 0..ROUNDS {
-        let mut times: [Vec<f64>; 4] = Default::default();
-        for _ in 0..TIMES {
-            let [p256_known, p256_brought, p384_known, verified] = &mut times;
-            p256_known.push(microseconds(|| p256.known()));
-            p256_brought.push(microseconds(|| p256.brought()));
-            p384_known.push(microseconds(|| p384.known()));
-            verified.push(microseconds(whole));
-        }
-        let [p256_known, p256_brought, p384_known, verified] = times.map(undisturbed);
+    let rounds = turns::rounds([&|| p256.known(), &|| p256.brought(), &|| p384.known(), &whole]);
+    let ratio = |&[p256_known, p256_brought, p384_known, verified]: &[f64; 4]| {
         let sum = P256_KNOWN * p256_known + P256_BROUGHT * p256_brought + P384_KNOWN * p384_known;
         println!("bare checks {sum:7.1} µs   whole bundle {verified:7.1} µs   ratio {:.3}", verified / sum);
-        ratios.push(verified / sum);
-    }
-    ratios.sort_by(f64::total_cmp);
-    let at = |position: usize| ratios.get(position).copied().unwrap_or_default();
-    println!("ratio: median {:.3}, least {:.3}, most {:.3} of {ROUNDS} rounds", at(ROUNDS / 2), at(0), at(ROUNDS - 1));
+        verified / sum
+    };
+    turns::tell("ratio", rounds.iter().map(ratio).collect());
 }
 
 /// A signature to check, of about the length that is signed here.
@@ -96,22 +82,4 @@ impl Bare {
     fn brought(&self) {
         UnparsedPublicKey::new(self.algorithm, black_box(&self.point)).verify(&MESSAGE, black_box(&self.signature)).unwrap();
     }
-}
-
-/// How long the processor works on `work`, in microseconds. Time in which others have the processor does not count.
-fn microseconds(work: impl Fn()) -> f64 {
-    let now = || {
-        let spent = clock_gettime(ClockId::ThreadCPUTime);
-        spent.tv_sec as f64 * 1e6 + spent.tv_nsec as f64 / 1e3
-    };
-    let began = now();
-    work();
-    now() - began
-}
-
-/// The tenth part from the quickest: what it takes while neighbours of the processor, who share its caches and its clock, are quiet. Means
-/// of the same work differ by half from one round to the next on a shared machine.
-fn undisturbed(mut times: Vec<f64>) -> f64 {
-    times.sort_by(f64::total_cmp);
-    times.get(times.len() / 10).copied().unwrap_or(f64::NAN)
 }

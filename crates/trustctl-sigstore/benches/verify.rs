@@ -1,7 +1,9 @@
-//! What judging one legacy signature costs, next to the bare P-256 verification of the cryptographic library.
+//! What judging one legacy signature, and one bundle by key, costs, next to the bare P-256 verification of the cryptographic library.
 //!
-//! Aim: at most 1.3 times the bare operation. Run with `cargo bench -p trustctl-sigstore`.
+//! Aim: at most 1.3 times the bare operation. Run with `cargo bench -p trustctl-sigstore --bench verify`.
 #![expect(clippy::unwrap_used, reason = "a failed unwrap ends the benchmark")]
+
+mod turns;
 
 use std::collections::BTreeMap;
 use std::hint::black_box;
@@ -9,7 +11,6 @@ use std::hint::black_box;
 use aws_lc_rs::encoding::AsDer as _;
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1, ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair as _, ParsedPublicKey};
-use criterion::{Criterion, criterion_group, criterion_main};
 use trustctl_core::digest::Digest;
 use trustctl_core::evidence::{Entry, Evidence, Locator, Origin};
 use trustctl_core::memory::Memory;
@@ -98,26 +99,25 @@ fn evidence(image: &Subject, storage: Storage, key: &Key) -> Evidence {
     evidence
 }
 
-fn verify(criterion: &mut Criterion) {
+fn main() {
     let (image, key) = (image(), Key::new());
     let message = [b'm'; 260];
     let (bare, signature) = key.bare(&message);
-    criterion.bench_function("bare P-256 verification", |bencher| {
-        bencher.iter(|| bare.verify_sig(black_box(&message), black_box(&signature)).unwrap());
-    });
-
     let anchors = Anchors { keys: vec![KeyAnchor { signer: "release".to_owned(), key: key.1.clone() }], ..Anchors::default() };
     let memory = Memory::new();
     let context = Context { anchors: &anchors, memory: &memory, now: "2026-11-24T00:00:00Z".parse().unwrap() };
-    for (name, storage) in [("legacy signature", Storage::SignatureTag), ("bundle", Storage::Bundle)] {
-        let evidence = evidence(&image, storage, &key);
-        let cosign = Cosign::default();
-        assert_eq!(cosign.examine(&image, &evidence, &context).claims.len(), 1);
-        criterion.bench_function(name, |bencher| {
-            bencher.iter(|| cosign.examine(black_box(&image), black_box(&evidence), &context));
-        });
-    }
-}
+    let cosign = Cosign::default();
+    let [legacy, bundle] = [Storage::SignatureTag, Storage::Bundle].map(|storage| evidence(&image, storage, &key));
+    let judge = |evidence: &Evidence| {
+        let findings = cosign.examine(black_box(&image), black_box(evidence), &context);
+        assert_eq!(findings.claims.len(), 1);
+    };
 
-criterion_group!(benches, verify);
-criterion_main!(benches);
+    let bare = || bare.verify_sig(black_box(&message), black_box(&signature)).unwrap();
+    let rounds = turns::rounds([&bare, &|| judge(&legacy), &|| judge(&bundle)]);
+    for [bare, legacy, bundle] in &rounds {
+        println!("bare P-256 {bare:6.1} µs   legacy signature {legacy:6.1} µs   bundle {bundle:6.1} µs");
+    }
+    turns::tell("legacy signature to bare", rounds.iter().map(|[bare, legacy, _]| legacy / bare).collect());
+    turns::tell("bundle to bare", rounds.iter().map(|[bare, _, bundle]| bundle / bare).collect());
+}
