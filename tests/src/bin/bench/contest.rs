@@ -3,12 +3,15 @@
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::rc::Rc;
 use std::time::Duration;
 
 use serde_json::Value;
 use trustctl_tests::failure::Failure;
 use trustctl_tests::peers::Program;
 use trustctl_tests::process::run;
+
+use crate::order::Order;
 
 pub(crate) const LIMIT: Duration = Duration::from_secs(300);
 
@@ -24,25 +27,34 @@ struct Measured {
     kibibytes: f64,
 }
 
-/// A home for both, and what measures them.
+/// What is done with the contests.
+#[derive(Clone)]
+pub(crate) enum Way {
+    /// Both programs are measured, by hyperfine and GNU time.
+    Measure(Program),
+    /// It is seen which functions of this program run.
+    Order(Rc<Order>),
+}
+
+/// A home for both, and what is done there.
 pub(crate) struct Bench {
     pub(crate) home: PathBuf,
-    hyperfine: Program,
+    way: Way,
     environment: Vec<(&'static str, String)>,
 }
 
 impl Bench {
-    pub(crate) fn new(home: &Path, hyperfine: Program) -> Self {
+    pub(crate) fn new(home: &Path, way: Way) -> Self {
         // Whoever wants to ask somebody outside of this machine finds nobody.
         let nobody = ["HTTP_PROXY", "HTTPS_PROXY"].map(|name| (name, "http://127.0.0.1:1".to_owned()));
         let environment = nobody.into_iter().chain([("NO_PROXY", "127.0.0.1,localhost".to_owned())]).collect();
-        Self { home: home.to_owned(), hyperfine, environment }
+        Self { home: home.to_owned(), way, environment }
     }
 
     /// The same with further variables.
     pub(crate) fn with(&self, more: Vec<(&'static str, String)>) -> Self {
         let environment = self.environment.iter().cloned().chain(more).collect();
-        Self { home: self.home.clone(), hyperfine: self.hyperfine.clone(), environment }
+        Self { home: self.home.clone(), way: self.way.clone(), environment }
     }
 
     /// Writes a file into the home.
@@ -63,12 +75,16 @@ impl Bench {
         command
     }
 
-    /// Measures both, and prints the line.
+    /// Measures both, and prints the line; or looks at what runs.
     ///
     /// # Errors
     /// [`Failure`] when one of them fails, or cannot be measured.
     pub(crate) fn compete(&self, contest: &Contest<'_>) -> Result<(), Failure> {
-        let (ours, theirs) = (self.measure(&contest.ours)?, self.measure(&contest.theirs)?);
+        let hyperfine = match &self.way {
+            Way::Measure(hyperfine) => hyperfine,
+            Way::Order(order) => return order.trace(&self.home, &contest.ours, |words| self.command(words)),
+        };
+        let (ours, theirs) = (self.measure(hyperfine, &contest.ours)?, self.measure(hyperfine, &contest.theirs)?);
         let mut line = String::new();
         let _ = write!(
             line,
@@ -86,9 +102,9 @@ impl Bench {
     }
 
     /// Median wall time over hyperfine's runs, and the peak resident set of one run.
-    fn measure(&self, words: &str) -> Result<Measured, Failure> {
+    fn measure(&self, hyperfine: &Program, words: &str) -> Result<Measured, Failure> {
         let json = self.home.join("hyperfine.json");
-        let mut hyperfine = self.command(&self.hyperfine.path().display().to_string());
+        let mut hyperfine = self.command(&hyperfine.path().display().to_string());
         hyperfine.args(["-N", "--warmup", "3", "--min-runs", "20", "--export-json"]).arg(&json).arg(words);
         run(&mut hyperfine, LIMIT)?.ok()?;
         let text = std::fs::read_to_string(&json).map_err(|source| Failure::Io { what: json.display().to_string(), source })?;
