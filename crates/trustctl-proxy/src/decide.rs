@@ -57,6 +57,9 @@ const RULINGS: u64 = 16 * 1024 * 1024;
 const NAMES: u64 = 16_384;
 /// How long "cannot be decided" is repeated without asking again: long enough to spare a struggling upstream, short for a user.
 const UNDECIDED: Duration = Duration::from_secs(2);
+/// How long what was trusted before is served before the upstream has to be asked again. It is asked beside the answers after
+/// [`UNDECIDED`], and the rest is longer than the tries take, so that in an outage only who comes first waits for them.
+const STALE: Duration = Duration::from_secs(6);
 
 /// Most images about which evidence is gathered at the same time.
 const GATHERING: usize = 32;
@@ -226,8 +229,9 @@ impl Decider {
             && self.is_outage(world, &key, &answer).await
             && let Some(ruling) = self.of_kept(trust, &kept, now).await?
         {
-            let good_until = Instant::now() + UNDECIDED;
-            return Ok(self.remember(key, Ruling { is_stale: true, good_until, renew_from: good_until, ..ruling }));
+            let (begins, left) = (Instant::now(), self.ground.times.max_stale.saturating_sub(now.since(kept.gathered)));
+            let (good_until, renew_from) = (begins + STALE.min(left), begins + UNDECIDED);
+            return Ok(self.remember(key, Ruling { is_stale: true, good_until, renew_from, ..ruling }));
         }
         answer.map(|ruling| self.remember(key, ruling))
     }

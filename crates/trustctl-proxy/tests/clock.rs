@@ -1,4 +1,5 @@
-//! Decisions under a wall clock that jumps: what was decided for one time is not taken for another.
+//! Decisions in time: what was decided for one is not taken for another, when the wall clock jumps; and nobody waits for what can be asked
+//! beside the answers.
 #![expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
 use std::sync::Arc;
@@ -168,4 +169,53 @@ async fn a_jump_does_not_prolong_what_is_served_without_its_registry() {
         stage.set(then);
         assert_eq!(stage.passes().await, expected, "{name}");
     }
+}
+
+/// Whether it passes within a time in which no registry is asked that answers after [`SLOW`].
+async fn passes_at_once(stage: &Stage) -> bool {
+    tokio::time::timeout(SLOW / 4, stage.passes()).await.unwrap_or(false)
+}
+
+async fn is_asked(stage: &Stage) -> bool {
+    let asked = async {
+        while stage.lab.requests().count() == 0 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    // The registry lists what it has answered.
+    tokio::time::timeout(SLOW * 3, asked).await.is_ok()
+}
+
+const SLOW: Duration = Duration::from_secs(4);
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_tag_is_asked_for_again_before_its_time_is_over() {
+    let stage = Stage::new(SLOW);
+    assert!(stage.passes().await);
+    stage.lab.requests().clear();
+    assert!(stage.passes().await);
+    assert_eq!(stage.lab.requests().count(), 0, "nobody asks while the answer is young");
+    tokio::time::sleep(SLOW * 3 / 4).await;
+    stage.lab.faults().set_latency(SLOW);
+    assert!(passes_at_once(&stage).await, "the answer is still good");
+    assert!(is_asked(&stage).await, "and it is asked again meanwhile");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn in_an_outage_only_who_comes_first_waits() {
+    let stage = Stage::new(Duration::ZERO);
+    assert!(stage.passes().await);
+    stage.lab.faults().add(FaultRule::always("*", Fault::Status { status: 503, retry_after: None }));
+    assert!(stage.passes().await, "what was trusted passes for a while longer");
+    tokio::time::sleep(Duration::from_millis(2100)).await;
+    stage.lab.requests().clear();
+    stage.lab.faults().set_latency(SLOW);
+    assert!(passes_at_once(&stage).await, "it passes while the registry is asked");
+    assert!(is_asked(&stage).await, "and the registry is asked");
+    stage.lab.faults().clear();
+    stage.lab.faults().set_latency(Duration::ZERO);
+    stage.lab.requests().clear();
+    tokio::time::sleep(Duration::from_secs(6)).await;
+    assert!(stage.passes().await);
+    assert!(stage.lab.requests().count() > 0, "what is stale is not served for long");
 }

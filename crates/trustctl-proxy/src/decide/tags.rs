@@ -1,6 +1,7 @@
 //! From a tag to a digest: asked once for a bounded time, however many clients want it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::time::Instant;
 use trustctl_core::digest::Digest;
@@ -10,7 +11,7 @@ use trustctl_remote::limits::Deadline;
 use trustctl_remote::registry::ManifestName;
 
 use super::artifact::media_type as media_type_of;
-use super::{CLOCK_SLACK, Decider, Trouble, UNDECIDED, blocking};
+use super::{CLOCK_SLACK, Decider, STALE, Trouble, UNDECIDED, blocking};
 use crate::store::TagRecord;
 use crate::world::World;
 
@@ -21,6 +22,8 @@ pub struct Pinned {
     pub digest: Digest,
     /// Until when, on the monotonic clock, that need not be asked again.
     good_until: Instant,
+    /// From when on it is asked again beside the answers, so that nobody waits for that.
+    renew_from: Instant,
     /// Whether the upstream could not be asked, and this is what it said last.
     pub is_stale: bool,
 }
@@ -33,31 +36,39 @@ impl Decider {
     /// what it last said is too old.
     pub async fn pin(self: &Arc<Self>, world: &World, repository: &Repository, tag: &Tag) -> Result<Arc<Pinned>, Trouble> {
         let key = (repository.clone(), tag.clone());
-        if let Some(pinned) = self.tags.get(&key)
-            && Instant::now() < pinned.good_until
-        {
+        let anew = || self.clone().pin_anew(world.clone(), key.clone());
+        let now = Instant::now();
+        if let Some(pinned) = self.tags.get(&key).filter(|pinned| now < pinned.good_until) {
+            if now >= pinned.renew_from {
+                self.pinning.start(key.clone(), anew);
+            }
             return Ok(pinned);
         }
-        let (pinned, _) = self.pinning.join(key.clone(), || self.clone().pin_anew(world.clone(), key.clone())).await;
-        pinned
+        self.pinning.join(key.clone(), anew).await.0
     }
 
     async fn pin_anew(self: Arc<Self>, world: World, (repository, tag): (Repository, Tag)) -> Result<Arc<Pinned>, Trouble> {
         let (records, name) = (self.ground.records.clone(), (repository.clone(), tag.clone()));
         let known = blocking(move || super::known(records.tag(&name.0, &name.1))).await?;
+        // The answer is as old as the question.
+        let begins = Instant::now();
         let asked = self.ask(&world, (&repository, &tag), known.as_ref()).await;
         let now = (self.ground.clock)();
-        let (digest, is_stale) = match asked {
+        let pinned = match asked {
             Ok(record) => {
                 let (digest, record) = (record.digest, TagRecord { at: now, ..record });
                 let (records, name) = (self.ground.records.clone(), (repository.clone(), tag.clone()));
                 blocking(move || records.keep_tag(&name.0, &name.1, &record).map_err(Reason::from)).await?;
-                (digest, false)
+                let good = self.ground.times.tag;
+                Pinned { digest, good_until: begins + good, renew_from: begins + good * 3 / 4, is_stale: false }
             }
-            Err(trouble) => (self.last_known(known, trouble)?, true),
+            Err(trouble) => {
+                let (digest, left) = self.last_known(known, trouble)?;
+                let now = Instant::now();
+                Pinned { digest, good_until: now + STALE.min(left), renew_from: now + UNDECIDED, is_stale: true }
+            }
         };
-        let good = if is_stale { UNDECIDED } else { self.ground.times.tag };
-        let pinned = Arc::new(Pinned { digest, good_until: Instant::now() + good, is_stale });
+        let pinned = Arc::new(pinned);
         self.tags.insert((repository, tag), pinned.clone());
         Ok(pinned)
     }
@@ -84,14 +95,16 @@ impl Decider {
         Ok(TagRecord { digest, size, media_type, at: (self.ground.clock)() })
     }
 
-    /// What the upstream said last, where it cannot be asked and that is not too long ago.
-    fn last_known(&self, known: Option<TagRecord>, trouble: Trouble) -> Result<Digest, Trouble> {
+    /// What the upstream said last, where it cannot be asked and that is not too long ago; and for how long it may still be served.
+    fn last_known(&self, known: Option<TagRecord>, trouble: Trouble) -> Result<(Digest, Duration), Trouble> {
         let now = (self.ground.clock)();
         let is_outage =
             matches!(&trouble, Trouble::Unknown(reason) if matches!(reason.code, Code::Unavailable | Code::OutOfBudget));
         // The wall clock may have been set back: what was learnt in the future has no age.
         let is_past = |known: &TagRecord| known.at <= now.saturating_add(CLOCK_SLACK);
-        let recent = known.filter(|known| is_outage && is_past(known) && now.since(known.at) < self.ground.times.max_stale);
-        recent.map(|known| known.digest).ok_or(trouble)
+        let left =
+            |known: &TagRecord| self.ground.times.max_stale.checked_sub(now.since(known.at)).filter(|left| !left.is_zero());
+        let recent = known.filter(|known| is_outage && is_past(known)).and_then(|known| Some((known.digest, left(&known)?)));
+        recent.ok_or(trouble)
     }
 }
