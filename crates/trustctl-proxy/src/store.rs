@@ -134,4 +134,8 @@ pub trait Records: Send + Sync {
     /// # Errors
     /// [`StoreError::Damaged`] when an entry cannot be read; [`StoreError::Failed`].
     fn keep_edges(&self, repository: &Repository, parent: &Parent, children: &[Digest]) -> Result<(), StoreError>;
+
+    /// Waits until what was kept so far outlives the process, however that ends. What goes wrong is told to who keeps something next: it
+    /// can be gathered again.
+    fn settle(&self);
 }

@@ -250,6 +250,13 @@ impl Decider {
         let key = (repository.clone(), permit.digest);
         if !self.opened.contains_key(&key) {
             self.connect_content(repository, &permit.digest, &bytes).await?;
+            // Whoever has the manifest asks for its content, also when the proxy was killed in between and started again.
+            let records = self.ground.records.clone();
+            blocking(move || {
+                records.settle();
+                Ok(())
+            })
+            .await?;
             self.opened.insert(key, ());
         }
         Ok(bytes)

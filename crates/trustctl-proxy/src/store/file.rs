@@ -1,8 +1,9 @@
 //! The store in one file.
 //!
-//! What is kept can be gathered again, so no call waits until the disk has it: each is a transaction of its own, seen at once by whoever
-//! asks next, and all of them together are made durable once a second and at the end. A process that is killed loses that second, and
-//! then asks upstream again; it never sees half of a transaction. So does one whose disk fails: the database is opened anew then.
+//! What is kept can be gathered again, so no call but [`Records::settle`] waits until the disk has it: each is a transaction of its own,
+//! seen at once by whoever asks next, and all of them together are made durable once a second and at the end. A process that is killed
+//! loses that second, and then asks upstream again; it never sees half of a transaction. So does one whose disk fails: the database is
+//! opened anew then.
 
 use std::io;
 use std::path::Path;
@@ -70,6 +71,8 @@ struct Inner {
     options: StoreOptions,
     /// Whether something was written since the last time it was made durable.
     dirty: AtomicBool,
+    /// Held while it is made durable: whoever comes meanwhile waits, and finds it done.
+    flushing: Mutex<()>,
     /// What went wrong when it was to be made durable.
     trouble: Mutex<Option<String>>,
 }
@@ -89,7 +92,8 @@ impl FileRecords {
         let mut database = handle::open(path).map_err(|error| unopened(&name, error))?;
         database.check_integrity().map_err(|error| unopened(&name, error))?;
         let database = Handle::new(path.to_owned(), database);
-        let inner = Inner { database, file: name, options, dirty: AtomicBool::new(false), trouble: Mutex::default() };
+        let (dirty, flushing, trouble) = (AtomicBool::new(false), Mutex::default(), Mutex::default());
+        let inner = Inner { database, file: name, options, dirty, flushing, trouble };
         inner.check_version()?;
         let inner = Arc::new(inner);
         let (stop, stopped) = sync_channel::<()>(0);
@@ -198,6 +202,10 @@ impl Records for FileRecords {
             Ok(())
         })
     }
+
+    fn settle(&self) {
+        self.inner.flush_and_note();
+    }
 }
 
 impl Inner {
@@ -294,6 +302,7 @@ impl Inner {
     }
 
     fn flush(&self) -> Result<(), StoreError> {
+        let _one = self.flushing.lock().unwrap_or_else(PoisonError::into_inner);
         if self.dirty.swap(false, Ordering::AcqRel) {
             let flush = |database: &Database| -> Result<(), redb::Error> {
                 let mut transaction = database.begin_write()?;
