@@ -1,9 +1,9 @@
-//! Whether a client is held to the proxy: it is made to pull a canary, which the proxy refuses to everybody. Pure: programs are run and
-//! servers asked elsewhere.
+//! Whether a client is held to the proxy: it is made to pull what the proxy refuses: its canary, or an image that the policy refuses. Pure:
+//! programs are run and servers asked elsewhere.
 //!
-//! A canary that arrives came from somewhere else. One that does not arrive shows something only where the registry has it, which the
+//! Such an image that arrives came from somewhere else. One that does not arrive shows something only where the registry has it, which the
 //! proxy says when it is asked itself ([`Endpoint`]), and where it was the proxy's refusal that the client met ([`Outcome::Refused`]):
-//! a daemon that is down, or a misspelt name, keeps images away too.
+//! a daemon that is down, or a misspelt name, keeps images away too. What the proxy gives shows nothing, wherever it arrives.
 
 #[cfg(test)]
 mod tests;
@@ -14,7 +14,7 @@ use http::StatusCode;
 use serde::Serialize;
 use serde_json::Value;
 use trustctl_core::digest::Digest;
-use trustctl_core::reason::{Code, clean};
+use trustctl_core::reason::{Code, Ending, clean};
 
 use crate::answer::{DENIED_MEDIA_TYPE, NOBODY_S};
 
@@ -68,11 +68,15 @@ pub enum Outcome {
     Refused,
 }
 
-/// What the proxy answered when it was asked for the canary itself.
+/// What the proxy answered when it was asked for the image itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Endpoint {
+    /// Its policy refuses the image, for this reason.
+    Forbids(Code),
     /// It gives the image.
     Gives,
+    /// It is a proxy of this kind, and gives the image: its policy does not refuse it.
+    Passes,
     /// It refuses it as its canary, and knows that the registry has it, as which digest.
     Refuses(Option<Digest>),
     /// It answers neither way: why.
@@ -135,18 +139,18 @@ impl Engine {
     }
 }
 
-/// What a pull came to, by how the program ended and what it wrote. `proxy` is the proxy's host and port.
+/// What a pull came to, by how the program ended and what it wrote. `proxy` is the proxy's host and port, `code` its reason to refuse.
 ///
 /// Some clients repeat the proxy's message or, of a denial manifest, its media type; both name the code. Others stop at the configuration
 /// that a denial manifest names, and which nobody has. Those that make a HEAD request first have no message: containerd names the host
 /// and the status.
 #[must_use]
-pub fn outcome(success: bool, output: &str, proxy: &str) -> Outcome {
+pub fn outcome(success: bool, output: &str, proxy: &str, code: Code) -> Outcome {
     if success {
         return Outcome::Arrived;
     }
     let text = output.to_ascii_lowercase();
-    let is_code = text.contains(&Code::ProxyCanary.id().to_ascii_lowercase()) || text.contains(NOBODY_S);
+    let is_code = text.contains(&code.id().to_ascii_lowercase()) || text.contains(NOBODY_S);
     let is_status = text.lines().any(|line| line.contains(&proxy.to_ascii_lowercase()) && line.contains("403 forbidden"));
     if is_code || is_status { Outcome::Refused } else { Outcome::Failed }
 }
@@ -158,42 +162,73 @@ pub fn said(output: &str) -> String {
     clean(&last.chars().take(SAID).collect::<String>())
 }
 
-/// What an answer for the manifest of the canary means.
+/// What an answer for the manifest of the image means.
 #[must_use]
 pub fn endpoint(status: StatusCode, body: &[u8]) -> Endpoint {
     let document: Value = serde_json::from_slice(body).unwrap_or_default();
     let text = |pointer: &str| document.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
-    if status.is_success() {
-        let denied = text("/config/mediaType").strip_prefix(DENIED_MEDIA_TYPE).map(str::to_owned);
-        let canary = format!("{}.", Code::ProxyCanary.id().to_ascii_lowercase());
-        return match denied {
-            Some(code) if code.starts_with(&canary) => {
-                Endpoint::Refuses(text("/annotations/dev.trustctl.denied.found").parse().ok())
-            }
-            Some(_) => Endpoint::Unclear(clean(text("/annotations/dev.trustctl.denied.message"))),
-            None => Endpoint::Gives,
-        };
+    let is_denial = text("/config/mediaType").starts_with(DENIED_MEDIA_TYPE);
+    let (code, found, message) = match status {
+        _ if status.is_success() && is_denial => {
+            let message = clean(text("/annotations/dev.trustctl.denied.message"));
+            (text("/annotations/dev.trustctl.denied.reason"), text("/annotations/dev.trustctl.denied.found"), message)
+        }
+        _ if status.is_success() => return Endpoint::Gives,
+        StatusCode::FORBIDDEN => (text("/errors/0/detail/reason"), text("/errors/0/detail/found"), told(status, &document)),
+        _ => return Endpoint::Unclear(told(status, &document)),
+    };
+    match Code::find(code) {
+        Some(Code::ProxyCanary) => Endpoint::Refuses(found.parse().ok()),
+        Some(code) if is_verdict(code) => Endpoint::Forbids(code),
+        _ => Endpoint::Unclear(message),
     }
-    if status == StatusCode::FORBIDDEN && text("/errors/0/detail/reason") == Code::ProxyCanary.id() {
-        return Endpoint::Refuses(text("/errors/0/detail/found").parse().ok());
+}
+
+/// Whether the answer for an image of a registry that nobody serves is that of a proxy of this kind.
+#[must_use]
+pub fn is_proxy(status: StatusCode, body: &[u8]) -> bool {
+    let document: Value = serde_json::from_slice(body).unwrap_or_default();
+    let reason = document.pointer("/errors/0/detail/reason").and_then(Value::as_str);
+    status == StatusCode::FORBIDDEN && reason.and_then(Code::find) == Some(Code::ProxyNamespace)
+}
+
+/// Whether a refusal for this reason says that the registry has the image, and that the policy does not trust it.
+fn is_verdict(code: Code) -> bool {
+    matches!(code.ending(), Ending::Rejected | Ending::Unsigned)
+}
+
+fn told(status: StatusCode, document: &Value) -> String {
+    match document.pointer("/errors/0/message").and_then(Value::as_str).unwrap_or_default() {
+        "" => format!("status {status}"),
+        message => format!("status {status}: {}", clean(message)),
     }
-    let message = text("/errors/0/message");
-    Endpoint::Unclear(if message.is_empty() {
-        format!("status {status}")
-    } else {
-        format!("status {status}: {}", clean(message))
-    })
+}
+
+impl Endpoint {
+    /// The reason code that a client meets where it meets the refusal of the proxy.
+    #[must_use]
+    pub fn code(&self) -> Code {
+        if let Self::Forbids(code) = self { *code } else { Code::ProxyCanary }
+    }
+
+    /// Whether the proxy refuses the image, which its registry has.
+    #[must_use]
+    pub fn refuses(&self) -> bool {
+        matches!(self, Self::Forbids(_) | Self::Refuses(_))
+    }
 }
 
 /// Whether a client is held to the proxy, by what the proxy answered and what the pulls of the client came to.
 #[must_use]
 pub fn standing(endpoint: &Endpoint, pulls: &[Outcome]) -> Standing {
     match endpoint {
+        // It may have come from the proxy.
+        Endpoint::Passes => Standing::CannotTell,
         _ if pulls.contains(&Outcome::Arrived) => Standing::NotEnforced,
         Endpoint::Gives => Standing::NotEnforced,
         Endpoint::Unclear(_) => Standing::CannotTell,
-        Endpoint::Refuses(_) if pulls.is_empty() => Standing::Refusing,
-        Endpoint::Refuses(_) if pulls.contains(&Outcome::Refused) => Standing::Enforced,
-        Endpoint::Refuses(_) => Standing::CannotTell,
+        Endpoint::Forbids(_) | Endpoint::Refuses(_) if pulls.is_empty() => Standing::Refusing,
+        Endpoint::Forbids(_) | Endpoint::Refuses(_) if pulls.contains(&Outcome::Refused) => Standing::Enforced,
+        Endpoint::Forbids(_) | Endpoint::Refuses(_) => Standing::CannotTell,
     }
 }

@@ -78,12 +78,38 @@ fn the_proxy_itself_is_asked_where_no_client_is_named() {
     let asked = |image: &str, proxy: &str| stage.doctor(&user, (image, proxy), &[]);
     stands(&asked(&canary, &stage.url()), None, "refusing", None);
     stands(&asked(&canary, &format!("http://{}", stage.host())), None, "not-enforced", Some("TC0657"));
-    stands(&asked(&stage.world.name("shop/cart:1"), &stage.url()), None, "not-enforced", Some("TC0657"));
+    stands(&asked(&stage.world.name("shop/cart:1"), &stage.url()), None, "cannot-tell", Some("TC0658"));
     stands(&asked(&stage.world.name("shop/canary:none"), &stage.url()), None, "cannot-tell", Some("TC0658"));
     let closed = format!("http://127.0.0.1:{}", free_port().unwrap());
     stands(&asked(&canary, &closed), None, "cannot-tell", Some("TC0658"));
     let missing = stage.doctor(&user.clone().with("PATH", "/nowhere"), (&canary, &stage.url()), &["--client", "docker"]);
     stands(&missing, Some("docker"), "cannot-tell", Some("TC0658"));
+}
+
+#[test]
+fn an_image_that_the_policy_refuses_serves_as_well_and_one_that_it_trusts_tells_nothing() {
+    for upstream in ["", "mirror = true\ndeny-mode = \"sticky\""] {
+        let stage = stage(&Setup { upstream, ..Setup::default() });
+        stage.push("shop/new:1", &Artifact::image("unsigned"));
+        let (unsigned, signed, user) = (stage.world.name("shop/new:1"), stage.world.name("shop/cart:1"), stage.user());
+        stands(&stage.doctor(&user, (&unsigned, &stage.url()), &[]), None, "refusing", None);
+        stands(&stage.doctor(&user, (&stage.world.name("shop/new:2"), &stage.url()), &[]), None, "cannot-tell", Some("TC0658"));
+        let passes = stage.doctor(&user, (&signed, &stage.url()), &["--client", "skopeo"]);
+        stands(&passes, None, "cannot-tell", Some("TC0658"));
+        assert_eq!(passes.0["pulls"], serde_json::json!([]), "a pull would show nothing: {:#}", passes.0);
+        let next = passes.0["reasons"][0]["next"][0]["text"].as_str().unwrap();
+        assert!(next.contains("an image that its policy refuses"), "{:#}", passes.0);
+        if Peer::Skopeo.or_skip().is_none() {
+            continue;
+        }
+        let settings = stage.configures("podman", &format!("{}=", stage.host())).join("50-trustctl-proxy.conf");
+        let direct = stage.write("direct.conf", &format!("[[registry]]\nlocation = \"{}\"\ninsecure = true\n", stage.host()));
+        for (settings, standing, code) in [(settings, "enforced", None), (direct, "not-enforced", Some("TC0657"))] {
+            let option = format!("--client-arg=--registries-conf={}", settings.display());
+            let found = stage.doctor(&user, (&unsigned, &stage.url()), &["--client", "skopeo", &option]);
+            stands(&found, Some("skopeo"), standing, code);
+        }
+    }
 }
 
 #[test]

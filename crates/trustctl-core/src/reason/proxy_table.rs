@@ -119,13 +119,13 @@ macro_rules! with_proxy_codes {
         "The proxy refuses it all the same. What the registry does not have nobody gets from it, so that a failed pull says nothing about the way that a client takes.";
         "push any image under that name, or name another repository as canary of the upstream"
     ProxyBypassed = 657 "proxy.bypassed" rank 85
-        "an image arrived that the proxy refuses to everybody";
+        "an image arrived that the proxy refuses";
         "The client did not get it from the proxy: it asked the registry itself, first or after the refusal. Images that the policy refuses arrive in the same way.";
         "set the client up by trustctl proxy client-config, and block its way to the registries"
     ProxyUntold = 658 "proxy.untold" rank 70
         "it cannot be told whether the client is held to the proxy";
-        "The canary did not arrive, and no refusal of the proxy was the reason; or the proxy could not be asked, or does not take the image for a canary.";
-        "mend what is named, then run the doctor again"
+        "The image did not arrive, and no refusal of the proxy was the reason; or the proxy could not be asked, or gives the image itself, so that its arrival says nothing.";
+        "mend what is named, then run the doctor again with the canary, or with an image that the policy refuses"
     ProxyTrustEnds = 659 "proxy.trust-ends" rank 13
         "something that trust rests on ends soon, or has ended";
         "A fetched trusted root, an entry of the policy that allows an image, or the mode of a rule that does not refuse yet. What ends is refused from then on, or cannot be decided.";

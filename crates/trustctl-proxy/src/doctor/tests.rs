@@ -24,8 +24,12 @@ fn what_clients_say_of_a_refusal_is_understood() {
         "reading config blob sha256:0000000000000000000000000000000000000000000000000000000000000000: invalid status code 403 (Forbidden)",
         "unsupported media type application/vnd.dev.trustctl.denied.tc0655.proxy.canary.v1+json",
     ] {
-        assert_eq!(outcome(false, refused, PROXY), Outcome::Refused, "{refused}");
-        assert_eq!(outcome(true, refused, PROXY), Outcome::Arrived, "what ends well has the image, whatever it says");
+        assert_eq!(outcome(false, refused, PROXY, Code::ProxyCanary), Outcome::Refused, "{refused}");
+        assert_eq!(
+            outcome(true, refused, PROXY, Code::ProxyCanary),
+            Outcome::Arrived,
+            "what ends well has the image, whatever it says"
+        );
     }
     for other in [
         "Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?",
@@ -34,8 +38,10 @@ fn what_clients_say_of_a_refusal_is_understood() {
         "denied: TC0301: nothing was signed",
         "",
     ] {
-        assert_eq!(outcome(false, other, PROXY), Outcome::Failed, "{other}");
+        assert_eq!(outcome(false, other, PROXY, Code::ProxyCanary), Outcome::Failed, "{other}");
     }
+    let unsigned = "denied: TC0301: nothing was signed";
+    assert_eq!(outcome(false, unsigned, PROXY, Code::CosignUnsigned), Outcome::Refused, "the policy's refusal of another image");
     assert_eq!(said("first\n\n  the cause \u{1b}[31m\n\n"), "the cause \u{fffd}[31m");
 }
 
@@ -48,13 +54,24 @@ fn the_proxy_s_own_answers_are_understood() {
     assert_eq!(endpoint(status, &body), Endpoint::Refuses(Some(digest)));
     let (status, body) = bytes(Denial::new(&refusal).answer());
     assert_eq!(endpoint(status, &body), Endpoint::Refuses(Some(digest)));
-    for code in [Code::ProxyCanaryLost, Code::CosignUnsigned] {
+    for code in [Code::CosignUnsigned, Code::DctTagMoved, Code::PolicyNoRule] {
+        let reason = Reason::new(code, "words");
+        let refusal = Refusal { reason: &reason, rule: None, link: "https://docs.example" };
+        for (status, body) in [bytes(denied(&refusal)), bytes(Denial::new(&refusal).answer())] {
+            assert_eq!(endpoint(status, &body), Endpoint::Forbids(code));
+        }
+    }
+    // Whether the registry has the image is not known by these.
+    for code in [Code::ProxyCanaryLost, Code::AccessDenied, Code::ProxyNamespace, Code::Unavailable] {
         let reason = Reason::new(code, "words");
         let refusal = Refusal { reason: &reason, rule: None, link: "https://docs.example" };
         for (status, body) in [bytes(denied(&refusal)), bytes(Denial::new(&refusal).answer())] {
             assert!(matches!(endpoint(status, &body), Endpoint::Unclear(why) if why.contains("words")), "{code}");
         }
     }
+    let foreign = Reason::new(Code::ProxyNamespace, "not served");
+    let (status, body) = bytes(denied(&Refusal { reason: &foreign, rule: None, link: "https://docs.example" }));
+    assert!(is_proxy(status, &body) && !is_proxy(StatusCode::NOT_FOUND, b"{}") && !is_proxy(StatusCode::OK, &body));
     assert_eq!(endpoint(StatusCode::OK, b"{\"schemaVersion\":2,\"config\":{\"mediaType\":\"x\"}}"), Endpoint::Gives);
     assert_eq!(endpoint(StatusCode::NOT_FOUND, b"<html>"), Endpoint::Unclear("status 404 Not Found".to_owned()));
 }
@@ -63,7 +80,14 @@ fn the_proxy_s_own_answers_are_understood() {
 fn only_a_refusal_of_an_image_that_exists_enforces() {
     use Outcome::{Arrived, Failed, Refused};
     let (refuses, unclear) = (Endpoint::Refuses(None), Endpoint::Unclear("no".to_owned()));
-    let table: [(&Endpoint, &[Outcome], Standing); 9] = [
+    let forbids = Endpoint::Forbids(Code::CosignUnsigned);
+    let table: [(&Endpoint, &[Outcome], Standing); 15] = [
+        (&forbids, &[Refused], Standing::Enforced),
+        (&forbids, &[Failed], Standing::CannotTell),
+        (&forbids, &[Arrived], Standing::NotEnforced),
+        (&forbids, &[], Standing::Refusing),
+        (&Endpoint::Passes, &[Arrived], Standing::CannotTell),
+        (&Endpoint::Passes, &[], Standing::CannotTell),
         (&refuses, &[Refused, Failed], Standing::Enforced),
         (&refuses, &[Failed, Failed], Standing::CannotTell),
         (&refuses, &[Refused, Arrived], Standing::NotEnforced),

@@ -22,7 +22,7 @@ pub enum ProxyCommand {
         trustctl proxy client-config podman --proxy https://proxy.example:5000 --registry docker.io --registry quay.io \\\n    \
         --to /etc/containers/registries.conf.d")]
     ClientConfig(ClientConfigArgs),
-    /// Find out whether a client is held to the proxy, by a pull of its canary
+    /// Find out whether a client is held to the proxy, by a pull of what it refuses
     #[command(
         after_help = "Examples:\n  trustctl proxy doctor docker.io/library/hello-world:latest --proxy https://proxy.example:5000\n  \
         trustctl proxy doctor docker.io/library/hello-world:latest --proxy https://proxy.example:5000 --client docker --client podman\n  \
@@ -90,7 +90,7 @@ pub struct ClientConfigArgs {
 /// Try a client
 #[derive(Args, Debug)]
 pub struct DoctorArgs {
-    /// The canary: an image of the repository that the proxy's configuration names as canary of its upstream, as the client would write it
+    /// An image that the proxy refuses, as the client would write it: one of the repository that its configuration names as canary of the upstream, or one that its policy refuses
     #[arg(value_name = "IMAGE")]
     pub image: String,
     /// Where the client reaches the proxy

@@ -1,17 +1,18 @@
-//! `trustctl proxy doctor`: whether a client is held to the proxy, by pulls of a canary that the proxy refuses to everybody.
+//! `trustctl proxy doctor`: whether a client is held to the proxy, by pulls of what the proxy refuses: its canary, or another image.
 
 mod engine;
 
+use bytes::Bytes;
 use http::StatusCode;
 use http::header::ACCEPT;
 use serde::Serialize;
 use serde_json::json;
 use trustctl_core::digest::Digest;
-use trustctl_core::reason::{Code, Reason};
+use trustctl_core::reason::{Code, Reason, Step};
 use trustctl_core::reference::Reference;
 use trustctl_core::report::ReasonReport;
 use trustctl_proxy::clients::Address;
-use trustctl_proxy::doctor::{Endpoint, Engine, Outcome, Standing, endpoint, standing};
+use trustctl_proxy::doctor::{Endpoint, Engine, Outcome, Standing, endpoint, is_proxy, standing};
 use trustctl_remote::http::origin::Origin;
 use trustctl_remote::http::{Http, Network, Request};
 use trustctl_remote::limits::MAX_MANIFEST;
@@ -69,13 +70,15 @@ pub(super) async fn run(session: &Session, args: &DoctorArgs) -> Result<Exit, Fa
     let asked = ask(session, args, &reference, &proxy).await?;
     let mut attempts = Vec::new();
     let mut found = Vec::new();
-    for client in args.client.iter().map(|client| Engine::from(*client)) {
+    // Where an image may come from the proxy, pulls of it show nothing.
+    let clients = if asked.endpoint == Endpoint::Passes { &[][..] } else { &args.client };
+    for client in clients.iter().map(|client| Engine::from(*client)) {
         let tries = Tries { session, args, reference: &reference, proxy: proxy.authority(), asked: &asked };
         let tried = tries.of(client).await?;
         found.push(conclude(&asked, Some(client), &tried, &args.image));
         attempts.extend(tried);
     }
-    if args.client.is_empty() {
+    if clients.is_empty() {
         found.push(conclude(&asked, None, &[], &args.image));
     }
     let exits: Vec<Exit> =
@@ -133,10 +136,18 @@ fn conclude(asked: &Asked, client: Option<Engine>, tried: &[Attempt], image: &st
         (Standing::NotEnforced, _) if outcomes.contains(&Outcome::Arrived) => {
             Some(Reason::new(Code::ProxyBypassed, format!("{who} got {image}")))
         }
-        (Standing::NotEnforced, _) => Some(Reason::new(
-            Code::ProxyBypassed,
-            format!("what was asked as the proxy is none, or has another canary: it gives {image}"),
-        )),
+        (Standing::NotEnforced, _) => {
+            Some(Reason::new(Code::ProxyBypassed, format!("what was asked as the proxy is none, and gives {image}")).step(
+                Step::words(
+                    "name the address of the proxy by --proxy; if this is what clients have as their proxy, put it right",
+                ),
+            ))
+        }
+        (Standing::CannotTell, Endpoint::Passes) => {
+            let words = format!("the proxy itself gives {image}, which its policy does not refuse: that it arrives says nothing");
+            let step = Step::words("name the canary of the proxy's configuration, or an image that its policy refuses");
+            Some(Reason::new(Code::ProxyUntold, words).step(step))
+        }
         (Standing::CannotTell, Endpoint::Unclear(why)) => Some(Reason::new(Code::ProxyUntold, format!("the proxy: {why}"))),
         (Standing::CannotTell, _) => {
             let said = tried.first().map(|attempt| attempt.said.as_str()).unwrap_or_default();
@@ -155,7 +166,7 @@ struct Asked {
     path: Option<String>,
 }
 
-/// Asks the proxy for the canary in the ways that there are: as the mirror of its registry, by the registry as a prefix, and as the
+/// Asks the proxy for the image in the ways that there are: as the mirror of its registry, by the registry as a prefix, and as the
 /// default. The first that tells something counts.
 async fn ask(session: &Session, args: &DoctorArgs, reference: &Reference, proxy: &Address) -> Result<Asked, Failure> {
     let mut network = Network::of_environment(|name| std::env::var_os(name));
@@ -178,8 +189,7 @@ async fn ask(session: &Session, args: &DoctorArgs, reference: &Reference, proxy:
     let mut is_first = true;
     for (path, query) in routes {
         let answer = one(session, &http, &url, &format!("/v2/{path}/manifests/{name}{query}")).await?;
-        let refuses = matches!(answer, Endpoint::Refuses(_));
-        if refuses && query.is_empty() && asked.path.is_none() {
+        if answer.refuses() && query.is_empty() && asked.path.is_none() {
             asked.path = Some(path);
         }
         let unknown = matches!(asked.endpoint, Endpoint::Unclear(_));
@@ -191,14 +201,27 @@ async fn ask(session: &Session, args: &DoctorArgs, reference: &Reference, proxy:
         }
         is_first = false;
     }
+    if asked.endpoint == Endpoint::Gives {
+        // A registry that nobody has: only the proxy says of it that it is not served.
+        let (status, body) = answer(session, &http, &url, "/v2/trustctl/doctor/manifests/latest?ns=registry.invalid").await?;
+        if is_proxy(status, &body) {
+            asked.endpoint = Endpoint::Passes;
+        }
+    }
     Ok(asked)
 }
 
 async fn one(session: &Session, http: &Http, url: &str, path: &str) -> Result<Endpoint, Failure> {
+    Ok(match answer(session, http, url, path).await {
+        Ok((status, body)) => endpoint(status, &body),
+        Err(failure) if failure.exit == Exit::Usage => return Err(failure),
+        Err(failure) => Endpoint::Unclear(failure.reason.message),
+    })
+}
+
+async fn answer(session: &Session, http: &Http, url: &str, path: &str) -> Result<(StatusCode, Bytes), Failure> {
     let (origin, _) = Origin::parse_url(url).map_err(|error| Failure::new(error.reason()))?;
     let request = Request::get(origin, path, MAX_MANIFEST).header(ACCEPT, TYPES);
-    Ok(match http.send(&request, session.deadline()?).await {
-        Ok(answer) => endpoint(StatusCode::from_u16(answer.status).unwrap_or(StatusCode::BAD_GATEWAY), &answer.body),
-        Err(error) => Endpoint::Unclear(error.reason().message),
-    })
+    let answer = http.send(&request, session.deadline()?).await.map_err(|error| Failure::new(error.reason()))?;
+    Ok((StatusCode::from_u16(answer.status).unwrap_or(StatusCode::BAD_GATEWAY), answer.body))
 }

@@ -54,7 +54,7 @@ impl Tries<'_> {
         let pull = Pull { image, options, hosts: &self.args.hosts_dir, folder: scratch.path() };
         let ran = self.session.deadline()?.limit(client.program(), run(client, &pull)).await;
         let (outcome, said) = match ran {
-            Ok(Ok((success, text))) => (outcome(success, &text, self.proxy), said(&text)),
+            Ok(Ok((success, text))) => (outcome(success, &text, self.proxy, self.asked.endpoint.code()), said(&text)),
             Ok(Err(error)) => (Outcome::Failed, format!("{}: {error}", client.program())),
             Err(error) => (Outcome::Failed, error.reason().message),
         };
