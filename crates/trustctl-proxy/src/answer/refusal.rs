@@ -7,7 +7,7 @@ use http::header::{CACHE_CONTROL, ETAG, RETRY_AFTER};
 use http::{HeaderValue, StatusCode};
 use serde_json::json;
 use trustctl_core::digest::Digest;
-use trustctl_core::reason::{Code, Reason, clean};
+use trustctl_core::reason::{Code, Ending, Reason, clean};
 
 use super::{Answer, ManifestAnswer, NO_STORE, error};
 
@@ -23,6 +23,8 @@ const SHORTEST_WAIT: u64 = 1;
 /// Why an image is not served.
 #[derive(Clone, Copy, Debug)]
 pub struct Refusal<'a> {
+    /// The image, as policies name it, where the reason does not name it.
+    pub image: Option<&'a str>,
     /// The most telling reason.
     pub reason: &'a Reason,
     /// The rule of the policy that decided, where one did.
@@ -39,16 +41,27 @@ pub fn docs_link(code: Code) -> String {
 }
 
 impl Refusal<'_> {
-    /// One line for people. Engines show it, some of them nothing else.
+    /// One line for people: what, why, by which rule, and what next. Engines show it, some of them nothing else.
     fn message(&self) -> String {
-        let rule = self.rule.map(|rule| format!("rule {}; ", clean(rule))).unwrap_or_default();
-        format!("{}: {} ({rule}{})", self.reason.code.id(), self.reason.message, self.link)
+        let image = self.image.map(|image| format!("{}: ", clean(image))).unwrap_or_default();
+        let rule = self.rule.map(|rule| format!(" (rule {})", clean(rule))).unwrap_or_default();
+        let code = self.reason.code;
+        format!("{}: {image}{}{rule}; next: {}; {}", code.id(), self.why(), code.advice(), self.link)
+    }
+
+    /// Why, for whoever pulls. Where nothing is there, what was looked at and where the policy asks for it tells operators alone.
+    fn why(&self) -> &str {
+        let code = self.reason.code;
+        let is_nothing = code.ending() == Ending::Unsigned || code == Code::PolicyNoRule;
+        if is_nothing { code.summary() } else { &self.reason.message }
     }
 
     fn detail(&self) -> serde_json::Value {
         let reason = self.reason;
-        let mut detail = json!({ "reason": reason.code, "name": reason.code.name(), "link": self.link });
-        let more = [("rule", self.rule), ("expected", reason.expected.as_deref()), ("found", reason.found.as_deref())];
+        let mut detail =
+            json!({ "reason": reason.code, "name": reason.code.name(), "message": reason.message, "link": self.link });
+        let expected_found = [("expected", reason.expected.as_deref()), ("found", reason.found.as_deref())];
+        let more = [("image", self.image), ("rule", self.rule)].into_iter().chain(expected_found);
         for (name, text) in more {
             if let (Some(text), Some(fields)) = (text, detail.as_object_mut()) {
                 fields.insert(name.to_owned(), clean(text).into());

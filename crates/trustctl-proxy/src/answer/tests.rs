@@ -31,7 +31,7 @@ fn reason() -> Reason {
 }
 
 fn refusal(reason: &Reason) -> Refusal<'_> {
-    Refusal { reason, rule: Some("shop\n"), link: "https://docs.example/#tc" }
+    Refusal { image: Some("r.example/app:1"), reason, rule: Some("shop\n"), link: "https://docs.example/#tc" }
 }
 
 #[test]
@@ -45,8 +45,9 @@ fn a_refusal_is_403_with_code_rule_and_link() {
     assert_eq!(
         entry["message"],
         format!(
-            "{}: the tag was moved\u{fffd}\u{fffd}X-Evil: \"1\" (rule shop\u{fffd}; https://docs.example/#tc)",
-            reason.code.id()
+            "{}: r.example/app:1: the tag was moved\u{fffd}\u{fffd}X-Evil: \"1\" (rule shop\u{fffd}); next: {}; https://docs.example/#tc",
+            reason.code.id(),
+            reason.code.advice()
         )
     );
     let detail = &entry["detail"];
@@ -54,10 +55,22 @@ fn a_refusal_is_403_with_code_rule_and_link() {
     assert_eq!((detail["expected"].as_str(), detail["found"].as_str()), (Some("a"), Some("b\u{fffd}")));
 }
 
+/// The policy's file and what was looked at are for operators, who find them in the details.
+#[test]
+fn whoever_pulls_what_nobody_signed_is_told_that_and_no_more() {
+    let reason = Reason::new(Code::CosignUnsigned, "rule \"shop\" (/etc/policy.toml:6) asks for cosign: looked at referrers");
+    let entry = document(denied(&refusal(&reason)))["errors"][0].take();
+    let message = entry["message"].as_str().unwrap();
+    assert!(message.starts_with("TC0301: r.example/app:1: no signature was found (rule shop"), "{message}");
+    assert!(message.contains("; next: ask the publisher to sign the image") && !message.contains("policy.toml"), "{message}");
+    assert_eq!(entry["detail"]["message"], reason.message);
+    assert_eq!(entry["detail"]["image"], "r.example/app:1");
+}
+
 #[test]
 fn what_is_undecided_is_503_and_says_when_to_come_back() {
     let reason = Reason::new(Code::Unavailable, "the registry does not answer");
-    let refusal = Refusal { reason: &reason, rule: None, link: &docs_link(reason.code) };
+    let refusal = Refusal { image: None, reason: &reason, rule: None, link: &docs_link(reason.code) };
     let answer = undecided(&refusal, Duration::from_millis(300));
     assert_eq!((answer.status().as_u16(), header(&answer, RETRY_AFTER)), (503, "1"));
     let entry = document(answer)["errors"][0].take();

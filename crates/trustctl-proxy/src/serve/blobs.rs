@@ -107,7 +107,12 @@ impl Proxy {
         if !is_json(&bytes) {
             let words = format!("{repository}@{digest} is announced as a signature or an attestation and is none");
             let reason = Reason::new(Code::ProxyUnreached, words);
-            return Err(Box::new(answer::denied(&Refusal { reason: &reason, rule: None, link: &self.link(reason.code) })));
+            return Err(Box::new(answer::denied(&Refusal {
+                image: None,
+                reason: &reason,
+                rule: None,
+                link: &self.link(reason.code),
+            })));
         }
         self.parts.blobs.put(digest, bytes).await.map_err(|error| self.unavailable(digest, error))?;
         self.looked_at.insert(*digest, ());

@@ -5,11 +5,12 @@ use trustctl_core::reason::{Code, Reason};
 use trustctl_core::reference::Tag;
 use trustctl_core::verdict::VerdictKind;
 
-use super::{Proxy, Request};
+use super::{Proxy, RETRY_AFTER, Request};
 use crate::answer::{self, Answer, Denial, Refusal};
 use crate::break_glass::{Grant, Token};
 use crate::decide::{Decision, Permit, Ruling, Trouble, Why};
 use crate::observe::{Event, Outcome};
+use crate::request::{Call, ManifestName};
 use crate::upstreams::DenyMode;
 
 /// What is asked for: `manifest` or `blob`, with the names it has.
@@ -50,7 +51,7 @@ impl Proxy {
     /// Refuses for a reason that is no rule's.
     pub(super) fn refuse_for(&self, request: &Request<'_>, asked: Asked<'_>, reason: &Reason) -> Answer {
         self.tell(request, asked, (Outcome::Refused, Some(reason)), None);
-        self.no(request, reason, None)
+        self.no(request, (reason, None), None)
     }
 
     fn refuse(&self, request: &Request<'_>, asked: Asked<'_>, ruling: &Ruling) -> Answer {
@@ -60,12 +61,13 @@ impl Proxy {
         let is_undecided = ruling.verdict == VerdictKind::Undecided;
         let outcome = if is_undecided { Outcome::Undecided } else { Outcome::Refused };
         self.tell(request, asked, (outcome, Some(reason)), Some(ruling));
-        if is_undecided { self.unsure(request, reason, rule) } else { self.no(request, reason, rule) }
+        let image = named(request);
+        if is_undecided { self.unsure(request, reason, rule) } else { self.no(request, (reason, Some(&image)), rule) }
     }
 
     /// The refusal, in the way that counts for this upstream's clients.
-    fn no(&self, request: &Request<'_>, reason: &Reason, rule: Option<&str>) -> Answer {
-        let refusal = Refusal { reason, rule, link: &self.link(reason.code) };
+    fn no(&self, request: &Request<'_>, (reason, image): (&Reason, Option<&str>), rule: Option<&str>) -> Answer {
+        let refusal = Refusal { image, reason, rule, link: &self.link(reason.code) };
         if sticks(request) { self.sticky(&refusal) } else { answer::denied(&refusal) }
     }
 
@@ -74,10 +76,9 @@ impl Proxy {
     /// Those that ask mirrors in turn take this, too, as a cause to ask the registry, and whoever can push can make an image that nobody
     /// can judge: so what stops them must not depend on why they are stopped.
     pub(super) fn unsure(&self, request: &Request<'_>, reason: &Reason, rule: Option<&str>) -> Answer {
-        if !sticks(request) {
-            return self.undecided(reason, rule);
-        }
-        self.sticky(&Refusal { reason, rule, link: &self.link(reason.code) })
+        let image = named(request);
+        let refusal = Refusal { image: Some(&image), reason, rule, link: &self.link(reason.code) };
+        if sticks(request) { self.sticky(&refusal) } else { answer::undecided(&refusal, RETRY_AFTER) }
     }
 
     /// The denial manifest, which is then kept for a while: engines that ask for a tag by HEAD ask for what it names by digest next.
@@ -182,7 +183,19 @@ fn used(grant: &Grant) -> Reason {
 }
 
 /// Whether this request is refused by the denial manifest.
+/// What is asked for, by the name that policies speak of.
+fn named(request: &Request<'_>) -> String {
+    let repository = &request.place.repository;
+    match &request.ask.call {
+        Call::Manifest { reference: ManifestName::Tag(tag), .. } => format!("{repository}:{tag}"),
+        Call::Blob { digest, .. } | Call::Manifest { reference: ManifestName::Digest(digest), .. } => {
+            format!("{repository}@{digest}")
+        }
+        _ => repository.to_string(),
+    }
+}
+
 pub(super) fn sticks(request: &Request<'_>) -> bool {
-    let is_manifest = matches!(request.ask.call, crate::request::Call::Manifest { .. });
+    let is_manifest = matches!(request.ask.call, Call::Manifest { .. });
     is_manifest && request.place.upstream.deny_mode == DenyMode::Sticky
 }
