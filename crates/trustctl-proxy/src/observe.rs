@@ -10,6 +10,7 @@ use trustctl_core::reason::{Code, Reason};
 use trustctl_core::reference::{Repository, Tag};
 use trustctl_core::time::Timestamp;
 
+use crate::decide::Ruling;
 use crate::server::{Client, RequestId};
 
 /// How a request for an image or a part of one ended.
@@ -104,6 +105,8 @@ pub struct Event<'a> {
     pub took: Duration,
     /// The policy and the anchors it was decided under.
     pub fingerprint: Option<&'a Digest>,
+    /// The decision about an image that it was decided by.
+    pub ruling: Option<&'a Ruling>,
 }
 
 impl Event<'_> {

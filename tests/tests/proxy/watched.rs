@@ -3,6 +3,7 @@
 use std::fs;
 
 use serde_json::Value;
+use trustctl_lab::image::Artifact;
 use trustctl_tests::http::{Request, Response};
 use trustctl_tests::process::free_port;
 
@@ -167,16 +168,45 @@ fn refusals_lead_to_the_operator_s_page_where_there_is_one() {
 
 #[test]
 fn check_judges_as_the_proxy_does() {
-    let mut stage = Stage::new(&Setup::default());
+    let mut stage = Stage::new(&Setup { upstream: "canary = \"shop/canary\"", ..Setup::default() });
+    let canary = stage.push("shop/canary:1", &Artifact::image("canary"));
+    stage.sign("shop/canary:1");
+    let proxy = stage.proxy.as_ref().unwrap().address();
+    let refusal: Value = serde_json::from_slice(&stage.get("shop/new/manifests/1").body).unwrap();
     stage.stop();
     let config = ["proxy", "check", "--config", "proxy.toml"];
     assert_eq!(stage.done(&config)["exit"], 0);
-    let cart = stage.world.name("shop/cart:1");
-    let report = stage.done(&[&config[..], &[cart.as_str()]].concat());
-    assert_eq!((&report["image"]["verdict"], &report["image"]["rule"]), (&"trusted".into(), &"shop".into()), "{report:#}");
-    let new = stage.world.name("shop/new:1");
-    let (report, exit) = stage.user().json(&[&config[..], &[new.as_str()]].concat()).unwrap();
-    assert_eq!((exit, &report["image"]["reasons"][0]["code"]), (Some(3), &"TC0301".into()), "{report:#}");
+    let asked = |image: &str| {
+        let (report, exit) = stage.user().json(&[&config[..], &[image]].concat()).unwrap();
+        (report["image"].clone(), exit.unwrap())
+    };
+    // By the name that policies speak of, and as a client asks the proxy for it.
+    for host in [stage.host(), proxy.clone()] {
+        let (cart, exit) = asked(&format!("{host}/shop/cart:1"));
+        assert_eq!((exit, &cart["verdict"], &cart["outcome"]), (0, &"trusted".into(), &"served".into()), "{cart:#}");
+        assert_eq!((&cart["tag"], &cart["rule"], &cart["status"]), (&"1".into(), &"shop".into(), &200.into()), "{cart:#}");
+        let digest = stage.world.registry().tag("shop/cart", "1").unwrap().to_string();
+        assert_eq!(cart["digest"], digest, "{cart:#}");
+        assert_eq!(cart["image"], format!("{}@{digest}", stage.world.name("shop/cart:1")), "{cart:#}");
+        assert!(cart["signers"][0].as_str().unwrap().starts_with("cosign key "), "{cart:#}");
+        let (new, exit) = asked(&format!("{host}/shop/new:1"));
+        assert_eq!((exit, &new["outcome"], &new["status"]), (3, &"refused".into(), &403.into()), "{new:#}");
+        assert_eq!(new["reasons"][0]["message"], refusal["errors"][0]["detail"]["message"], "the reason that the proxy gave");
+        let (refused, exit) = asked(&format!("{host}/shop/canary:1"));
+        assert_eq!(
+            (exit, &refused["outcome"], &refused["digest"]),
+            (1, &"refused".into(), &canary.clone().into()),
+            "{refused:#}"
+        );
+        assert_eq!((&refused["verdict"], &refused["reasons"][0]["code"]), (&Value::Null, &"TC0655".into()), "{refused:#}");
+        let (none, exit) = asked(&format!("{host}/shop/cart:none"));
+        assert_eq!((exit, &none["outcome"]), (6, &"not-found".into()), "{none:#}");
+    }
+    let text = stage.user().run(&[&config[..], &[&format!("{proxy}/shop/cart:1")]].concat()).unwrap();
+    let named = format!("name: {proxy}/shop/cart:1 is {} to the policy", stage.world.name("shop/cart"));
+    assert!(text.stdout.contains("served: ") && text.stderr.contains(&named) && text.stderr.contains("rule: shop"), "{text:?}");
+    let (report, exit) = stage.user().json(&[&config[..], &["elsewhere.example/shop/cart:1"]].concat()).unwrap();
+    assert_eq!((exit, &report["error"]["code"]), (Some(6), &"TC0602".into()), "{report:#}");
     stage.write("proxy.toml", "version = 1\nnonsense = 1\n");
     let (report, exit) = stage.user().json(&config).unwrap();
     assert_eq!(exit, Some(7), "{report:#}");

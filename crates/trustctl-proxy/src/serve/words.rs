@@ -131,6 +131,7 @@ impl Proxy {
             evidence_age: ruling.map(|ruling| at.since(ruling.gathered)),
             took: request.began.elapsed(),
             fingerprint: ruling.map(|ruling| &ruling.fingerprint),
+            ruling,
         });
     }
 }
@@ -182,7 +183,6 @@ fn used(grant: &Grant) -> Reason {
     Reason::new(Code::ProxyBreakGlass, format!("let through until {until} by key {}: {reason}", grant.key))
 }
 
-/// Whether this request is refused by the denial manifest.
 /// What is asked for, by the name that policies speak of.
 fn named(request: &Request<'_>) -> String {
     let repository = &request.place.repository;
@@ -195,6 +195,7 @@ fn named(request: &Request<'_>) -> String {
     }
 }
 
+/// Whether this request is refused by the denial manifest.
 pub(super) fn sticks(request: &Request<'_>) -> bool {
     let is_manifest = matches!(request.ask.call, Call::Manifest { .. });
     is_manifest && request.place.upstream.deny_mode == DenyMode::Sticky

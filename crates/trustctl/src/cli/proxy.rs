@@ -10,7 +10,7 @@ pub enum ProxyCommand {
     /// Serve images that the policy trusts, and nothing else, until Ctrl-C
     #[command(after_help = "Example:\n  trustctl proxy run --config proxy.toml")]
     Run(RunProxyArgs),
-    /// Check configuration and policy, and judge an image as the proxy would
+    /// Check configuration and policy, and tell what the proxy would answer for an image, and why
     #[command(after_help = "Examples:\n  trustctl proxy check --config proxy.toml\n  \
         trustctl proxy check --config proxy.toml docker.io/library/alpine:3")]
     Check(CheckProxyArgs),
@@ -62,7 +62,7 @@ pub struct CheckProxyArgs {
     /// The configuration
     #[arg(long, value_name = "FILE")]
     pub config: PathBuf,
-    /// An image, by the name that the policy speaks of
+    /// An image, by the name that the policy speaks of, or as a client asks the proxy for it
     #[arg(value_name = "IMAGE")]
     pub image: Option<String>,
 }

@@ -2,6 +2,7 @@
 
 mod audit;
 mod break_glass;
+mod check;
 mod client_config;
 mod doctor;
 mod observers;
@@ -16,24 +17,22 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 use trustctl_core::reason::{Code, Reason};
-use trustctl_core::report::ReasonReport;
-use trustctl_core::verdict::VerdictKind;
 use trustctl_proxy::break_glass::BreakGlass;
 use trustctl_proxy::cache::{Blobs, CacheOptions, DiskCache};
 use trustctl_proxy::config::Config;
-use trustctl_proxy::decide::{Clock, Decider, Ground, SubjectKey, Times, Trouble};
+use trustctl_proxy::decide::{Clock, Decider, Ground, Times};
 use trustctl_proxy::metrics::Metrics;
+use trustctl_proxy::observe::Observer;
 use trustctl_proxy::serve::{Assembly, Proxy};
 use trustctl_proxy::server::{Notices, Server};
 use trustctl_proxy::trust::{InForce, Reloaded};
-use trustctl_proxy::world::{Caller, World, Worlds};
+use trustctl_proxy::world::Worlds;
 use trustctl_remote::state::Store;
 
-use super::{Session, clock, parse_image};
-use crate::cli::{CheckProxyArgs, ProxyCommand, RunProxyArgs};
+use super::{Session, clock};
+use crate::cli::{ProxyCommand, RunProxyArgs};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::render;
@@ -52,7 +51,7 @@ const ADMISSION: Duration = Duration::from_secs(60);
 pub(super) async fn run(session: &Session, command: &ProxyCommand) -> Result<Exit, Failure> {
     match command {
         ProxyCommand::Run(args) => serve(session, args).await,
-        ProxyCommand::Check(args) => check(session, args).await,
+        ProxyCommand::Check(args) => check::run(session, args).await,
         ProxyCommand::Audit(command) => audit::run(session, command).await,
         ProxyCommand::BreakGlass(args) => break_glass::run(session, args),
         ProxyCommand::ClientConfig(args) => client_config::run(session, args),
@@ -128,18 +127,8 @@ async fn serve(session: &Session, args: &RunProxyArgs) -> Result<Exit, Failure> 
     for address in server.addresses() {
         session.ui.say(format!("serving on {address}"));
     }
-    let proxy = Arc::new(Proxy::new(Assembly {
-        upstreams: config.upstreams.clone(),
-        worlds: engine.worlds,
-        decider: engine.decider,
-        blobs: engine.blobs,
-        observer: observers.observer(),
-        clock: engine.clock,
-        help: config.help.clone(),
-        metrics: engine.metrics,
-        admission: ADMISSION,
-    }));
-    let finished = server.run(proxy, notices, stop).await;
+    let proxy = assemble(&config, engine, observers.observer());
+    let finished = server.run(Arc::new(proxy), notices, stop).await;
     reloading.abort();
     if let Some(admin) = admin {
         admin.abort();
@@ -147,6 +136,21 @@ async fn serve(session: &Session, args: &RunProxyArgs) -> Result<Exit, Failure> 
     observers.close().await;
     session.ui.note(if finished { "stopped" } else { "stopped; answers that had not ended were cut" });
     Ok(Exit::Done)
+}
+
+/// The proxy, without its listeners.
+fn assemble(config: &Config, engine: Engine, observer: Arc<dyn Observer>) -> Proxy {
+    Proxy::new(Assembly {
+        upstreams: config.upstreams.clone(),
+        worlds: engine.worlds,
+        decider: engine.decider,
+        blobs: engine.blobs,
+        observer,
+        clock: engine.clock,
+        help: config.help.clone(),
+        metrics: engine.metrics,
+        admission: ADMISSION,
+    })
 }
 
 /// Ready when somebody asks the program to stop: SIGTERM or Ctrl-C.
@@ -201,100 +205,4 @@ fn create_folder(path: &Path) -> Result<(), Failure> {
     use std::os::unix::fs::DirBuilderExt as _;
     let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
     made.map_err(|error| Failure::new(Reason::new(Code::LocalFile, format!("{}: {error}", path.display()))))
-}
-
-async fn check(session: &Session, args: &CheckProxyArgs) -> Result<Exit, Failure> {
-    let config = Config::load(&args.config)?;
-    let scratch = tempfile::tempdir().map_err(|error| Failure::new(Reason::new(Code::LocalFile, error.to_string())))?;
-    let engine = Engine::new(session, &config, scratch.path())?;
-    let judged = match &args.image {
-        Some(image) => Some(judge(&config, &engine, image).await?),
-        None => None,
-    };
-    let exit = judged.as_ref().map_or(Exit::Done, |judged| judged.exit);
-    if session.ui.json() {
-        let warnings: Vec<ReasonReport> = config.warnings.iter().map(ReasonReport::new).collect();
-        let image = judged.as_ref().map(Dry::report);
-        let upstreams: Vec<&str> = config.upstreams.all().iter().map(|upstream| upstream.registry.as_str()).collect();
-        let report = json!({
-            "schema": "trustctl/proxy-check/v1", "exit": exit.code(), "config": args.config, "policy": config.policy,
-            "upstreams": upstreams, "image": image, "warnings": warnings,
-        });
-        session.ui.say(report.to_string());
-        return Ok(exit);
-    }
-    for warning in &config.warnings {
-        render::warning(&session.ui, warning);
-    }
-    session.ui.say(format!("usable: {} with {} upstreams", args.config.display(), config.upstreams.all().len()));
-    if let Some(judged) = &judged {
-        session.ui.say(format!("{}: {}", judged.verdict.word(), judged.image));
-        for reason in &judged.reasons {
-            session.ui.tell(format!("  {}: {}", reason.code.id(), reason.message));
-        }
-    }
-    Ok(exit)
-}
-
-/// How an image would be answered.
-struct Dry {
-    image: String,
-    verdict: VerdictKind,
-    reasons: Vec<Reason>,
-    rule: Option<String>,
-    exit: Exit,
-}
-
-impl Dry {
-    fn report(&self) -> serde_json::Value {
-        let reasons: Vec<ReasonReport> = self.reasons.iter().map(ReasonReport::new).collect();
-        json!({ "image": self.image, "verdict": self.verdict, "rule": self.rule, "reasons": reasons })
-    }
-}
-
-async fn judge(config: &Config, engine: &Engine, image: &str) -> Result<Dry, Failure> {
-    let reference = parse_image(image)?;
-    let repository = &reference.repository;
-    let mut upstreams = config.upstreams.all().iter();
-    let Some(upstream) = upstreams.find(|upstream| upstream.registry == repository.registry()) else {
-        let words = format!("no upstream serves {}", repository.registry());
-        return Err(Failure::new(Reason::new(Code::ProxyNoUpstream, words)));
-    };
-    let Caller::Anybody(world) = engine.worlds.caller(upstream, &http::HeaderMap::new()) else {
-        let words = format!("{} is read with each caller's own credentials: there are none here", upstream.registry);
-        return Err(Failure::new(Reason::new(Code::NoCredentials, words)));
-    };
-    let decided = decide(engine, &world, &reference).await;
-    let ruling = decided.map_err(|trouble| {
-        Failure::new(match trouble {
-            Trouble::NotFound => Reason::new(Code::ImageNotFound, format!("{reference} is not known to its registry")),
-            Trouble::Unknown(reason) => reason,
-        })
-    })?;
-    let exit = match ruling.verdict {
-        VerdictKind::Trusted => Exit::Done,
-        VerdictKind::Rejected => Exit::Rejected,
-        VerdictKind::Unsigned => Exit::Unsigned,
-        VerdictKind::Undecided => Exit::Undecided,
-    };
-    let image = format!("{repository}@{}", ruling.subject.digest);
-    let reasons = ruling.reasons.iter().chain(&ruling.warnings).cloned().collect();
-    Ok(Dry { image, verdict: ruling.verdict, reasons, rule: ruling.rule.clone(), exit })
-}
-
-async fn decide(
-    engine: &Engine,
-    world: &World,
-    reference: &trustctl_core::reference::Reference,
-) -> Result<Arc<trustctl_proxy::decide::Ruling>, Trouble> {
-    let repository = reference.repository.clone();
-    let key = match (&reference.digest, reference.tag_or_latest()) {
-        (Some(digest), tag) => SubjectKey { repository, tag: tag.filter(|_| reference.tag.is_some()), digest: *digest },
-        (None, Some(tag)) => {
-            let digest = engine.decider.pin(world, &repository, &tag).await?.digest;
-            SubjectKey { repository, tag: Some(tag), digest }
-        }
-        (None, None) => return Err(Trouble::NotFound),
-    };
-    engine.decider.decide(world, &key).await
 }

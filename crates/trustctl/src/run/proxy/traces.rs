@@ -225,6 +225,7 @@ mod tests {
             evidence_age: Some(Duration::from_secs(3)),
             took: Duration::from_millis(5),
             fingerprint: None,
+            ruling: None,
         };
         span(&event, SystemTime::UNIX_EPOCH + Duration::from_secs(100)).unwrap()
     }
