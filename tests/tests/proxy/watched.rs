@@ -38,8 +38,19 @@ fn every_decision_is_in_a_log_that_shows_alterations() {
     assert!(refused[0]["client"].as_str().unwrap().starts_with("127.0.0.1:"));
     let report = stage.done(&["proxy", "audit", "verify", "state/audit.log"]);
     assert_eq!(report["lines"], lines.len(), "{report:#}");
-    let tail = stage.user().run(&["proxy", "audit", "tail", "state/audit.log", "--lines", "1"]).unwrap();
-    assert_eq!(tail.stdout.trim_end().lines().count(), 1, "{}", tail.stdout);
+    let tail = |words: &[&str]| stage.user().run(&[&["proxy", "audit", "tail"], words].concat()).unwrap().stdout;
+    let line = tail(&["state/audit.log", "--lines", "1"]);
+    let image = stage.world.name("shop/new:1");
+    let parts: Vec<&str> = line.split_whitespace().collect();
+    assert_eq!(parts[1..7], ["refused", "TC0301", &image, "rule", "shop", "from"], "{line}");
+    assert_eq!((line.lines().count(), parts[0]), (1, refused[0]["time"].as_str().unwrap()), "{line}");
+    assert_eq!(tail(&["--config", "proxy.toml", "--lines", "1"]), line, "the configuration names the log");
+    let report = stage.done(&["proxy", "audit", "tail", "--config", "proxy.toml", "--lines", "1"]);
+    assert_eq!(report["entries"], Value::Array(refused.clone()), "JSON has all that is recorded");
+    assert_eq!(stage.done(&["proxy", "audit", "verify", "--config", "proxy.toml"])["lines"], lines.len());
+    for words in [&["proxy", "audit", "tail"][..], &["proxy", "audit", "verify", "state/audit.log", "--config", "proxy.toml"]] {
+        assert_eq!(stage.user().json(words).unwrap().1, Some(2), "{words:?}: one of both");
+    }
     let altered = fs::read_to_string(&log).unwrap().replacen("\"served\"", "\"refused\"", 1);
     fs::write(&log, altered).unwrap();
     let (report, exit) = stage.user().json(&["proxy", "audit", "verify", "state/audit.log"]).unwrap();

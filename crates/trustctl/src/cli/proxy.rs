@@ -12,7 +12,8 @@ pub enum ProxyCommand {
     Run(RunProxyArgs),
     /// Check configuration and policy, and tell what the proxy would answer for an image, and why
     #[command(after_help = "Examples:\n  trustctl proxy check --config proxy.toml\n  \
-        trustctl proxy check --config proxy.toml docker.io/library/alpine:3")]
+        trustctl proxy check --config proxy.toml docker.io/library/alpine:3\n  \
+        trustctl proxy check --config proxy.toml 127.0.0.1:5000/docker.io/library/alpine:3")]
     Check(CheckProxyArgs),
     /// Check and read the audit log
     #[command(subcommand)]
@@ -150,31 +151,37 @@ pub enum ClientArg {
 #[derive(Debug, Subcommand)]
 pub enum AuditCommand {
     /// Check that no line was changed, removed or added
-    #[command(after_help = "Example:\n  trustctl proxy audit verify state/audit.log")]
+    #[command(
+        after_help = "Examples:\n  trustctl proxy audit verify --config proxy.toml\n  trustctl proxy audit verify copy/audit.log"
+    )]
     Verify(AuditFileArgs),
     /// Print the last decisions
-    #[command(after_help = "Example:\n  trustctl proxy audit tail state/audit.log --lines 20")]
+    #[command(after_help = "Examples:\n  trustctl proxy audit tail --config proxy.toml --lines 20\n  \
+        trustctl proxy audit tail state/audit.log --follow --output json")]
     Tail(AuditTailArgs),
 }
 
 /// The audit log
 #[derive(Args, Debug)]
 pub struct AuditFileArgs {
-    /// The log
-    #[arg(value_name = "FILE")]
-    pub file: PathBuf,
+    /// The log, or a copy of it
+    #[arg(value_name = "FILE", required_unless_present = "config", conflicts_with = "config")]
+    pub file: Option<PathBuf>,
+    /// The configuration of the proxy whose log it is, in place of the file
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
 }
 
 /// The end of the audit log
 #[derive(Args, Debug)]
 pub struct AuditTailArgs {
-    /// The log
-    #[arg(value_name = "FILE")]
-    pub file: PathBuf,
+    /// Which log it is.
+    #[command(flatten)]
+    pub log: AuditFileArgs,
     /// How many of the last lines are printed
     #[arg(long, value_name = "N", default_value_t = 10)]
     pub lines: usize,
-    /// Go on printing what is added
+    /// Go on printing what is added; in JSON each entry is then a line of its own, as it stands in the log
     #[arg(long)]
     pub follow: bool,
 }
