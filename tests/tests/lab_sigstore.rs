@@ -259,7 +259,8 @@ fn a_lab_that_is_up_gives_a_shell_all_that_cosign_and_trustctl_need() {
     assert!(printed.starts_with("# NOT FOR PRODUCTION"), "{printed}");
     assert_eq!(std::fs::read_to_string(home.path().join("lab/environment")).unwrap(), printed);
     let registry = printed.lines().find_map(|line| line.strip_prefix("# registry   http://")).unwrap();
-    let image = Repository::new(registry, "shop/cart");
+    assert!(printed.contains(&format!("export TRUSTCTL_LAB_REGISTRY='{registry}'\n")), "{printed}");
+    let image = Repository::new(registry, "shop/hello");
     let image = image.at(&Image::tiny("hello").push(&image, "1.4").unwrap());
     let identity = Claims::github("acme/shop", "refs/tags/v1.0.0").identity();
     if let Some(cosign) = Peer::Cosign3.or_skip() {
@@ -278,6 +279,25 @@ fn a_lab_that_is_up_gives_a_shell_all_that_cosign_and_trustctl_need() {
     assert!(home.path().join("lab/sigstore/trusted_root.json").is_file(), "a named folder stays");
     let (mut up, _) = Up::start(home.path());
     assert_eq!(up.stop("-TERM"), Some(0));
+}
+
+#[test]
+fn a_lab_has_images_and_its_folder_for_itself_as_long_as_it_runs() {
+    let home = tempfile::tempdir().unwrap();
+    let (mut up, printed) = Up::start(home.path());
+    let user = User::new(home.path());
+    let (report, exit) = user.json(&["lab", "up", "--dir", "lab"]).unwrap();
+    assert_eq!((exit, report.pointer("/error/code").unwrap()), (Some(7), &"TC0717".into()), "{report}");
+    assert!(report.pointer("/error/message").unwrap().as_str().unwrap().contains("another lab runs"), "{report}");
+    assert_eq!(std::fs::read_to_string(home.path().join("lab/environment")).unwrap(), printed, "the first is left alone");
+    let registry = printed.lines().find_map(|line| line.strip_prefix("# registry   http://")).unwrap();
+    for image in ["shop/cart:1.4", "shop/web:2", "other/app:1.0"] {
+        let (report, exit) = user.json(&["inspect", &format!("{registry}/{image}")]).unwrap();
+        assert_eq!(exit, Some(0), "{report}");
+    }
+    assert_eq!(up.stop("-KILL"), None, "by the signal");
+    let (mut up, _) = Up::start(home.path());
+    assert_eq!(up.stop("-TERM"), Some(0), "a lab that was killed does not keep its folder");
 }
 
 #[test]

@@ -18,6 +18,9 @@ pub enum LabError {
     /// A folder was named that holds something that no lab has written.
     #[error("the folder {} is neither empty nor a former lab's", .0.display())]
     Folder(PathBuf),
+    /// A folder was named that another lab, which is running, has.
+    #[error("another lab runs in the folder {}", .0.display())]
+    FolderInUse(PathBuf),
     /// A request that the lab itself sent was not answered.
     #[error("request failed: {0}")]
     Http(#[from] reqwest::Error),

@@ -86,7 +86,8 @@ impl World {
     /// configuration, and what [`World::sigstore_folder`] holds.
     ///
     /// # Errors
-    /// [`LabError`] of the first service or file that fails; [`LabError::Folder`] when the folder holds something else.
+    /// [`LabError`] of the first service or file that fails; [`LabError::Folder`] when the folder holds something else,
+    /// [`LabError::FolderInUse`] when another lab runs in it.
     pub fn start(options: WorldOptions) -> Result<Self, LabError> {
         let folder = Folder::open(options.folder.as_deref())?;
         let authority = Authority::create()?;
@@ -182,6 +183,7 @@ impl World {
             ("DOCKER_CONTENT_TRUST_SERVER", self.notary.url()),
             ("NOTARY_AUTH", self.login()),
             ("SSL_CERT_FILE", path("ca.crt")),
+            ("TRUSTCTL_LAB_REGISTRY", self.registry.host()),
             ("XDG_CONFIG_HOME", path("config")),
             ("XDG_STATE_HOME", path("state")),
         ]

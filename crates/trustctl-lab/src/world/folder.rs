@@ -1,6 +1,6 @@
 //! The folder of a lab: temporary, or one that the user names and that no other files are mixed into.
 
-use std::fs;
+use std::fs::{self, File, TryLockError};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
@@ -19,6 +19,8 @@ pub(super) const ENVIRONMENT: &str = "environment";
 #[derive(Debug)]
 pub(super) struct Folder {
     path: PathBuf,
+    /// Held as long as the lab runs, and let go by the system however it ends.
+    _lock: Option<File>,
     /// Removes the folder when it is dropped.
     _temporary: Option<TempDir>,
 }
@@ -28,7 +30,7 @@ impl Folder {
     pub(super) fn open(named: Option<&Path>) -> Result<Self, LabError> {
         let Some(named) = named else {
             let folder = tempfile::Builder::new().prefix("trustctl-lab-").tempdir().map_err(io("making a temporary folder"))?;
-            return Ok(Self { path: folder.path().to_owned(), _temporary: Some(folder) });
+            return Ok(Self { path: folder.path().to_owned(), _lock: None, _temporary: Some(folder) });
         };
         fs::create_dir_all(named).map_err(io("making the lab's folder"))?;
         // Variables that name files must mean the same from everywhere.
@@ -37,16 +39,27 @@ impl Folder {
         if content.next().is_some() && !path.join(MARK).is_file() {
             return Err(LabError::Folder(named.to_owned()));
         }
+        let lock = lock(&path.join(MARK), named)?;
         match fs::remove_file(path.join(ENVIRONMENT)) {
             Err(error) if error.kind() != ErrorKind::NotFound => return Err(io("removing a former lab's file")(error)),
             _ => {}
         }
         fs::write(path.join(MARK), format!("{NOTICE}\n")).map_err(io("writing the lab's folder"))?;
-        Ok(Self { path, _temporary: None })
+        Ok(Self { path, _lock: Some(lock), _temporary: None })
     }
 
     pub(super) fn path(&self) -> &Path {
         &self.path
+    }
+}
+
+/// Takes the folder for this lab alone.
+fn lock(mark: &Path, named: &Path) -> Result<File, LabError> {
+    let file = File::options().create(true).append(true).open(mark).map_err(io("writing the lab's folder"))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(LabError::FolderInUse(named.to_owned())),
+        Err(TryLockError::Error(error)) => Err(io("locking the lab's folder")(error)),
     }
 }
 

@@ -16,7 +16,7 @@ use trustctl_lab::image::Artifact;
 use trustctl_lab::world::{World, WorldOptions};
 
 use super::Session;
-use super::lab::{Stop, failed};
+use super::lab::{Stop, failed, push_images};
 use crate::cli::DemoArgs;
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -53,9 +53,7 @@ pub(super) async fn run(session: &Session, args: &DemoArgs) -> Result<Exit, Fail
 async fn keep(session: &Session) -> Result<(), Failure> {
     let mut stop = Stop::listen()?;
     let world = World::start(WorldOptions::default()).map_err(failed)?;
-    for image in ["shop/cart:1.4", "other/app:1.0"] {
-        world.push(image, &Artifact::multi_platform(image)).map_err(failed)?;
-    }
+    push_images(&world)?;
     let data = world.folder().join("data");
     let (image, tell) = (world.name("shop/cart:1.4"), |line: &str| session.ui.tell(line));
     tell("\n# Now it is your turn: a new lab, in which nobody has signed anything. In another terminal:");

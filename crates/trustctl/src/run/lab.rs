@@ -4,6 +4,7 @@ use serde_json::{Map, Value, json};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use trustctl_core::reason::{Code, Reason, Step};
 use trustctl_lab::error::LabError;
+use trustctl_lab::image::Artifact;
 use trustctl_lab::sigstore::{Claims, SigstorePorts};
 use trustctl_lab::world::{NOTICE, World, WorldOptions};
 
@@ -11,7 +12,10 @@ use super::Session;
 use crate::cli::{LabCommand, LabUpArgs};
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::render;
 
+/// What is in the registry of a lab that users start, signed by nobody: what the quickstart and the tutorial speak of.
+pub(super) const IMAGES: [&str; 3] = ["shop/cart:1.4", "shop/web:2", "other/app:1.0"];
 /// Who the token in the lab's folder is for.
 const PERSON: &str = "lab-user@example.test";
 /// How long that token is good, in seconds: a day, so that a rehearsal does not run out of it.
@@ -28,6 +32,7 @@ async fn up(session: &Session, args: &LabUpArgs) -> Result<Exit, Failure> {
     session.ui.tell(NOTICE);
     let world = World::start(options(args)).map_err(failed)?;
     world.write_token(&Claims::email(PERSON).lives(DAY)).map_err(failed)?;
+    push_images(&world)?;
     // Last: whoever finds it finds everything.
     world.write_environment().map_err(failed)?;
     if session.ui.json() {
@@ -35,9 +40,21 @@ async fn up(session: &Session, args: &LabUpArgs) -> Result<Exit, Failure> {
     } else {
         session.ui.say(world.describe().trim_end());
     }
+    let environment = world.folder().join("environment").display().to_string();
+    let image = "\"$TRUSTCTL_LAB_REGISTRY/shop/cart:1.4\"";
+    session.ui.note(format!("in its registry, signed by nobody: {}", IMAGES.join(", ")));
+    session.ui.note("next, in another terminal:");
+    session.ui.note(format!("  . {}", render::quoted(&[environment])));
+    session.ui.note("  trustctl key generate lab");
+    session.ui.note(format!("  trustctl sign {image} --resolve-tag --key lab && trustctl verify {image} --key lab"));
     session.ui.note("the lab runs until Ctrl-C");
     stop.asked().await;
     Ok(Exit::Done)
+}
+
+/// Fills the registry with [`IMAGES`].
+pub(super) fn push_images(world: &World) -> Result<(), Failure> {
+    IMAGES.iter().try_for_each(|image| world.push(image, &Artifact::multi_platform(image)).map(drop)).map_err(failed)
 }
 
 fn options(args: &LabUpArgs) -> WorldOptions {
@@ -61,6 +78,7 @@ fn report(world: &World) -> Value {
         "exit": 0,
         "notice": NOTICE,
         "folder": world.folder(),
+        "images": IMAGES.map(|image| world.name(image)),
         "services": {
             "registry": world.registry().url(),
             "notary": world.notary().url(),
@@ -96,6 +114,10 @@ pub(super) fn failed(error: LabError) -> Failure {
     match error {
         LabError::Folder(_) => {
             let step = Step::words("name an empty folder, or one that does not exist yet");
+            Failure::new(Reason::new(Code::LocalFile, words).step(step))
+        }
+        LabError::FolderInUse(_) => {
+            let step = Step::words("use that lab (its variables are in the file environment), end it, or name another folder");
             Failure::new(Reason::new(Code::LocalFile, words).step(step))
         }
         LabError::Io { .. } => Failure::new(Reason::new(Code::LocalFile, words)),
