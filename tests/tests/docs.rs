@@ -1,5 +1,6 @@
 //! Every command shown in the README and in `docs/` runs, in the order of its page, against the lab. A line without a remark must succeed;
-//! `# exit N` says otherwise. A block whose language is followed by a name is a file that lies there.
+//! `# exit N` says otherwise. A block whose language is followed by a name is a file that lies there. What a page shows of the program's
+//! answers (blocks of the language `output`, and refusals of the proxy as clients repeat them) is what the commands have printed.
 #![expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
 use std::collections::BTreeMap;
@@ -20,6 +21,8 @@ use trustctl_tests::program::program;
 
 /// What a page may take; key derivation alone takes a second for each key it opens.
 const LIMIT: Duration = Duration::from_secs(300);
+/// The fewest hexadecimal digits by which the program names a key or an image.
+const SHORTEST_HASH: usize = 16;
 /// Commands that build or test the project itself.
 const NOT_HERE: [&str; 4] = ["cargo ", "./tests/run", "bash .ci/run", "git "];
 
@@ -48,6 +51,38 @@ fn commands(text: &str) -> Vec<String> {
         }
     }
     lines
+}
+
+/// What a page says that the program prints: the lines of its `output` blocks, and the refusals that clients repeat in others.
+fn shown(text: &str) -> Vec<String> {
+    let mut language = "";
+    let mut lines = Vec::new();
+    for line in text.lines() {
+        if let Some(next) = line.strip_prefix("```") {
+            language = next;
+        } else if language == "output" {
+            lines.push(line.to_owned());
+        } else if let ("text", Some((_, message))) = (language, line.split_once("denied: TC")) {
+            lines.push(format!("TC{message}"));
+        }
+    }
+    lines
+}
+
+/// A text without what is another at each run: digests and parts of them.
+fn masked(text: &str) -> String {
+    let is_hex = |c: char| c.is_ascii_digit() || ('a'..='f').contains(&c);
+    let (mut masked, mut run) = (String::new(), String::new());
+    for c in text.chars().chain(['\n']) {
+        if is_hex(c) {
+            run.push(c);
+            continue;
+        }
+        masked.push_str(if run.len() >= SHORTEST_HASH { "…" } else { &run });
+        run.clear();
+        masked.push(c);
+    }
+    masked
 }
 
 /// The TUF repository of a private Sigstore instance; its root is put into `folder`.
@@ -79,14 +114,16 @@ fn script(lines: &[String]) -> String {
 #[test]
 fn commands_in_the_documentation_do_what_it_says() {
     let mut ran_any = 0;
+    let (mut printed, mut promised) = (String::new(), Vec::new());
     for page in pages() {
         let text = std::fs::read_to_string(&page).unwrap();
         let lines = commands(&text);
+        promised.extend(shown(&text).into_iter().map(|line| (page.clone(), line)));
         if lines.is_empty() {
             continue;
         }
         let world = World::start(WorldOptions::default()).unwrap();
-        for image in ["shop/cart:1.4", "other/app:1.0"] {
+        for image in ["shop/cart:1.4", "shop/web:2", "other/app:1.0"] {
             world.push(image, &Artifact::multi_platform(image)).unwrap();
         }
         let home = tempfile::tempdir().unwrap();
@@ -116,8 +153,30 @@ fn commands_in_the_documentation_do_what_it_says() {
         let ran = run(&mut shell, LIMIT).unwrap();
         assert_eq!(ran.code, Some(0), "{}:\n{}\n{}", page.display(), ran.stdout, ran.stderr);
         ran_any += lines.len();
+        printed.push_str(&ran.stdout.replace(&host, "registry.example"));
+        printed.push_str(&ran.stderr.replace(&host, "registry.example"));
     }
     assert!(ran_any > 20, "only {ran_any} commands were found");
+    let printed = masked(&printed);
+    assert!(promised.len() > 5, "only {} lines of answers were found", promised.len());
+    for (page, line) in promised {
+        assert!(printed.contains(&line), "{} shows what was not printed:\n{line}\n\n{printed}", page.display());
+    }
+}
+
+/// A reader who follows one page after another has the keys of all of them.
+#[test]
+fn pages_name_their_keys_apart() {
+    let mut names = Vec::new();
+    for page in ["README.md", "docs/quickstart.md", "docs/tutorial/enforce-a-host.md"] {
+        let lines = commands(&std::fs::read_to_string(root().join(page)).unwrap());
+        names.extend(lines.iter().filter_map(|line| line.strip_prefix("trustctl key generate ").map(str::to_owned)));
+    }
+    assert_eq!(names.len(), 3, "{names:?}");
+    let mut apart = names.clone();
+    apart.sort();
+    apart.dedup();
+    assert_eq!(apart.len(), 3, "{names:?}");
 }
 
 #[test]
