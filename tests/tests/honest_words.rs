@@ -113,6 +113,69 @@ fn what_was_looked_for_and_what_is_expected_is_named() {
     assert!(text.contains("as in 127.0.0.1"), "{text}");
 }
 
+/// The reader of TOML speaks of sequences and maps.
+#[test]
+fn a_table_or_text_in_place_of_a_list_is_told_with_what_to_write() {
+    let stage = Stage::new();
+    let rule = "name = \"r\"\nimages = [\"**\"]\nrequire = { any = [\"a\"] }\n";
+    let head = format!("version = 1\n[signers.a]\nscheme = \"dct\"\nroots = [\"{}\"]\n", "0".repeat(64));
+    for (text, line, words) in [
+        (format!("{head}[rules]\n{rule}"), 5, "write [[rules]] in place of [rules]"),
+        (format!("{head}[[rules]]\n{}", rule.replace("[\"**\"]", "\"**\"")), 7, "images is a list: write images = [\"**\"]"),
+        (format!("{head}[[rules]]\n{}", rule.replace("[\"a\"]", "\"a\"")), 8, "any is a list: write any = [\"a\"]"),
+        (format!("{head}[[rules]]\n{}", rule.replace("\"r\"", "1")), 6, "name is a text: write it in quotes"),
+        (format!("{head}tofu = \"yes\"\n[[rules]]\n{rule}"), 5, "tofu is true or false, without quotes"),
+    ] {
+        let file = stage.write("p.toml", &text);
+        let (text, report) = stage.ends(&["policy", "check", &file], 7, "TC0701");
+        assert!(text.contains(words), "{text}");
+        assert!(report["error"]["message"].as_str().unwrap().starts_with(&format!("{file}, line {line}: ")), "{report}");
+    }
+    let config = "version = 1\npolicy = \"nowhere.toml\"\nstate = \"state\"\n[[listen]]\naddress = \"127.0.0.1:5000\"\n";
+    let upstreams = "[[upstreams]]\nregistry = \"docker.io\"\ndefault = true\n";
+    let file = stage.write("proxy.toml", &format!("{config}{}", upstreams.replace("[[upstreams]]", "[upstreams]")));
+    let (text, _) = stage.ends(&["proxy", "check", "--config", &file], 7, "TC0600");
+    assert!(text.contains("line 6: there can be several upstreams: write [[upstreams]]"), "{text}");
+    let file = stage.write("proxy.toml", &format!("{config}{upstreams}"));
+    let (text, _) = stage.ends(&["proxy", "check", "--config", &file], 7, "TC0600");
+    assert!(text.contains(&format!("{file}, line 2: the policy cannot be read: ")) && text.contains("nowhere.toml"), "{text}");
+}
+
+#[test]
+fn a_file_of_the_wrong_kind_is_called_what_it_is() {
+    let stage = Stage::new();
+    let image = stage.image(":1.4");
+    let policy = stage.user.home().join("policy.toml").display().to_string();
+    assert_eq!(stage.user.run(&["policy", "init", &policy, "--key", "release"]).unwrap().code, Some(0));
+    let (text, _) = stage.ends(&["policy", "explain", &policy], 2, "TC0101");
+    assert!(text.contains("is a file") && text.contains(&format!("trustctl policy explain IMAGE --policy {policy}")), "{text}");
+    let public = stage.user.home().join("release.pub").display().to_string();
+    let exported = stage.user.run(&["key", "export", "release", "--public", "--to", &public]).unwrap();
+    assert_eq!(exported.code, Some(0), "{}", exported.stderr);
+    let (text, _) = stage.ends(&["sign", &image, "--resolve-tag", "--key", &public], 7, "TC0502");
+    assert!(text.contains("it is a public key, which verifies and cannot sign") && text.contains("trustctl key list"), "{text}");
+    let (text, _) = stage.ends(&["verify", &image, "--key", &stage.write("bad.pub", "no key")], 7, "TC0712");
+    assert!(text.contains("give a public key in PEM") && !text.contains("policy"), "{text}");
+}
+
+#[test]
+fn keys_are_told_apart_in_one_form() {
+    let stage = Stage::new();
+    let image = stage.image(":1.4");
+    for words in [&["sign", &image, "--resolve-tag", "--key", "release"][..], &["key", "generate", "other"]] {
+        assert_eq!(stage.user.run(words).unwrap().code, Some(0), "{words:?}");
+    }
+    let (report, exit) = stage.user.json(&["verify", &image, "--key", "other"]).unwrap();
+    assert_eq!(exit, Some(1), "{report}");
+    let reason = &report["results"][0]["reasons"][0];
+    let fingerprint = |name: &str| {
+        let (report, _) = stage.user.json(&["key", "show", name]).unwrap();
+        report["keys"][0]["fingerprint"].as_str().unwrap().get(..16).unwrap().to_owned()
+    };
+    assert_eq!(reason["expected"], format!("key {}", fingerprint("other")), "{report}");
+    assert_eq!(reason["found"], format!("key {}, by the signature's own word", fingerprint("release")), "{report}");
+}
+
 #[test]
 fn a_policy_that_believes_who_comes_first_is_warned_about() {
     let stage = Stage::new();

@@ -111,6 +111,9 @@ pub enum KeyError {
         /// The variable.
         name: String,
     },
+    /// The private key was wanted, and the file holds a public one.
+    #[error("it is a public key, which verifies and cannot sign")]
+    PublicOnly,
     /// The bytes are not a key of a supported format.
     #[error("not a key that can be read: {why}")]
     Unreadable {
@@ -149,6 +152,10 @@ impl KeyError {
             Self::Misspelt { .. } | Self::NotFound { .. } => {
                 reason.step(Step::command("see which keys are here", ["trustctl", "key", "list"]))
             }
+            Self::PublicOnly => {
+                let words = "name the private key that belongs to it, by its file or by the name it has here";
+                reason.step(Step::command(words, ["trustctl", "key", "list"]))
+            }
             Self::PassphraseFile { flag, .. } => {
                 reason.step(Step::words(format!("give {flag} a file, env:NAME or keyring:NAME, never the passphrase itself")))
             }
@@ -172,7 +179,7 @@ impl KeyError {
         match self {
             Self::Ambiguous { .. } | Self::Misspelt { .. } | Self::NoFile { .. } | Self::NotFound { .. } => Code::KeyNotFound,
             Self::BadName { .. } => Code::KeyBadName,
-            Self::Costly { .. } | Self::Unreadable { .. } => Code::KeyUnreadable,
+            Self::Costly { .. } | Self::PublicOnly | Self::Unreadable { .. } => Code::KeyUnreadable,
             Self::Example { .. } => Code::ExampleKey,
             Self::Exists { .. } => Code::KeyExists,
             Self::File { .. } => Code::KeyFileAccess,

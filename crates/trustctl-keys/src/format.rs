@@ -121,11 +121,14 @@ impl SealedKey {
     /// `EC PARAMETERS`, are passed over.
     ///
     /// # Errors
-    /// [`KeyError::Unreadable`] when there is none, or the text or a header is malformed; [`KeyError::Costly`] when it is longer than 1 MiB.
+    /// [`KeyError::PublicOnly`] when there is a public key alone, [`KeyError::Unreadable`] when there is none, or the text or a header is malformed; [`KeyError::Costly`] when it is longer than 1 MiB.
     pub fn parse_all(text: &[u8]) -> Result<Vec<Self>, KeyError> {
         let mut keys = Vec::new();
         for block in Block::parse_all(text)? {
             keys.extend(Self::from_block(block)?);
+        }
+        if keys.is_empty() && text.windows(PUBLIC.len()).any(|window| window == PUBLIC) {
+            return Err(KeyError::PublicOnly);
         }
         if keys.is_empty() {
             return Err(KeyError::unreadable("there is no private key in it"));
@@ -329,6 +332,9 @@ fn seal_pkcs8(
         Some(passphrase) => Ok(pem_text::encode("ENCRYPTED PRIVATE KEY", headers, &pkcs8::encrypt(info, passphrase, strength)?)),
     }
 }
+
+/// What stands in the first line of a public key.
+const PUBLIC: &[u8] = b"-----BEGIN PUBLIC KEY-----";
 
 /// A public key file: one `PUBLIC KEY` block; headers, which Docker adds, are ignored.
 ///

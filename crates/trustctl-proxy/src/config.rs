@@ -30,6 +30,8 @@ const MAX_KEY: u64 = 64 * 1024;
 pub struct Config {
     /// The policy file.
     pub policy: PathBuf,
+    /// Where the configuration names it: file and line, for messages.
+    pub policy_named: String,
     /// The folder for what is kept: evidence, memory, cache.
     pub state: PathBuf,
     /// Where clients are served; at least one.

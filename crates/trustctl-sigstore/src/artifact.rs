@@ -16,7 +16,7 @@ use crate::dsse::{Envelope, IN_TOTO};
 use crate::format::{FormatError, decode};
 use crate::grounds::{Carrier, Grounds, Signed};
 use crate::keyless::{About, Fault, legacy};
-use crate::keys::{Keyring, Known, short};
+use crate::keys::{Keyring, Known, named_by_hint, short};
 use crate::layout::signatures::SignatureLayer;
 use crate::revocation::{self, is_revocation};
 use crate::simple_signing::Payload;
@@ -310,7 +310,7 @@ impl Artifact {
             State::Broken(Reason::new(Code::CosignBadSignature, words))
         } else {
             let words = format!("{at} was not signed with a trusted key");
-            let found = hint.map_or_else(|| "another key".to_owned(), |hint| format!("a key with hint {hint}"));
+            let found = hint.map_or_else(|| "another key".to_owned(), named_by_hint);
             State::Claimed(Reason::new(Code::CosignWrongKey, words).expected_found(ring.names(), found))
         };
         self

@@ -19,6 +19,8 @@ use trustctl_core::hashes::Hashes;
 use trustctl_core::public_key::{Hash, KeyKind, PublicKey, SignatureScheme};
 use trustctl_core::scheme::KeyAnchor;
 
+use crate::format::decode;
+
 /// The schemes that a signature by a key of this kind is made and tried with; the first is the one that cosign 2 and 3 verify by
 /// themselves.
 #[must_use]
@@ -93,6 +95,18 @@ impl<'a> Keyring<'a> {
     }
 }
 
+/// The key that a hint names, in words; anybody's word.
+pub(crate) fn named_by_hint(hint: &str) -> String {
+    match decode(hint, "the key hint") {
+        // The SHA-256 of the key, of which a fingerprint is the hexadecimal form.
+        Ok(hash) if hash.len() == 32 => {
+            let digits: String = hash.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+            format!("key {digits}, by the signature's own word")
+        }
+        _ => format!("a key with hint {hint}"),
+    }
+}
+
 /// The first 16 digits of a fingerprint.
 pub(crate) fn short(fingerprint: &str) -> &str {
     fingerprint.get(..16).unwrap_or(fingerprint)
@@ -140,11 +154,11 @@ MCowBQYDK2VwAyEAKQ0ifdAOAJGbvyl+8dSEO+aFpkLmGFGZdqq/ybojhpw=
     #[test]
     fn what_cosign_2_signs_with_p384_is_accepted_and_ed25519ph_of_cosign_3_is_not() {
         let signature = "MGYCMQD1l0o1KOcAZ437Cot45AiSNhhH10SFRiz7vo4wYI7tBZB210L+SdjoSLqBKI2X9jMCMQD1za/koB07bfPsaHD1nmCxG7Yd6oxyKgNCKkQL9c23nRJABuU3BXbAhGnmDwt8nxs=";
-        let signature = crate::format::decode(signature, "it").unwrap();
+        let signature = decode(signature, "it").unwrap();
         assert!(has_signed(&PublicKey::from_pem(CURVE_384.as_bytes()).unwrap(), &payload("p384-v2l"), &signature));
 
         let signature = "psC8eAVxQ6vu02x7Jo1GIixCpJ+fIHYV/i95PC+ZBS0d6xUZ2V/qyyt2D3z/PFlCfgXo0uT52w3vUJcT9BBqBA==";
-        let signature = crate::format::decode(signature, "it").unwrap();
+        let signature = decode(signature, "it").unwrap();
         assert!(!has_signed(&PublicKey::from_pem(EDWARDS.as_bytes()).unwrap(), &payload("ed-v3l"), &signature));
     }
 

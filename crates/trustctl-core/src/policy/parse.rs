@@ -69,8 +69,9 @@ impl Policy {
         if source.text.len() > MAX_POLICY {
             return Err(reader.error(0..0, "the policy is larger than 1 MiB"));
         }
-        let form: PolicyForm =
-            toml::from_str(source.text).map_err(|error| reader.error(error.span().unwrap_or(0..0), explain(error.message())))?;
+        let form: PolicyForm = toml::from_str(source.text).map_err(|error| {
+            reader.error(error.span().unwrap_or(0..0), explain(source.text, error.span().unwrap_or(0..0), error.message()))
+        })?;
         if *form.version.get_ref() != 1 {
             return Err(reader.error(form.version.span(), "unknown version; this program reads version 1"));
         }

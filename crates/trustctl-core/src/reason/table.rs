@@ -453,9 +453,9 @@ with_proxy_codes! {
         "With default = \"allow\" nothing is checked for images outside the rules.";
         "set default = \"deny\" and write a rule"
     AnchorUnusable = 712 "config.anchor-unusable" rank 60
-        "a key, root or certificate that the policy names cannot be used";
+        "a key, root or certificate that is to be trusted cannot be used";
         "The file is missing or is not of the expected format.";
-        "check the path, which is relative to the policy file"
+        "check the file that is named; a path in a policy is relative to the policy"
     ConfigUnusable = 713 "config.unusable" rank 60
         "a configuration file, variable or state file cannot be used";
         "It is not readable or not of its format.";

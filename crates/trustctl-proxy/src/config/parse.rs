@@ -19,8 +19,9 @@ pub(super) fn parse(source: &ConfigText<'_>) -> Result<Config, ConfigError> {
     if u64::try_from(source.text.len()).is_ok_and(|length| length > MAX_CONFIG) {
         return Err(reader.error(0..0, "the configuration is larger than 1 MiB"));
     }
-    let form: ConfigForm =
-        toml::from_str(source.text).map_err(|error| reader.error(error.span().unwrap_or(0..0), explain(error.message())))?;
+    let form: ConfigForm = toml::from_str(source.text).map_err(|error| {
+        reader.error(error.span().unwrap_or(0..0), explain(source.text, error.span().unwrap_or(0..0), error.message()))
+    })?;
     if *form.version.get_ref() != 1 {
         return Err(reader.error(form.version.span(), "unknown version; this program reads version 1"));
     }
@@ -44,6 +45,7 @@ pub(super) fn parse(source: &ConfigText<'_>) -> Result<Config, ConfigError> {
     let keys = form.break_glass.keys.iter().map(|key| reader.key(key)).collect::<Result<_, _>>()?;
     Ok(Config {
         policy: reader.path(&form.policy)?,
+        policy_named: format!("{}, line {}", source.name, line_of(source.text, form.policy.span().start)),
         audit: audit.unwrap_or_else(|| state.join("audit.log")),
         state,
         listen,

@@ -278,6 +278,7 @@ fn a_file_is_loaded_with_its_keys() {
     std::fs::write(&path, format!("{SMALL}[break-glass]\nkeys = [\"security.pub\"]\n")).unwrap();
     let config = Config::load(&path).unwrap();
     assert_eq!((config.break_glass.len(), config.policy), (1, folder.path().join("policy.toml")));
+    assert_eq!(config.policy_named, format!("{}, line {}", path.display(), line(SMALL, "policy")));
     std::fs::write(&path, b"\xff").unwrap();
     assert_eq!(Config::load(&path).unwrap_err().code, Code::ProxyConfig);
 }

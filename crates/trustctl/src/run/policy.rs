@@ -129,6 +129,14 @@ fn counted(count: usize, what: &str) -> String {
 }
 
 fn explain(session: &Session, image: &str, file: Option<&Path>, at: Option<&str>) -> Result<Exit, Failure> {
+    if Path::new(image).extension().is_some_and(|end| end == "toml") && Path::new(image).is_file() {
+        let words = format!("{image} is a file, and an image is explained here: what the policy says of it");
+        let step = Step::command(
+            "name an image, and the file by --policy",
+            ["trustctl", "policy", "explain", "IMAGE", "--policy", image],
+        );
+        return Err(Failure::usage(Code::BadReference, words).step(step));
+    }
     let policy = load(session, file)?;
     let reference: Reference = super::parse_image(image)?;
     let now: Timestamp = session.now(at)?;

@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
-use trustctl_core::reason::{Code, Reason};
+use trustctl_core::reason::{Code, Reason, Step};
 use trustctl_proxy::break_glass::BreakGlass;
 use trustctl_proxy::cache::{Blobs, CacheOptions, DiskCache};
 use trustctl_proxy::config::Config;
@@ -81,7 +81,8 @@ impl Engine {
         let metrics = Metrics::new(&config.upstreams);
         let worlds = Worlds::new(upstreams, (&session.global.plain_http, &metrics), variable)?;
         let source = PolicyFile::new(session.clone(), config.policy.clone());
-        let trust = Arc::new(InForce::load(Box::new(source))?);
+        let trust = InForce::load(Box::new(source)).map_err(|reason| unreadable_policy(config, reason))?;
+        let trust = Arc::new(trust);
         let mut options = CacheOptions::default();
         options.limit = config.cache_size;
         let cache = DiskCache::open(state.join("cache"), options)?;
@@ -108,6 +109,16 @@ impl Engine {
         });
         Ok(Self { worlds, decider: Arc::new(decider), blobs, cache, trust, break_glass, metrics, clock: wall })
     }
+}
+
+/// That there is no policy to begin with, with the place that names it.
+fn unreadable_policy(config: &Config, reason: Reason) -> Reason {
+    if config.policy.is_file() {
+        return reason;
+    }
+    let words = format!("{}: the policy cannot be read: {}", config.policy_named, reason.message);
+    let step = "put the policy there, or correct the line; a path is relative to the configuration";
+    Reason::new(Code::ProxyConfig, words).step(Step::words(step))
 }
 
 async fn serve(session: &Session, args: &RunProxyArgs) -> Result<Exit, Failure> {

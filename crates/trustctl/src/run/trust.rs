@@ -126,7 +126,9 @@ impl Session {
     /// or `env:NAME`.
     pub(super) fn public_key(&self, name: &str) -> Result<PublicKey, Failure> {
         let unusable = |error: &dyn std::fmt::Display| {
-            Failure::new(Reason::new(Code::AnchorUnusable, format!("the key {name} cannot be used: {error}")))
+            let step =
+                Step::words("give a public key in PEM (-----BEGIN PUBLIC KEY-----), the name of a stored key, or env:NAME");
+            Failure::new(Reason::new(Code::AnchorUnusable, format!("the key {name} cannot be used: {error}"))).step(step)
         };
         if let Some(variable) = name.strip_prefix("env:") {
             let text = Environment::variable(variable).ok_or_else(|| unusable(&"the variable is not set"))?;
