@@ -176,6 +176,26 @@ fn keys_are_told_apart_in_one_form() {
     assert_eq!(reason["found"], format!("key {}, by the signature's own word", fingerprint("release")), "{report}");
 }
 
+/// An image signed with Cosign alone lacks nothing when nobody runs a Notary server for its registry.
+#[test]
+fn inspect_is_calm_where_no_notary_server_is_named_and_none_is_needed() {
+    let stage = Stage::new();
+    let image = stage.image(":1.4");
+    let without = || stage.user.clone().with("DOCKER_CONTENT_TRUST_SERVER", "");
+    let unsigned = without().run(&["inspect", &image, "--key", "release"]).unwrap();
+    assert!(unsigned.stdout.contains("dct: not known\n") && unsigned.stdout.contains("could not be read"), "{}", unsigned.stdout);
+    assert_eq!(stage.user.run(&["sign", &image, "--resolve-tag", "--key", "release"]).unwrap().code, Some(0));
+    let calm = without().run(&["inspect", &image, "--key", "release"]).unwrap();
+    assert!(
+        calm.stdout.contains("dct: no Notary server answers for this registry, and Cosign's signatures need none\n"),
+        "{}",
+        calm.stdout
+    );
+    assert!(!calm.stdout.contains("could not be read"), "{}", calm.stdout);
+    let named = stage.user.run(&["inspect", &image, "--key", "release", "--dct-server", "https://127.0.0.1:1"]).unwrap();
+    assert!(named.stdout.contains("dct: not known\n") && named.stdout.contains("could not be read"), "{}", named.stdout);
+}
+
 #[test]
 fn a_policy_that_believes_who_comes_first_is_warned_about() {
     let stage = Stage::new();

@@ -178,13 +178,29 @@ impl View<'_> {
             ui.say(format!("  {}  seen before: {}", ui.paint(Paint::Red, "proven "), render::describe(claim)));
         }
         self.text_of_collection(shown);
-        self.text_of_missing(&shown.missing);
+        let of_cosign = shown.missing.len().saturating_sub(shown.reading.missing.len());
+        let told = if self.needs_no_server(shown) { of_cosign } else { shown.missing.len() };
+        self.text_of_missing(shown.missing.get(..told).unwrap_or_default());
+    }
+
+    /// Whether the only thing that is missing is the server that Docker's rule gives: nobody named one, and there are Cosign's signatures.
+    fn needs_no_server(&self, shown: &Shown<'_>) -> bool {
+        let missing = &shown.reading.missing;
+        let is_nobody_there = missing.iter().all(|missing| missing.reason.code == Code::Unavailable);
+        self.trust.dct_server.as_deref().is_none_or(str::is_empty)
+            && !shown.artifacts.is_empty()
+            && !missing.is_empty()
+            && is_nobody_there
     }
 
     fn text_of_collection(&self, shown: &Shown<'_>) {
         let ui = &self.session.ui;
         let Some(collection) = &shown.reading.collection else {
-            ui.say("dct: no trust data");
+            ui.say(match (self.needs_no_server(shown), shown.reading.missing.is_empty()) {
+                (true, _) => "dct: no Notary server answers for this registry, and Cosign's signatures need none",
+                (false, true) => "dct: no trust data",
+                (false, false) => "dct: not known",
+            });
             return self.text_of_problems(&shown.reading);
         };
         let state = shown.state();
