@@ -17,6 +17,8 @@ use trustctl_core::reference::Reference;
 
 /// Begins every file that is made here, after the file's sign for a comment.
 pub const MARK: &str = "Made by trustctl proxy client-config.";
+/// Longest line of a comment, where its words allow that.
+const WIDTH: usize = 120;
 /// The registry that is meant where none is named and the client must be told names.
 const DOCKER_HUB: &str = "docker.io";
 
@@ -71,7 +73,7 @@ pub struct Setup {
     pub enforced: bool,
     /// The folder that the client reads.
     pub folder: &'static str,
-    /// Files below it: path and content.
+    /// Files below it: path and content. The notes are in each of them, as comments, but for what is JSON.
     pub files: Vec<(PathBuf, String)>,
     /// What else is to be done or known, one sentence each.
     pub notes: Vec<String>,
@@ -191,6 +193,13 @@ impl Wanted {
                          nobody on the host can change these files";
             setup.notes.push(words.to_owned());
         }
+        let remarks: String = setup.notes.iter().map(|note| comment(note)).collect();
+        let first = format!("# {MARK}\n");
+        for (_, text) in &mut setup.files {
+            if let Some(rest) = text.strip_prefix(&first) {
+                *text = format!("{first}{remarks}{rest}");
+            }
+        }
         Ok(setup)
     }
 
@@ -210,6 +219,20 @@ impl Wanted {
             named.join(", ")
         )
     }
+}
+
+/// A sentence as a comment of TOML and YAML.
+fn comment(sentence: &str) -> String {
+    let (mut lines, mut line) = (String::new(), "# -".to_owned());
+    for word in sentence.split_whitespace() {
+        if line.chars().count() + word.chars().count() >= WIDTH {
+            lines.push_str(&line);
+            line = "\n#  ".to_owned();
+        }
+        line.push(' ');
+        line.push_str(word);
+    }
+    format!("{lines}{line}\n")
 }
 
 /// A string of TOML, in quotes.

@@ -10,6 +10,9 @@ use super::{ClientError, MARK, Setup, Wanted, containerd, quoted, shown};
 
 const BLOCK: &str = "block the way from the host to every registry, and leave the one to the proxy: this is what enforces";
 
+/// The file for what cannot be said in JSON.
+const ABOUT: &str = "daemon.json.about";
+
 /// The engine with its classic store, up to Docker 28 and later where it is kept.
 pub(super) fn engine(wanted: &Wanted) -> Result<Setup, ClientError> {
     let mut notes = vec![pulls(wanted, "docker pull")?, BLOCK.to_owned()];
@@ -30,6 +33,9 @@ pub(super) fn engine(wanted: &Wanted) -> Result<Setup, ClientError> {
     if wanted.proxy.is_plain() {
         let settings = json!({ "insecure-registries": [wanted.proxy.authority] });
         files.push((PathBuf::from("daemon.json"), format!("{settings:#}\n")));
+        let about = format!("# {MARK}\n# About daemon.json, which can hold no comment.\n");
+        files.push((PathBuf::from(ABOUT), about));
+        notes.push(format!("daemon.json can hold no comment: these notes are beside it, in {ABOUT}"));
     }
     if let Some(path) = &wanted.authority {
         notes.push(format!("put a copy of {} at /etc/docker/certs.d/{}/ca.crt", shown(path), wanted.proxy.authority));

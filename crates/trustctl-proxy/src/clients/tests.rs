@@ -77,7 +77,10 @@ fn docker_and_buildkit_are_not_called_enforced() {
         assert!(!setup.enforced);
         assert!(setup.notes.iter().any(|note| note.contains("block the way")), "{:?}", setup.notes);
         assert!(setup.notes.iter().any(|note| note.contains(pull)), "{:?}", setup.notes);
-        assert!(setup.files.iter().all(|(_, text)| !text.contains("mirrors")), "{:?}", setup.files);
+        let settings = setup.files.iter().flat_map(|(_, text)| text.lines()).filter(|line| !line.starts_with('#'));
+        assert!(!settings.clone().any(|line| line.contains("mirrors")), "{:?}", setup.files);
+        let comments: String = setup.files.iter().map(|(_, text)| text.replace("\n#  ", "")).collect();
+        assert!(setup.notes.iter().all(|note| comments.contains(note)), "the notes are where the settings are: {comments}");
     }
 }
 
@@ -87,8 +90,11 @@ fn docker_has_the_files_of_containerd_too() {
     let setup = wanted("http://127.0.0.1:5000", &["docker.io", "ghcr.io"], None).setup(Client::Docker).unwrap();
     let text = |name: &str| setup.files.iter().find(|(path, _)| path == Path::new(name)).unwrap().1.clone();
     let alone = wanted("http://127.0.0.1:5000", &["docker.io"], None).setup(Client::Containerd).unwrap();
-    assert_eq!(text("certs.d/docker.io/hosts.toml"), alone.files[0].1);
-    assert_eq!(text("certs.d/ghcr.io/hosts.toml"), alone.files[0].1);
+    let settings = |text: &str| text.parse::<Table>().unwrap();
+    assert_eq!(settings(&text("certs.d/docker.io/hosts.toml")), settings(&alone.files[0].1));
+    assert_eq!(settings(&text("certs.d/ghcr.io/hosts.toml")), settings(&alone.files[0].1));
+    let about = text("daemon.json.about");
+    assert!(about.starts_with(&format!("# {MARK}\n")) && about.contains("block the way from the host"), "{about}");
     assert!(text("daemon.json").contains("127.0.0.1:5000"));
 }
 
