@@ -61,14 +61,14 @@ fn numbers(html: &mut Html, status: &Status) {
     let totals = &status.totals;
     let wanted = totals.cache_hits.saturating_add(totals.cache_misses).saturating_add(totals.cache_coalesced);
     let rate = totals.cache_hits.saturating_mul(100).checked_div(wanted).map(|percent| format!("{percent} %"));
-    html.markup("<section aria-label=\"Numbers since the start\" class=\"numbers\"><dl>");
+    html.markup("<section aria-label=\"Numbers since the start\" class=\"numbers\"><h2>Since the start</h2><dl>");
     let mut number = |name: &'static str, value: String| {
         html.markup("<div><dt>").markup(name).markup("</dt><dd>").text(value).markup("</dd></div>");
     };
-    number("answered", grouped(totals.answers_ok));
-    number("refused or unknown", grouped(totals.answers_refused));
-    number("failed or undecided", grouped(totals.answers_failed));
-    number("cache hits", rate.unwrap_or_else(|| "none yet".to_owned()));
+    number("requests served", grouped(totals.answers_ok));
+    number("requests refused, or for what is not there", grouped(totals.answers_refused));
+    number("requests undecided or failed", grouped(totals.answers_failed));
+    number("blobs from the cache", rate.unwrap_or_else(|| "none yet".to_owned()));
     number("cache holds", bytes(totals.cache_bytes));
     number("sent", bytes(totals.sent_bytes));
     number("served stale", grouped(totals.stale_served));
@@ -168,8 +168,8 @@ fn trust(html: &mut Html, status: &Status) {
 
 fn upstreams(html: &mut Html, status: &Status) {
     html.markup(
-        "<section><h2>Upstreams</h2><table><thead><tr><th scope=\"col\">Registry</th><th scope=\"col\" class=\"number\">Requests</th>\
-         <th scope=\"col\" class=\"number\">Failed</th></tr></thead><tbody>",
+        "<section><h2>Upstreams</h2><table><thead><tr><th scope=\"col\">Registry</th><th scope=\"col\" class=\"number\">Requests to it</th>\
+         <th scope=\"col\" class=\"number\">Failed of these</th></tr></thead><tbody>",
     );
     for upstream in &status.upstreams {
         html.markup("<tr><td>").text(&upstream.registry).markup("</td><td class=\"number\">").text(grouped(upstream.requests));
