@@ -3,14 +3,18 @@
 
 use std::io::{BufRead as _, BufReader};
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use trustctl_lab::faults::{Fault, FaultRule};
 use trustctl_lab::image::Artifact;
 use trustctl_lab::world::{World, WorldOptions};
 use trustctl_tests::program::{User, program};
 
 const PASSPHRASE: &str = "for the tests";
+/// The tags of signatures.
+const SIGNATURES: &str = "/v2/shop/cart/manifests/sha256-*";
 
 /// A lab with one image, and a user of it with a key called `release`.
 struct Stage {
@@ -50,6 +54,23 @@ impl Stage {
     fn done(&self, words: &[&str]) -> Value {
         self.ends(words, 0)
     }
+
+    /// From now on, only this goes wrong, and only with what is sent.
+    fn only_fault(&self, rule: FaultRule) {
+        self.world.registry().faults().clear();
+        self.world.registry().faults().add(rule.on("PUT"));
+    }
+
+    /// How often a tag of a signature was to be replaced.
+    fn sent_to_tags(&self) -> usize {
+        let requests = self.world.registry().requests().all();
+        requests.iter().filter(|request| request.method == "PUT" && request.path.contains("/manifests/sha256-")).count()
+    }
+}
+
+/// Too many requests, and a wish to be left alone.
+fn busy(seconds: u32) -> Fault {
+    Fault::Status { status: 429, retry_after: Some(seconds) }
 }
 
 /// Cosign knows no revocations: a signature beside one would make the withdrawn image good again for whoever uses it.
@@ -136,6 +157,39 @@ fn inspecting_says_what_is_missing_once_and_helps_those_who_come_from_docker() {
     // No Notary server answers there.
     let ran = stage.user().with("DOCKER_CONTENT_TRUST_SERVER", "https://127.0.0.1:1").run(&["inspect", &image]).unwrap();
     assert_eq!(ran.stdout.matches("could not be read").count(), 1, "{}", ran.stdout);
+}
+
+/// A tag is replaced by what follows from its meaning, so every try begins with another look; between them a registry that is too busy is
+/// left alone for as long as it asks.
+#[test]
+fn a_registry_that_asks_to_wait_before_a_tag_is_replaced_is_left_alone_for_that_long() {
+    let stage = Stage::new();
+    let image = stage.image();
+    let sign = ["sign", &image, "--resolve-tag", "--key", "release", "--storage", "legacy"];
+    stage.only_fault(FaultRule::times(1, SIGNATURES, busy(2)));
+    let began = Instant::now();
+    stage.done(&sign);
+    assert!(began.elapsed() >= Duration::from_secs(2), "{:?}", began.elapsed());
+    assert_eq!(stage.sent_to_tags(), 4, "an index and two images, one of them once more");
+}
+
+#[test]
+fn a_registry_that_asks_to_wait_for_too_long_is_not_waited_for() {
+    let stage = Stage::new();
+    let image = stage.image();
+    // Longer than anybody waits, and longer than there is time.
+    for (seconds, timeout) in [(3600, "60s"), (25, "10s")] {
+        let before = stage.sent_to_tags();
+        stage.only_fault(FaultRule::always(SIGNATURES, busy(seconds)));
+        let began = Instant::now();
+        let words = ["sign", &image, "--resolve-tag", "--key", "release", "--storage", "legacy", "--timeout", timeout];
+        let refused = stage.ends(&words, 4);
+        assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
+        assert_eq!(refused["error"]["code"], "TC0401", "{refused:#}");
+        let message = refused["error"]["message"].as_str().unwrap();
+        assert!(message.contains(&format!("asking to wait {seconds} s, 1 try")), "{message}");
+        assert_eq!(stage.sent_to_tags(), before + 3, "of an index and two images, none was tried again");
+    }
 }
 
 /// The commands that the demo prints do what it says, in the lab that it leaves running; stopping it leaves nothing.

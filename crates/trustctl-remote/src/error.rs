@@ -1,5 +1,7 @@
 //! Why talking to a server did not give an answer that counts.
 
+use std::time::Duration;
+
 use trustctl_core::evidence::{Refusal, RefusalKind};
 use trustctl_core::reason::{Code, Reason, Step, clean};
 
@@ -140,6 +142,8 @@ pub enum RemoteError {
         detail: String,
         /// How often it was tried.
         tries: u32,
+        /// How long the server asks to wait, from `Retry-After`.
+        retry_after: Option<Duration>,
     },
     /// The Notary server does not take the upload; sending it again is of no use.
     #[error("{host} refused the upload: {detail}")]
@@ -193,6 +197,15 @@ impl RemoteError {
             Self::CertificateRefused { .. } | Self::Unavailable { .. } => Code::Unavailable,
             Self::UploadRefused { .. } => Code::DctPublishRefused,
             Self::WrongDigest { .. } => Code::WrongDigest,
+        }
+    }
+
+    /// How long the server asks to wait before another try; `None` when it asks for nothing.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Unavailable { retry_after, .. } => *retry_after,
+            _ => None,
         }
     }
 

@@ -32,6 +32,7 @@ use ledger::Ledger;
 pub use ledger::{Counts, Exchange, Watch};
 pub use message::{Authorization, Request, Response};
 use origin::{Origin, Scheme};
+pub(crate) use retry::pause;
 pub(crate) use retry::server_words;
 use retry::{Again, Failure};
 
@@ -140,7 +141,7 @@ impl Http {
                 Again::IfRepeatable if !request.repeatable => return Err(failure.error),
                 Again::IfRepeatable | Again::Always => {}
             }
-            let pause = retry::pause(self.0.network.retry_pause, attempt, failure.retry_after);
+            let pause = pause(self.0.network.retry_pause, attempt, failure.error.retry_after());
             let Some(pause) = pause.filter(|pause| attempt < request.tries && *pause < deadline.remaining()) else {
                 return Err(retry::gave_up(failure, attempt));
             };

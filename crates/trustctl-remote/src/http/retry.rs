@@ -25,7 +25,6 @@ pub(super) enum Again {
 pub(super) struct Failure {
     pub(super) error: RemoteError,
     pub(super) again: Again,
-    pub(super) retry_after: Option<Duration>,
     /// A connection was made, and then broke or carried something that is not HTTP.
     pub(super) is_broken_connection: bool,
     /// TLS was spoken, and a certificate was refused by either side.
@@ -36,14 +35,7 @@ pub(super) struct Failure {
 
 impl From<RemoteError> for Failure {
     fn from(error: RemoteError) -> Self {
-        Self {
-            error,
-            again: Again::Never,
-            retry_after: None,
-            is_broken_connection: false,
-            is_certificate: false,
-            is_refused: false,
-        }
+        Self { error, again: Again::Never, is_broken_connection: false, is_certificate: false, is_refused: false }
     }
 }
 
@@ -57,8 +49,9 @@ impl Failure {
             _ => return None,
         };
         let detail = format!("it answered {status}{}", server_words(body));
-        let error = RemoteError::Unavailable { host: host.to_owned(), detail, tries: 1 };
-        Some(Self { again, retry_after: retry_after(headers, SystemTime::now()), ..error.into() })
+        let retry_after = retry_after(headers, SystemTime::now());
+        let error = RemoteError::Unavailable { host: host.to_owned(), detail, tries: 1, retry_after };
+        Some(Self { again, ..error.into() })
     }
 
     /// The failure that trouble on the way stands for.
@@ -89,7 +82,7 @@ impl Failure {
         let (host, detail) = (host.to_owned(), clean(&detail));
         let trouble = match is_certificate {
             true => RemoteError::CertificateRefused { host, detail },
-            false => RemoteError::Unavailable { host, detail, tries: 1 },
+            false => RemoteError::Unavailable { host, detail, tries: 1, retry_after: None },
         };
         Self {
             again,
@@ -110,9 +103,9 @@ fn is_torn(body: &[u8]) -> bool {
 /// The error of a request that is not tried again, saying how often it was.
 pub(super) fn gave_up(failure: Failure, tries: u32) -> RemoteError {
     match failure.error {
-        RemoteError::Unavailable { host, detail, .. } => {
-            let wished = failure.retry_after.map(|wished| format!(", asking to wait {} s", wished.as_secs()));
-            RemoteError::Unavailable { host, detail: detail + &wished.unwrap_or_default(), tries }
+        RemoteError::Unavailable { host, detail, retry_after, .. } => {
+            let wished = retry_after.map(|wished| format!(", asking to wait {} s", wished.as_secs()));
+            RemoteError::Unavailable { host, detail: detail + &wished.unwrap_or_default(), tries, retry_after }
         }
         other => other,
     }
@@ -122,7 +115,7 @@ pub(super) fn gave_up(failure: Failure, tries: u32) -> RemoteError {
 /// not shorter than the server asks for; `None` when it asks for more than [`MAX_RETRY_AFTER`].
 ///
 /// The server's number is compared before anything is computed with it: adding to it could overflow.
-pub(super) fn pause(base: Duration, attempt: u32, retry_after: Option<Duration>) -> Option<Duration> {
+pub(crate) fn pause(base: Duration, attempt: u32, retry_after: Option<Duration>) -> Option<Duration> {
     let wished = retry_after.unwrap_or_default();
     if wished > MAX_RETRY_AFTER {
         return None;

@@ -72,7 +72,7 @@ fn unexpected(response: &Response, errors: &[ErrorForm]) -> RemoteError {
     };
     let detail = format!("it answered {}{said}", response.status);
     match response.status {
-        500.. => RemoteError::Unavailable { host, detail, tries: 1 },
+        500.. => RemoteError::Unavailable { host, detail, tries: 1, retry_after: None },
         _ => RemoteError::bad_answer(host, detail),
     }
 }

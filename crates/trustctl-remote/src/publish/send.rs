@@ -10,6 +10,7 @@ use trustctl_core::reason::Reason;
 use trustctl_core::reference::{Repository, Tag};
 
 use crate::error::RemoteError;
+use crate::http::pause;
 use crate::limits::{Deadline, MAX_CONCURRENT, MAX_MANIFEST, RETRY_PAUSE, TRIES};
 use crate::referrers::{Descriptor, OCI_INDEX, fallback_tag, with_entry};
 use crate::registry::{ManifestName, ManifestPut, Pushed, Registry};
@@ -42,16 +43,19 @@ pub(super) struct Sending<'a> {
 struct Tries(u32);
 
 impl Tries {
-    /// Whether the replacement was made; false, after a pause, when it is to be tried again.
+    /// Whether the replacement was made; false, after a pause of at least what the registry asks for, when it is to be tried again.
     async fn done(&mut self, sent: Result<Pushed, RemoteError>, deadline: Deadline) -> Result<bool, RemoteError> {
         self.0 += 1;
         match sent {
             Ok(_) => Ok(true),
-            Err(RemoteError::Unavailable { .. }) if self.0 < TRIES => {
-                deadline.limit("the registry", tokio::time::sleep(RETRY_PAUSE.saturating_mul(1 << self.0))).await?;
+            Err(RemoteError::Unavailable { host, detail, retry_after, .. }) => {
+                let pause = pause(RETRY_PAUSE.saturating_mul(2), self.0, retry_after);
+                let Some(pause) = pause.filter(|pause| self.0 < TRIES && *pause < deadline.remaining()) else {
+                    return Err(RemoteError::Unavailable { host, detail, tries: self.0, retry_after });
+                };
+                tokio::time::sleep(pause).await;
                 Ok(false)
             }
-            Err(RemoteError::Unavailable { host, detail, .. }) => Err(RemoteError::Unavailable { host, detail, tries: self.0 }),
             Err(error) => Err(error),
         }
     }

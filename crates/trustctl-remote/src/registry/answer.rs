@@ -19,7 +19,7 @@ pub(crate) fn absent(response: &Response) -> Result<(), RemoteError> {
     }
     if codes.iter().any(|code| matches!(code.as_str(), "TOOMANYREQUESTS" | "UNAVAILABLE")) {
         let detail = format!("it answered {}{}", response.status, server_words(&response.body));
-        return Err(RemoteError::Unavailable { host: host(), detail, tries: 1 });
+        return Err(RemoteError::Unavailable { host: host(), detail, tries: 1, retry_after: None });
     }
     if !codes.is_empty() || is_introduced(response) {
         return Ok(());

@@ -9,7 +9,7 @@ use trustctl_core::reference::Repository;
 use super::{ManifestName, Registry, answer, link};
 use crate::error::RemoteError;
 use crate::http::{Method, Request, Response, server_words};
-use crate::limits::{Deadline, TRIES};
+use crate::limits::{Deadline, MAX_RETRY_AFTER, TRIES};
 use crate::token::Access;
 
 /// Blobs up to this size go along with the request that opens the upload: a registry that takes them there saves a round trip.
@@ -58,9 +58,13 @@ impl Registry {
             match self.upload(repository, &blob, deadline).await {
                 // An upload that broke off half-way cannot be continued, but can be begun again. Registries also fail where several
                 // send the same blob at once; then it may be there already.
-                Err(RemoteError::BadAnswer { .. } | RemoteError::Unavailable { .. }) if tries < UPLOADS => {
-                    let pause = Duration::from_millis(fastrand::u64(20..60)) * tries;
-                    deadline.limit(repository.registry(), tokio::time::sleep(pause)).await?;
+                Err(error @ (RemoteError::BadAnswer { .. } | RemoteError::Unavailable { .. })) if tries < UPLOADS => {
+                    let wished = error.retry_after().unwrap_or_default();
+                    let pause = wished.max(Duration::from_millis(fastrand::u64(20..60)) * tries);
+                    if wished > MAX_RETRY_AFTER || pause >= deadline.remaining() {
+                        return Err(error);
+                    }
+                    tokio::time::sleep(pause).await;
                     tries += 1;
                 }
                 Ok(()) => break,
