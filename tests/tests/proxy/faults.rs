@@ -8,7 +8,7 @@ use bytes::Bytes;
 use serde_json::Value;
 use trustctl_core::time::Timestamp;
 use trustctl_lab::faults::{Fault, FaultRule};
-use trustctl_tests::http::Request;
+use trustctl_tests::http::{Request, Response};
 
 use crate::stage::{Setup, Stage, refused, served, undecided};
 
@@ -173,4 +173,31 @@ fn what_trust_rests_on_is_no_longer_served_when_it_has_expired() {
     }
     assert_eq!(code(&answer.body), "TC0205", "{} {}", answer.status, String::from_utf8_lossy(&answer.body));
     assert!(matches!(answer.status, 403 | 503));
+}
+
+/// Whoever makes up digests must not use up what a registry allows, nor the proxy's connections to it: a few questions at once are passed
+/// on, and beyond them the blob is refused without asking. Of those that are asked, what the registry does not know is not found.
+#[test]
+fn only_a_few_made_up_digests_at_once_are_asked_about() {
+    const AT_ONCE: usize = 8;
+    const MORE: usize = 6;
+    let stage = Stage::new(&Setup::default());
+    stage.world.registry().faults().add(FaultRule::always("*/blobs/*", Fault::Slow(Duration::from_secs(4))).on("HEAD"));
+    let get = |number: usize| {
+        let digest = format!("sha256:{}", format!("{number:02x}").repeat(32));
+        stage.get(&format!("shop/cart/blobs/{digest}"))
+    };
+    let asked = || stage.world.registry().requests().all().iter().filter(|request| request.method == "HEAD").count();
+    let before = asked();
+    let answers: Vec<Response> = thread::scope(|scope| {
+        let asking: Vec<_> = (1..=AT_ONCE + MORE).map(|number| scope.spawn(move || get(number))).collect();
+        asking.into_iter().map(|answer| answer.join().unwrap()).collect()
+    });
+    let (unknown, rest): (Vec<&Response>, Vec<&Response>) = answers.iter().partition(|answer| answer.status == 404);
+    assert_eq!((unknown.len(), rest.len(), asked() - before), (AT_ONCE, MORE, AT_ONCE));
+    for answer in rest {
+        refused(answer, "TC0650");
+    }
+    stage.world.registry().faults().clear();
+    assert_eq!(get(AT_ONCE + MORE).status, 404, "there is room again");
 }
