@@ -37,8 +37,10 @@ const LOOKING: usize = 4;
 /// Most questions at once whether a registry has a blob that nothing trusted names. Whoever makes up digests must not use up what the
 /// registry allows; beyond, the blob is refused without asking.
 const ASKING: usize = 8;
-/// Most denial manifests that are kept, of a kilobyte or so each.
+/// Most denials that are kept, of a kilobyte or so each.
 const DENIALS: u64 = 16_384;
+/// Names by which a denial is asked for: the digests of its manifest and of its configuration.
+const NAMES: u64 = 2;
 /// How long a denial manifest is kept: engines ask for it by its digest right after they were given that.
 const DENIED_FOR: Duration = Duration::from_secs(10 * 60);
 /// After how long a client is asked to come back when it could not be decided.
@@ -72,8 +74,8 @@ pub struct Proxy {
     admitted: moka::sync::Cache<(Digest, Repository), Instant>,
     /// Blobs of signatures and attestations that were read and are what they say.
     looked_at: moka::sync::Cache<Digest, ()>,
-    /// Denial manifests that were given out.
-    denials: moka::sync::Cache<Digest, answer::Denial>,
+    /// Denials that were given out, by each of their names.
+    denials: moka::sync::Cache<Digest, Arc<answer::Denial>>,
     /// Leave to hold such a blob in memory.
     looking: Semaphore,
     /// Leave to ask whether a blob is there.
@@ -119,18 +121,25 @@ impl Proxy {
             Caller::Unknown => return Ok(challenge()),
         };
         let request = Request { ask, headers, client, id, began, place, world };
-        let mut answer = match &ask.call {
-            Call::Ping => answer::ping(),
-            Call::Blob { .. } | Call::Manifest { .. } if request.place.is_canary() => self.canary(&request).await,
-            Call::Manifest { reference, .. } => self.manifest(&request, reference).await,
-            Call::Blob { digest, .. } => self.blob(&request, digest).await,
-            Call::Referrers { digest, artifact_type, .. } => self.referrers(&request, digest, artifact_type.as_deref()).await,
-            Call::Tags { name, limit, last } => self.tags(&request, name, (*limit, last.as_ref())).await,
+        let mut answer = match self.handed_out(&request) {
+            Some(answer) => answer,
+            None => self.fresh(&request).await,
         };
         if ask.namespace.is_some() {
             answer::add_namespace(answer.headers_mut(), &request.place.upstream.registry);
         }
         Ok(answer::unless_known(headers, answer))
+    }
+
+    async fn fresh(&self, request: &Request<'_>) -> Answer {
+        match &request.ask.call {
+            Call::Ping => answer::ping(),
+            Call::Blob { .. } | Call::Manifest { .. } if request.place.is_canary() => self.canary(request).await,
+            Call::Manifest { reference, .. } => self.manifest(request, reference).await,
+            Call::Blob { digest, .. } => self.blob(request, digest).await,
+            Call::Referrers { digest, artifact_type, .. } => self.referrers(request, digest, artifact_type.as_deref()).await,
+            Call::Tags { name, limit, last } => self.tags(request, name, (*limit, last.as_ref())).await,
+        }
     }
 
     /// Some engines send credentials only after this answer has asked for them.
@@ -186,11 +195,11 @@ impl Site for Proxy {
     }
 }
 
-/// A place for denial manifests, in which the newest stays: who was just given its digest asks for it next. The usual policy would not let
+/// A place for denials, in which the newest stays: who was just given its digest asks for it next. The usual policy would not let
 /// it in where others were asked for more often.
-fn denials() -> moka::sync::Cache<Digest, answer::Denial> {
+fn denials() -> moka::sync::Cache<Digest, Arc<answer::Denial>> {
     let lru = moka::policy::EvictionPolicy::lru();
-    moka::sync::Cache::builder().max_capacity(DENIALS).time_to_live(DENIED_FOR).eviction_policy(lru).build()
+    moka::sync::Cache::builder().max_capacity(DENIALS * NAMES).time_to_live(DENIED_FOR).eviction_policy(lru).build()
 }
 
 /// Whether a server denies what is asked for.
@@ -214,15 +223,16 @@ mod tests {
         let denials = denials();
         let denial = |number: u64| {
             let reason = Reason::new(Code::CosignUnsigned, number.to_string());
-            answer::Denial::new(&answer::Refusal { image: None, reason: &reason, rule: None, link: "" })
+            Arc::new(answer::Denial::new(&answer::Refusal { image: None, reason: &reason, rule: None, link: "" }))
         };
         let mut newest = denial(0);
         for number in 0..DENIALS + 500 {
             newest = denial(number);
             denials.insert(newest.digest(), newest.clone());
+            denials.insert(newest.configuration(), newest.clone());
         }
         denials.run_pending_tasks();
-        assert!(denials.entry_count() <= DENIALS, "{}", denials.entry_count());
-        assert!(denials.contains_key(&newest.digest()));
+        assert!(denials.entry_count() <= DENIALS * NAMES, "{}", denials.entry_count());
+        assert!(denials.contains_key(&newest.digest()) && denials.contains_key(&newest.configuration()));
     }
 }

@@ -9,6 +9,9 @@ use trustctl_tests::http::Request;
 
 use crate::stage::{SIGNED, Setup, Stage, refused, served};
 
+/// An upstream of a mirror whose refusals stick.
+const STICKY: &str = "mirror = true\ndeny-mode = \"sticky\"";
+
 /// The digests that a manifest names: of its children, or of its configuration and layers.
 fn named(manifest: &[u8]) -> Vec<String> {
     let manifest: Value = serde_json::from_slice(manifest).unwrap();
@@ -209,8 +212,7 @@ fn what_is_denied_is_refused_although_a_trusted_index_names_it() {
 
 #[test]
 fn a_sticky_refusal_is_a_manifest_that_nobody_can_run() {
-    let upstream = "mirror = true\ndeny-mode = \"sticky\"";
-    let stage = Stage::new(&Setup { upstream, ..Setup::default() });
+    let stage = Stage::new(&Setup { upstream: STICKY, ..Setup::default() });
     let answer = stage.get("shop/new/manifests/1");
     let digest = answer.headers.first("Docker-Content-Digest").unwrap().to_owned();
     served(&answer, &digest);
@@ -227,6 +229,35 @@ fn a_sticky_refusal_is_a_manifest_that_nobody_can_run() {
     );
 }
 
+/// Engines that ask for it before they look at its type show what they are answered then, and nothing else.
+#[test]
+fn who_asks_for_the_configuration_of_a_denial_is_told_its_reason() {
+    let mut stage = Stage::new(&Setup { upstream: STICKY, ..Setup::default() });
+    stage.push("shop/new:2", &Artifact::multi_platform("old"));
+    stage.sign("shop/new:2");
+    stage.revoke("shop/new:2");
+    let configuration = |stage: &Stage, tag: &str| {
+        let denial: Value = serde_json::from_slice(&stage.get(&format!("shop/new/manifests/{tag}")).body).unwrap();
+        denial["config"]["digest"].as_str().unwrap().to_owned()
+    };
+    let (unsigned, revoked) = (configuration(&stage, "1"), configuration(&stage, "2"));
+    refused(&stage.get(&format!("shop/new/blobs/{unsigned}")), "TC0301");
+    refused(&stage.get(&format!("shop/new/blobs/{revoked}")), "TC0309");
+    let fault = FaultRule::always("/v2/shop/new/referrers/*", Fault::Status { status: 500, retry_after: None });
+    stage.world.registry().faults().add(fault);
+    stage.push("shop/new:3", &Artifact::multi_platform("unsure"));
+    let unsure = configuration(&stage, "3");
+    refused(&stage.get(&format!("shop/new/blobs/{unsure}")), "TC0401");
+    // What this proxy has not handed out is nothing special, and neither is a manifest that is asked for as a blob.
+    let unknown = format!("sha256:{}", "0".repeat(64));
+    assert_eq!(stage.get(&format!("shop/new/blobs/{unknown}")).status, 404);
+    let denial = stage.get("shop/new/manifests/1").headers.first("Docker-Content-Digest").unwrap().to_owned();
+    assert_eq!(stage.get(&format!("shop/new/blobs/{denial}")).status, 404);
+    assert_eq!(stage.get(&format!("shop/new/manifests/{unsigned}")).status, 404);
+    stage.start(&Setup::default());
+    assert_eq!(stage.get(&format!("shop/new/blobs/{unsigned}")).status, 404, "whoever is refused by status has no use for it");
+}
+
 /// A client that asks mirrors in turn would take 503 as a cause to ask the registry.
 #[test]
 fn what_cannot_be_decided_sticks_too() {
@@ -235,7 +266,7 @@ fn what_cannot_be_decided_sticks_too() {
     stage.world.registry().faults().add(fault);
     let answer = stage.get("shop/new/manifests/1");
     assert_eq!(answer.status, 503, "a client that knows nothing else may come again");
-    stage.start(&Setup { upstream: "mirror = true\ndeny-mode = \"sticky\"", ..Setup::default() });
+    stage.start(&Setup { upstream: STICKY, ..Setup::default() });
     let answer = stage.get("shop/new/manifests/1");
     let digest = answer.headers.first("Docker-Content-Digest").unwrap().to_owned();
     served(&answer, &digest);

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::header::{CACHE_CONTROL, ETAG, RETRY_AFTER};
 use http::{HeaderValue, StatusCode};
 use serde_json::json;
-use trustctl_core::digest::Digest;
+use trustctl_core::digest::{Digest, DigestAlgorithm};
 use trustctl_core::reason::{Code, Ending, Reason, clean};
 
 use super::{Answer, ManifestAnswer, NO_STORE, error};
@@ -15,8 +15,11 @@ use super::{Answer, ManifestAnswer, NO_STORE, error};
 pub const DENIED_MEDIA_TYPE: &str = "application/vnd.dev.trustctl.denied.";
 /// The page on which every reason code has a section.
 const REASONS: &str = "https://github.com/trustctl/trustctl/blob/main/docs/reference/reasons.md";
-/// A digest whose bytes nobody knows, so that nobody can put anything under it.
-pub const NOBODY_S: &str = "sha256:0000000000000000000000000000000000000000000000000000000000000000";
+/// What the digests of the configurations in denial manifests begin with. Nobody knows bytes with such a digest, and finding some takes 2^128
+/// tries, so that nobody can put anything under it.
+pub const NOBODY_S: &str = "sha256:00000000000000000000000000000000";
+/// Bytes of zeros in [`NOBODY_S`].
+const ZEROS: usize = 16;
 /// Shortest time after which a client is asked to come back: a header of 0 would be asked again at once.
 const SHORTEST_WAIT: u64 = 1;
 
@@ -99,10 +102,16 @@ fn with_retry(mut answer: Answer, after: Duration) -> Answer {
 ///
 /// A client that asks several mirrors in turn takes any error of one as a cause to ask the next. It stops at a manifest whose
 /// configuration is of a media type that it does not know, and shows that type: so the type names the reason.
+///
+/// Some ask for the configuration before they look at its type, and what they are answered then is all that they show: so each denial names
+/// a configuration of its own, which does not exist, and whoever asks for it is told the reason.
 #[derive(Clone, Debug)]
 pub struct Denial {
     digest: Digest,
     bytes: Bytes,
+    configuration: Digest,
+    message: String,
+    detail: serde_json::Value,
 }
 
 impl Denial {
@@ -110,18 +119,20 @@ impl Denial {
     #[must_use]
     pub fn new(refusal: &Refusal<'_>) -> Self {
         let code = refusal.reason.code;
+        let (message, detail) = (refusal.message(), refusal.detail());
+        let configuration = nobody_s(&message);
         let mut manifest = json!({
             "schemaVersion": 2,
             "mediaType": "application/vnd.oci.image.manifest.v1+json",
             "config": {
                 "mediaType": format!("{DENIED_MEDIA_TYPE}{}.{}.v1+json", code.id().to_ascii_lowercase(), code.name()),
-                "digest": NOBODY_S,
+                "digest": configuration,
                 "size": 2,
             },
             "layers": [],
             "annotations": {
                 "dev.trustctl.denied.reason": code.id(),
-                "dev.trustctl.denied.message": refusal.message(),
+                "dev.trustctl.denied.message": message,
                 "dev.trustctl.denied.link": refusal.link,
             },
         });
@@ -129,13 +140,26 @@ impl Denial {
             annotations["dev.trustctl.denied.found"] = found.as_str().into();
         }
         let bytes = Bytes::from(manifest.to_string());
-        Self { digest: Digest::sha256_of(&bytes), bytes }
+        Self { digest: Digest::sha256_of(&bytes), bytes, configuration, message, detail }
     }
 
     /// The digest of the manifest.
     #[must_use]
     pub fn digest(&self) -> Digest {
         self.digest
+    }
+
+    /// The digest of the configuration that the manifest names.
+    #[must_use]
+    pub fn configuration(&self) -> Digest {
+        self.configuration
+    }
+
+    /// The answer to whoever asks for the configuration: the refusal in plain words. Also where nothing could be decided it is 403, since
+    /// there will never be a configuration: after 503 BuildKit asks for seconds, and Skopeo shows the status alone.
+    #[must_use]
+    pub fn words(&self) -> Answer {
+        error(StatusCode::FORBIDDEN, "DENIED", &self.message, Some(self.detail.clone()))
     }
 
     /// The answer with the manifest.
@@ -148,4 +172,11 @@ impl Denial {
         answer.headers_mut().remove(ETAG);
         answer
     }
+}
+
+/// A digest that begins as [`NOBODY_S`] does, and ends by what is said.
+fn nobody_s(message: &str) -> Digest {
+    let said = Digest::sha256_of(message.as_bytes());
+    let bytes: Vec<u8> = std::iter::repeat_n(0, ZEROS).chain(said.as_bytes().iter().copied().skip(ZEROS)).collect();
+    Digest::from_slice(DigestAlgorithm::Sha256, &bytes).unwrap_or(said)
 }

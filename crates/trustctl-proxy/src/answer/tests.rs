@@ -111,11 +111,29 @@ fn the_denial_manifest_has_its_own_digest_and_names_the_reason() {
     let kind = manifest["config"]["mediaType"].as_str().unwrap();
     assert!(kind.starts_with(DENIED_MEDIA_TYPE) && kind.ends_with(".dct.tag-moved.v1+json"), "{kind}");
     assert_eq!(manifest["layers"], json!([]));
-    assert!(manifest["config"]["digest"].as_str().unwrap().parse::<Digest>().is_ok());
+    assert!(manifest["config"]["digest"].as_str().unwrap().starts_with(NOBODY_S));
     assert_eq!(manifest["annotations"]["dev.trustctl.denied.link"], "https://docs.example/#tc");
     // A media type has at most 127 characters on each side of the slash (RFC 6838, section 4.2), whatever the code.
     let longest = Code::ALL.iter().map(|code| code.name().len()).max().unwrap();
     assert!(DENIED_MEDIA_TYPE.len() + "tc0000".len() + 1 + longest + ".v1+json".len() <= "application/".len() + 127);
+}
+
+/// A digest of 16 bytes of zeros and 16 of a hash: no bytes with it can be found, and no two refusals share one.
+#[test]
+fn each_denial_names_a_configuration_of_its_own_that_tells_the_reason() {
+    let reasons = [reason(), Reason::new(Code::Unavailable, "not now")];
+    let [no, later] = reasons.each_ref().map(|reason| Denial::new(&refusal(reason)));
+    assert_ne!(no.configuration(), later.configuration());
+    for denial in [&no, &later] {
+        let manifest: Value = serde_json::from_slice(&bytes_of(denial.answer())).unwrap();
+        let named: Digest = manifest["config"]["digest"].as_str().unwrap().parse().unwrap();
+        assert_eq!(named, denial.configuration());
+        assert!(named.to_string().starts_with(NOBODY_S) && named.as_bytes()[16..].iter().any(|byte| *byte != 0), "{named}");
+    }
+    for (denial, reason) in [&no, &later].into_iter().zip(&reasons) {
+        assert_eq!(denial.words().status(), StatusCode::FORBIDDEN);
+        assert_eq!(document(denial.words()), document(denied(&refusal(reason))));
+    }
 }
 
 #[test]

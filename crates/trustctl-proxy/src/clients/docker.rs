@@ -24,7 +24,7 @@ pub(super) fn engine(wanted: &Wanted) -> Result<Setup, ClientError> {
     notes.push(
         "an engine that keeps images in containerd (docker info says driver-type: io.containerd.snapshotter.v1) obeys the files in \
          certs.d: it gets images of these registries from the proxy and from nowhere else, also in builds; the classic store does not \
-         read them. Measured with 28.5.2; each upstream needs namespace = true"
+         read them. Measured with 28.5.2 and 29; each upstream needs namespace = true"
             .to_owned(),
     );
     let file =

@@ -15,12 +15,6 @@ impl Proxy {
     /// registry has under a tag is found out, and said as the digest that was found.
     pub(super) async fn canary(&self, request: &Request<'_>) -> Answer {
         let repository = &request.place.repository;
-        // A client that was given the denial manifest asks for it by its digest next.
-        if let Call::Manifest { reference: ManifestName::Digest(digest), .. } = &request.ask.call
-            && let Some(denial) = self.denials.get(digest)
-        {
-            return denial.answer();
-        }
         let refused = || Reason::new(Code::ProxyCanary, format!("{repository} is the canary of this proxy: nobody gets it here"));
         let (call, tag, digest, reason) = match &request.ask.call {
             Call::Manifest { reference: ManifestName::Tag(tag), .. } => {

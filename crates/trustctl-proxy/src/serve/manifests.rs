@@ -2,7 +2,7 @@
 
 use trustctl_remote::registry::ManifestName as Remote;
 
-use super::words::{Asked, add_remarks, sticks};
+use super::words::{Asked, add_remarks};
 use super::{Proxy, Request};
 use crate::answer::{Answer, ManifestAnswer};
 use crate::decide::{Decision, Trouble, Why, media_type};
@@ -15,10 +15,6 @@ impl Proxy {
             ManifestName::Digest(digest) => (None, Some(digest)),
             ManifestName::Tag(tag) => (Some(tag), None),
         };
-        let denial = digest.filter(|_| sticks(request)).and_then(|digest| self.denials.get(digest));
-        if let Some(denial) = denial {
-            return denial.answer();
-        }
         let asked = Asked { call: "manifest", tag, digest };
         let decided = self.decide(request, reference).await;
         let (permit, is_stale) = match self.announce(request, asked, decided) {

@@ -1,5 +1,7 @@
 //! How refusals and remarks reach clients and observers.
 
+use std::sync::Arc;
+
 use trustctl_core::digest::Digest;
 use trustctl_core::reason::{Code, Reason};
 use trustctl_core::reference::Tag;
@@ -81,12 +83,30 @@ impl Proxy {
         if sticks(request) { self.sticky(&refusal) } else { answer::undecided(&refusal, RETRY_AFTER) }
     }
 
-    /// The denial manifest, which is then kept for a while: engines that ask for a tag by HEAD ask for what it names by digest next.
+    /// The denial manifest, which is then kept for a while: engines that ask for a tag by HEAD ask for what it names by digest next, and
+    /// some for its configuration.
     fn sticky(&self, refusal: &Refusal<'_>) -> Answer {
-        let denial = Denial::new(refusal);
-        let answer = denial.answer();
-        self.denials.insert(denial.digest(), denial);
-        answer
+        let denial = Arc::new(Denial::new(refusal));
+        for name in [denial.digest(), denial.configuration()] {
+            self.denials.insert(name, denial.clone());
+        }
+        denial.answer()
+    }
+
+    /// The answer to a request for a denial manifest that was given out, or for its configuration.
+    pub(super) fn handed_out(&self, request: &Request<'_>) -> Option<Answer> {
+        if request.place.upstream.deny_mode != DenyMode::Sticky {
+            return None;
+        }
+        match &request.ask.call {
+            Call::Manifest { reference: ManifestName::Digest(digest), .. } => {
+                self.denials.get(digest).filter(|denial| denial.digest() == *digest).map(|denial| denial.answer())
+            }
+            Call::Blob { digest, .. } => {
+                self.denials.get(digest).filter(|denial| denial.configuration() == *digest).map(|denial| denial.words())
+            }
+            _ => None,
+        }
     }
 
     fn tell_served(&self, request: &Request<'_>, asked: Asked<'_>, permit: &Permit, is_stale: bool) {
@@ -196,7 +216,7 @@ fn named(request: &Request<'_>) -> String {
 }
 
 /// Whether this request is refused by the denial manifest.
-pub(super) fn sticks(request: &Request<'_>) -> bool {
+fn sticks(request: &Request<'_>) -> bool {
     let is_manifest = matches!(request.ask.call, Call::Manifest { .. });
     is_manifest && request.place.upstream.deny_mode == DenyMode::Sticky
 }
