@@ -5,6 +5,7 @@
 //! - [`Site`]: a lab with good and bad images, and proxies in front of it
 //! - [`Hub`]: what engines take for Docker Hub
 
+mod buildkit;
 mod containerd;
 mod containers;
 mod docker;
@@ -33,6 +34,8 @@ pub enum Kind {
     Buildah,
     /// A build by the BuildKit in Docker, from a Dockerfile whose `FROM` is the image.
     BuildKit(Dockerd),
+    /// The same by a BuildKit of its own.
+    Buildkitd,
     /// `ctr content fetch`.
     Containerd(Release),
     /// The kubelet's way: containerd's CRI.
@@ -122,13 +125,14 @@ pub trait Client {
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Docker(Dockerd::Classic),
         Self::Docker(Dockerd::NewerClassic),
         Self::Docker(Dockerd::NewerContainerd),
         Self::BuildKit(Dockerd::Classic),
         Self::BuildKit(Dockerd::NewerClassic),
         Self::BuildKit(Dockerd::NewerContainerd),
+        Self::Buildkitd,
         Self::Containerd(Release::Old),
         Self::Containerd(Release::Trixie),
         Self::Containerd(Release::Sid),
@@ -146,6 +150,7 @@ impl Kind {
     pub const fn word(self) -> &'static str {
         match self {
             Self::BuildKit(_) | Self::Docker(_) => "docker",
+            Self::Buildkitd => "buildkit",
             Self::Containerd(_) | Self::Cri(_) => "containerd",
             Self::Buildah | Self::Podman | Self::Skopeo | Self::SkopeoSid => "podman",
         }
@@ -158,6 +163,7 @@ impl Kind {
         let version = program.version().split(['+', '~', '-']).next().unwrap_or_default();
         Some(match self {
             Self::Buildah => format!("Buildah {version}"),
+            Self::Buildkitd => format!("BuildKit {version}"),
             Self::BuildKit(engine) => format!("BuildKit in Docker {version}{}", engine.store()),
             Self::Containerd(_) => format!("containerd {version}, `ctr`"),
             Self::Cri(_) => format!("containerd {version}, CRI"),
@@ -171,6 +177,7 @@ impl Kind {
         match self {
             Self::Buildah => Peer::Buildah,
             Self::BuildKit(engine) | Self::Docker(engine) => engine.peer(),
+            Self::Buildkitd => Peer::Buildkitd,
             Self::Containerd(release) | Self::Cri(release) => release.peer(),
             Self::Podman => Peer::Podman,
             Self::Skopeo => Peer::Skopeo,
@@ -184,6 +191,7 @@ impl Kind {
         let Some(program) = self.peer().or_skip() else { return false };
         match self {
             Self::Cri(_) => Peer::Curl.or_skip().is_some(),
+            Self::Buildkitd => Peer::Buildctl.or_skip().is_some() && is_root(self),
             Self::BuildKit(engine) | Self::Docker(engine) => {
                 docker::Parts::find(program, engine, matches!(self, Self::BuildKit(_))).is_some() && is_root(self)
             }
@@ -200,6 +208,10 @@ impl Kind {
         Ok(match self {
             Self::Buildah | Self::Podman | Self::Skopeo | Self::SkopeoSid => Some(containers::start(self, program, route)?),
             Self::Containerd(_) => Some(containerd::start(&program, None, route)?),
+            Self::Buildkitd => match Peer::Buildctl.find() {
+                Ok(buildctl) => Some(buildkit::start(&program, buildctl, route)?),
+                Err(_) => None,
+            },
             Self::Cri(_) => match Peer::Curl.find() {
                 Ok(curl) => Some(containerd::start(&program, Some(curl), route)?),
                 Err(_) => None,

@@ -12,6 +12,10 @@ use std::process::Command;
 pub enum Peer {
     /// buildah, for multi-architecture indexes made by others.
     Buildah,
+    /// buildctl, which asks BuildKit (opt-in, see `tests/setup/peers.sh`).
+    Buildctl,
+    /// BuildKit as a daemon of its own (opt-in, see `tests/setup/peers.sh`).
+    Buildkitd,
     /// A headless Chromium, to look at the status page.
     Chromium,
     /// containerd, with `ctr` beside it.
@@ -97,6 +101,8 @@ impl Peer {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Buildah => "buildah",
+            Self::Buildctl => "buildctl",
+            Self::Buildkitd => "buildkitd",
             Self::Chromium => "chromium",
             Self::Containerd => "containerd",
             Self::ContainerdSid => "containerd-sid",

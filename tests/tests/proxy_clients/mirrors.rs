@@ -84,6 +84,11 @@ fn buildkit_in_newer_docker() {
 }
 
 #[test]
+fn buildkit_of_its_own() {
+    denial_manifests_stop_and_statuses_do_not(Kind::Buildkitd);
+}
+
+#[test]
 fn containerd_by_ctr() {
     denial_manifests_stop_and_statuses_do_not(Kind::Containerd(Release::Old));
 }

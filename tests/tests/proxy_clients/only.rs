@@ -46,7 +46,7 @@ fn pulls_with(kind: Kind, names: Names) {
 
 /// BuildKit takes a connection that was cut for an accident, and tries for a minute: once is enough.
 fn retries_for_long(kind: Kind) -> bool {
-    matches!(kind, Kind::BuildKit(_))
+    matches!(kind, Kind::BuildKit(_) | Kind::Buildkitd)
 }
 
 /// The pull fails, the proxy says why, and nothing is left of the image.
@@ -123,6 +123,11 @@ fn buildkit_in_docker() {
 #[test]
 fn buildkit_in_newer_docker() {
     pulls_what_is_trusted_and_nothing_else(Kind::BuildKit(Dockerd::NewerContainerd));
+}
+
+#[test]
+fn buildkit_of_its_own() {
+    pulls_what_is_trusted_and_nothing_else(Kind::Buildkitd);
 }
 
 #[test]

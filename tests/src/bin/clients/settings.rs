@@ -54,7 +54,7 @@ fn settings(kind: Kind, registry: &str, proxy: &str) -> Vec<Setting> {
         Kind::BuildKit(Dockerd::NewerContainerd) | Kind::Docker(Dockerd::NewerContainerd) => {
             hosts("certs.d/docker.io/hosts.toml", "https://registry-1.docker.io", proxy)
         }
-        Kind::BuildKit(_) | Kind::Docker(_) => Vec::new(),
+        Kind::BuildKit(_) | Kind::Buildkitd | Kind::Docker(_) => Vec::new(),
     }
 }
 
