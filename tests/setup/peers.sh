@@ -409,6 +409,7 @@ later containerd-trixie containerd/trixie containerd --version
 later containerd-sid containerd/sid containerd --version
 later dockerd-sid docker.io/sid sbin/dockerd --version
 later docker-buildx docker-buildx/sid libexec/docker/cli-plugins/docker-buildx version
+later docker-compose docker-compose/sid libexec/docker/cli-plugins/docker-compose version
 later cosign2 cosign/trixie cosign version
 later cosign3 cosign/sid cosign version
 later crane crane/sid crane version

@@ -36,6 +36,8 @@ pub enum Peer {
     DbusRunSession,
     /// docker-buildx, with which a build goes to the BuildKit in an engine.
     DockerBuildx,
+    /// docker-compose, which reads and starts compositions.
+    DockerCompose,
     /// A Docker client that knows Content Trust (28 or older).
     DockerCli,
     /// docker-registry, without the referrers API.
@@ -113,6 +115,7 @@ impl Peer {
             Self::Curl => "curl",
             Self::DbusRunSession => "dbus-run-session",
             Self::DockerBuildx => "docker-buildx",
+            Self::DockerCompose => "docker-compose",
             Self::DockerCli => "docker-cli",
             Self::DockerRegistry => "docker-registry",
             Self::Dockerd => "dockerd",

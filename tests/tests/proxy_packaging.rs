@@ -8,7 +8,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use saphyr::{LoadableYamlNode as _, Yaml};
-use trustctl_tests::peers::skip;
+use trustctl_tests::peers::{Peer, skip};
 use trustctl_tests::process::run;
 use trustctl_tests::program::{User, program};
 
@@ -88,6 +88,36 @@ fn in_the_composition_the_registry_is_behind_the_proxy() {
     // What it runs is what the image runs.
     let command = format!("{:?}", list(&proxy["command"]));
     assert!(read("Containerfile").contains(&format!("CMD {command}")), "{command}");
+}
+
+#[test]
+fn docker_compose_takes_the_composition_with_an_image_of_a_registry_and_not_without() {
+    let Some(compose) = Peer::DockerCompose.or_skip() else { return };
+    let home = tempfile::tempdir().unwrap();
+    let config = |image: &str| {
+        let mut command = compose.command(home.path());
+        command
+            .env("REGISTRY_IMAGE", image)
+            .arg("--file")
+            .arg(folder().join("compose.yaml"))
+            .args(["config", "--format", "json"]);
+        run(&mut command, LIMIT).unwrap()
+    };
+    let refused = config("");
+    assert!(!refused.success() && refused.output().contains("name an image of a registry by its digest"), "{}", refused.output());
+    let image = format!("registry.example/registry@sha256:{}", "1".repeat(64));
+    let ran = config(&image).ok().unwrap();
+    // Whatever it does not know, it warns of.
+    assert!(ran.stderr.trim().is_empty(), "{}", ran.stderr);
+    let taken: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert_eq!(taken["services"]["registry"]["image"], *image);
+    let proxy = &taken["services"]["proxy"];
+    assert_eq!((&proxy["read_only"], &proxy["stop_grace_period"]), (&true.into(), &"40s".into()), "{proxy:#}");
+    for file in ["proxy.toml", "policy.toml", "release.pub"] {
+        let source = folder().join(file).display().to_string();
+        let mounts = proxy["volumes"].as_array().unwrap();
+        assert!(mounts.iter().any(|mount| mount["source"] == *source && mount["read_only"] == true), "{file}: {proxy:#}");
+    }
 }
 
 #[test]
