@@ -9,7 +9,7 @@
 # written, and the tests skip loudly. Safe to run again: what is there is kept, so a second run takes a second or so.
 #
 # The real Rekor v2 and timestamp servers, and a cosign 2.6, are built from Go's module proxy, which takes minutes: only when TRUSTCTL_REAL_SIGSTORE=1 is set and Go is
-# there; BuildKit as a daemon of its own when TRUSTCTL_REAL_BUILDKIT=1 is. Once built, or found on the search path, they are used without it.
+# there; BuildKit as a daemon of its own and the engine of Docker 29 when TRUSTCTL_REAL_CLIENTS=1 is. Once built, they are used without it.
 #
 # Packages of the machine's own release are installed with apt. Newer programs come from Debian's later suites: their packages are downloaded
 # with a private apt state and unpacked under DIR, so the system's own state is left alone.
@@ -27,6 +27,8 @@ readonly COSIGN_2_BUNDLES_VERSION=2.6.2
 readonly REKOR_TILES_VERSION=2.3.0
 readonly TIMESTAMP_AUTHORITY_VERSION=2.1.3
 readonly BUILDKIT_VERSION=0.34.2
+# Of Docker 29.
+readonly MOBY_VERSION=2.0.0-beta.24
 readonly TRIES=3
 
 workspace=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
@@ -341,32 +343,40 @@ go_program() { # NAME MODULE/PATH VERSION COMMAND FLAG: a program whose COMMAND 
   if knows "$program"; then found "$name" "$program" "$version"; else missing "$name" "$program does not run"; fi
 }
 
-# BuildKit's module excludes versions of others, which `go install` refuses: a module of our own requires it.
-build_buildkit() { # FOLDER
-  local module=github.com/moby/buildkit work=$1
+# ---- clients of registries, built from Go's module proxy when that is asked for -----------------------------------------------------------
+
+# Modules that exclude versions of others, or have no version that `go install` takes: a module of our own requires them.
+build_module() { # MODULE VERSION VARIABLE PROGRAM...: VARIABLE is told the version
+  local module=$1 version=v$2 variable=$3 work=$dir/go
+  local packages=("${@:4}")
+  packages=("${packages[@]/#/$module/cmd/}")
   export GOPATH=$work GOCACHE=$work/cache GOFLAGS=-modcacherw CGO_ENABLED=0
-  mkdir -p "$work/module" && cd "$work/module" && { [[ -e go.mod ]] || go mod init peer; } || return 1
-  go get "$module@v$BUILDKIT_VERSION" "$module/cmd/buildkitd@v$BUILDKIT_VERSION" "$module/cmd/buildctl@v$BUILDKIT_VERSION" || return 1
-  nice go build -mod=mod -ldflags "-s -w -X $module/version.Version=v$BUILDKIT_VERSION" -o "$dir/bin/" "$module/cmd/buildkitd" "$module/cmd/buildctl"
+  mkdir -p "$work/${module##*.com/}" && cd "$work/${module##*.com/}" || return 1
+  [[ -e go.mod ]] || go mod init peer || return 1
+  go get "$module@$version" "${packages[@]/%/@$version}" || return 1
+  nice go build -mod=mod -ldflags "-s -w -X $module/$variable=$version" -o "$dir/bin/" "${packages[@]}"
 }
 
-buildkit() {
-  local name why=
-  if ! [[ -x $dir/bin/buildkitd && -x $dir/bin/buildctl ]] && ! { command -v buildkitd && command -v buildctl; } >/dev/null; then
-    if [[ ${TRUSTCTL_REAL_BUILDKIT:-} != 1 ]]; then
-      why='it is built only when TRUSTCTL_REAL_BUILDKIT=1 is set'
+module_programs() { # MODULE VERSION VARIABLE PROGRAM=NAME...
+  local module=$1 version=$2 variable=$3 pair why="" programs=() here=yes
+  for pair in "${@:4}"; do
+    programs+=("${pair%%=*}")
+    [[ -x $dir/bin/${pair%%=*} ]] || here=
+  done
+  if [[ -z $here ]]; then
+    if [[ ${TRUSTCTL_REAL_CLIENTS:-} != 1 ]]; then
+      why='it is built only when TRUSTCTL_REAL_CLIENTS=1 is set'
     elif ! command -v go >/dev/null; then
       why='no Go toolchain on this machine'
     else
-      say "building buildkit $BUILDKIT_VERSION"
+      say "building $module $version"
       mkdir -p "$dir/bin"
       # In a shell of its own: folder and environment are its alone.
-      (retry build_buildkit "$dir/go") || why="go build failed (see $log)"
+      (retry build_module "$module" "$version" "$variable" "${programs[@]}") || why="go build failed (see $log)"
     fi
-    if [[ -n $why ]]; then missing buildctl "$why"; missing buildkitd "$why"; return 0; fi
   fi
-  for name in buildctl buildkitd; do
-    if [[ -x $dir/bin/$name ]]; then report "$name" "$dir/bin/$name" --version; else system_peer "$name" "$name" --version; fi
+  for pair in "${@:4}"; do
+    if [[ -n $why ]]; then missing "${pair#*=}" "$why"; else report "${pair#*=}" "$dir/bin/${pair%%=*}" --version; fi
   done
 }
 
@@ -418,7 +428,8 @@ skopeo_sid
 ferro
 sigstore_python
 sigstore_js
-buildkit
+module_programs github.com/moby/buildkit "$BUILDKIT_VERSION" version.Version buildctl=buildctl buildkitd=buildkitd
+module_programs github.com/moby/moby/v2 "$MOBY_VERSION" dockerversion.Version dockerd=dockerd-newest
 go_program cosign2-bundles github.com/sigstore/cosign/v2/cmd/cosign "$COSIGN_2_BUNDLES_VERSION" sign --new-bundle-format
 go_program rekor-server github.com/sigstore/rekor-tiles/v2/cmd/rekor-server/posix "$REKOR_TILES_VERSION" serve --storage-dir
 go_program timestamp-server github.com/sigstore/timestamp-authority/v2/cmd/timestamp-server "$TIMESTAMP_AUTHORITY_VERSION" serve --file-signer-key-path

@@ -59,6 +59,8 @@ pub enum Dockerd {
     NewerClassic,
     /// A newer one that keeps images in containerd.
     NewerContainerd,
+    /// 29, which does so unless it is told otherwise.
+    Newest,
 }
 
 /// A release of containerd.
@@ -125,13 +127,15 @@ pub trait Client {
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 19] = [
         Self::Docker(Dockerd::Classic),
         Self::Docker(Dockerd::NewerClassic),
         Self::Docker(Dockerd::NewerContainerd),
+        Self::Docker(Dockerd::Newest),
         Self::BuildKit(Dockerd::Classic),
         Self::BuildKit(Dockerd::NewerClassic),
         Self::BuildKit(Dockerd::NewerContainerd),
+        Self::BuildKit(Dockerd::Newest),
         Self::Buildkitd,
         Self::Containerd(Release::Old),
         Self::Containerd(Release::Trixie),
@@ -160,7 +164,11 @@ impl Kind {
     #[must_use]
     pub fn title(self) -> Option<String> {
         let program = self.peer().find().ok()?;
-        let version = program.version().split(['+', '~', '-']).next().unwrap_or_default();
+        let version = match self {
+            // The module has a version of its own.
+            Self::BuildKit(Dockerd::Newest) | Self::Docker(Dockerd::Newest) => &format!("29 (moby {})", program.version()),
+            _ => program.version().split(['+', '~', '-']).next().unwrap_or_default(),
+        };
         Some(match self {
             Self::Buildah => format!("Buildah {version}"),
             Self::Buildkitd => format!("BuildKit {version}"),
@@ -231,12 +239,13 @@ impl Dockerd {
         match self {
             Self::Classic => Peer::Dockerd,
             Self::NewerClassic | Self::NewerContainerd => Peer::DockerdSid,
+            Self::Newest => Peer::DockerdNewest,
         }
     }
 
     const fn store(self) -> &'static str {
         match self {
-            Self::Classic => "",
+            Self::Classic | Self::Newest => "",
             Self::NewerClassic => ", classic store",
             Self::NewerContainerd => ", containerd store",
         }

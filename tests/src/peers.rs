@@ -44,6 +44,8 @@ pub enum Peer {
     DockerRegistry,
     /// The Docker engine.
     Dockerd,
+    /// The Docker engine 29 (opt-in, see `tests/setup/peers.sh`).
+    DockerdNewest,
     /// A Docker engine that can keep images in containerd's store.
     DockerdSid,
     /// A registry with the referrers API.
@@ -119,6 +121,7 @@ impl Peer {
             Self::DockerCli => "docker-cli",
             Self::DockerRegistry => "docker-registry",
             Self::Dockerd => "dockerd",
+            Self::DockerdNewest => "dockerd-newest",
             Self::DockerdSid => "dockerd-sid",
             Self::FerroOciServer => "ferro-oci-server",
             Self::GnomeKeyring => "gnome-keyring",

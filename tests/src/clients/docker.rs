@@ -34,7 +34,7 @@ impl Parts {
     pub(super) fn find(engine: Program, which: Dockerd, builds: bool) -> Option<Self> {
         let containerd = match which {
             Dockerd::Classic => None,
-            Dockerd::NewerClassic | Dockerd::NewerContainerd => Some(Peer::ContainerdSid.or_skip()?),
+            Dockerd::NewerClassic | Dockerd::NewerContainerd | Dockerd::Newest => Some(Peer::ContainerdSid.or_skip()?),
         };
         let client = Peer::DockerCli.or_skip()?;
         let builder = if builds { Some(Peer::DockerBuildx.or_skip()?) } else { None };
@@ -58,13 +58,13 @@ pub(super) fn start(parts: &Parts, which: Dockerd, route: &Route<'_>) -> Result<
             etc_with_mirror(files.path(), route)?
         }
     };
-    let is_containerd = which == Dockerd::NewerContainerd;
+    let is_containerd = matches!(which, Dockerd::NewerContainerd | Dockerd::Newest);
     if let Some(settings) = settings.as_object_mut() {
         // After a connection that was cut it tries five times in more than a minute.
         settings.insert("max-download-attempts".to_owned(), json!(1));
     }
-    // The classic store is the default up to 28, and the features say which it is.
-    if let (Some(settings), false) = (settings.as_object_mut(), which == Dockerd::Classic) {
+    // The classic store is the default up to 28, and the features say which it is. Later ones are left to theirs.
+    if let (Some(settings), Dockerd::NewerClassic | Dockerd::NewerContainerd) = (settings.as_object_mut(), which) {
         settings.insert("features".to_owned(), json!({ "containerd-snapshotter": is_containerd }));
     }
     let engine = Engine::start_with(

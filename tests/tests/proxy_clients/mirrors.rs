@@ -84,6 +84,16 @@ fn buildkit_in_newer_docker() {
 }
 
 #[test]
+fn newest_docker() {
+    denial_manifests_stop_and_statuses_do_not(Kind::Docker(Dockerd::Newest));
+}
+
+#[test]
+fn buildkit_in_newest_docker() {
+    denial_manifests_stop_and_statuses_do_not(Kind::BuildKit(Dockerd::Newest));
+}
+
+#[test]
 fn buildkit_of_its_own() {
     denial_manifests_stop_and_statuses_do_not(Kind::Buildkitd);
 }

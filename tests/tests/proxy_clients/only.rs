@@ -111,6 +111,11 @@ fn newer_docker_with_the_containerd_store_by_the_names_of_docker_hub() {
 }
 
 #[test]
+fn newest_docker_by_the_names_of_docker_hub() {
+    pulls_with(Kind::Docker(Dockerd::Newest), Names::OfTheRegistry);
+}
+
+#[test]
 fn buildkit_in_newer_docker_by_the_names_of_docker_hub() {
     pulls_with(Kind::BuildKit(Dockerd::NewerContainerd), Names::OfTheRegistry);
 }
@@ -123,6 +128,16 @@ fn buildkit_in_docker() {
 #[test]
 fn buildkit_in_newer_docker() {
     pulls_what_is_trusted_and_nothing_else(Kind::BuildKit(Dockerd::NewerContainerd));
+}
+
+#[test]
+fn newest_docker() {
+    pulls_what_is_trusted_and_nothing_else(Kind::Docker(Dockerd::Newest));
+}
+
+#[test]
+fn buildkit_in_newest_docker() {
+    pulls_what_is_trusted_and_nothing_else(Kind::BuildKit(Dockerd::Newest));
 }
 
 #[test]

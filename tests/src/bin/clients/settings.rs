@@ -51,7 +51,7 @@ fn settings(kind: Kind, registry: &str, proxy: &str) -> Vec<Setting> {
     match kind {
         Kind::Buildah | Kind::Podman | Kind::Skopeo | Kind::SkopeoSid => containers(registry, proxy),
         Kind::Containerd(_) | Kind::Cri(_) => hosts(&format!("{registry}/hosts.toml"), &format!("http://{registry}"), proxy),
-        Kind::BuildKit(Dockerd::NewerContainerd) | Kind::Docker(Dockerd::NewerContainerd) => {
+        Kind::BuildKit(Dockerd::NewerContainerd | Dockerd::Newest) | Kind::Docker(Dockerd::NewerContainerd | Dockerd::Newest) => {
             hosts("certs.d/docker.io/hosts.toml", "https://registry-1.docker.io", proxy)
         }
         Kind::BuildKit(_) | Kind::Buildkitd | Kind::Docker(_) => Vec::new(),
