@@ -10,6 +10,7 @@ mod artifact;
 mod digests;
 mod flights;
 mod judge;
+mod outage;
 mod ruling;
 mod tags;
 mod times;
@@ -18,7 +19,6 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use trustctl_core::digest::Digest;
 use trustctl_core::evidence::Evidence;
@@ -38,8 +38,9 @@ use crate::metrics::Metrics;
 use crate::store::{Kept, Parent, Records, StoreError};
 use crate::trust::{InForce, Trust};
 use crate::world::World;
-use flights::Flights;
+use flights::{Flights, Joined};
 use judge::{Found, Judge};
+use outage::leave_to_gather;
 use ruling::Words;
 
 pub use crate::store::SubjectKey;
@@ -57,14 +58,8 @@ const RULINGS: u64 = 16 * 1024 * 1024;
 const NAMES: u64 = 16_384;
 /// How long "cannot be decided" is repeated without asking again: long enough to spare a struggling upstream, short for a user.
 const UNDECIDED: Duration = Duration::from_secs(2);
-/// How long what was trusted before is served before the upstream has to be asked again. It is asked beside the answers after
-/// [`UNDECIDED`], and the rest is longer than the tries take, so that in an outage only who comes first waits for them.
-const STALE: Duration = Duration::from_secs(6);
-
-/// Most images about which evidence is gathered at the same time.
-const GATHERING: usize = 32;
-/// The time for the question whether a registry answers at all.
-const PROBE: Duration = Duration::from_secs(2);
+/// How often a question is asked anew because the policy was replaced meanwhile.
+const POLICIES: usize = 3;
 
 /// Why there is no decision.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -112,8 +107,6 @@ pub struct Decider {
     judging: Flights<SubjectKey, Result<Arc<Ruling>, Trouble>>,
     tags: moka::sync::Cache<(Repository, Tag), Arc<Pinned>>,
     pinning: Flights<(Repository, Tag), Result<Arc<Pinned>, Trouble>>,
-    /// Leave to gather evidence: what is gathered about one image may have 64 MiB.
-    gathering: Semaphore,
     edges: moka::sync::Cache<(Repository, Digest), Arc<Vec<Parent>>>,
     /// The manifests whose content is in the records.
     opened: moka::sync::Cache<(Repository, Digest), ()>,
@@ -132,7 +125,6 @@ impl Decider {
             judging: Flights::default(),
             tags: moka::sync::Cache::new(NAMES),
             pinning: Flights::default(),
-            gathering: Semaphore::new(GATHERING),
             edges: moka::sync::Cache::new(NAMES),
             opened: moka::sync::Cache::new(NAMES),
             ground,
@@ -157,17 +149,40 @@ impl Decider {
     /// [`Trouble::NotFound`] when the upstream has no such manifest, [`Trouble::Unknown`] when its bytes could not be had or what is
     /// remembered could not be read. An undecided verdict is a ruling, not an error.
     pub async fn decide(self: &Arc<Self>, world: &World, key: &SubjectKey) -> Result<Arc<Ruling>, Trouble> {
-        let (trust, now) = (self.ground.trust.trust(), (self.ground.clock)());
-        if let Some(ruling) = self.rulings.get(key)
-            && ruling.is_good(&trust.fingerprint, now)
-        {
-            if ruling.passes() && Instant::now() >= ruling.renew_from {
-                self.judging.start(key.clone(), || self.clone().anew(world.clone(), key.clone(), Renew::Yes));
+        let mut has_joined = false;
+        loop {
+            let (trust, now) = (self.ground.trust.trust(), (self.ground.clock)());
+            if let Some(ruling) = self.rulings.get(key)
+                && ruling.is_good(&trust.fingerprint, now)
+            {
+                if ruling.passes() && Instant::now() >= ruling.renew_from {
+                    self.judging.start(key.clone(), || self.clone().anew(world.clone(), key.clone(), Renew::Yes));
+                }
+                return Ok(ruling);
             }
-            return Ok(ruling);
+            let anew = || self.clone().anew(world.clone(), key.clone(), Renew::No);
+            let (ruling, joined) = self.judging.join(key.clone(), anew).await;
+            // What others began before this question may rest on a policy that was replaced, on their rights, or on old answers; what
+            // was begun since does not.
+            if has_joined || joined == Joined::Began || self.is_for_all(world, &ruling) {
+                return ruling;
+            }
+            has_joined = true;
         }
-        let (ruling, _) = self.judging.join(key.clone(), || self.clone().anew(world.clone(), key.clone(), Renew::No)).await;
-        ruling
+    }
+
+    /// Whether what was found out for somebody else is good for whoever asks now in `world`.
+    fn is_for_all(&self, world: &World, found: &Result<Arc<Ruling>, Trouble>) -> bool {
+        match found {
+            Ok(ruling) if ruling.verdict == VerdictKind::Undecided => world.caller.is_none(),
+            Ok(ruling) => ruling.is_good(&self.fingerprint(), (self.ground.clock)()),
+            Err(_) => world.caller.is_none(),
+        }
+    }
+
+    /// Which policy is in force, with its keys.
+    fn fingerprint(&self) -> Digest {
+        self.ground.trust.trust().fingerprint
     }
 
     /// Makes a decision and remembers it.
@@ -186,7 +201,7 @@ impl Decider {
         }
         let manifest = match self.manifest(&world, &key, kept.is_some()).await {
             Ok(manifest) => manifest,
-            Err(trouble) => return self.fall_back((&world, &trust), key, (kept, now), Err(trouble)).await,
+            Err(trouble) => return self.fall_back((&world, &trust, renew), key, kept, Err(trouble)).await,
         };
         let announced = ManifestBytes { bytes: &manifest.0, announced: manifest.1.as_deref() };
         let subject = Subject::from_manifest(key.repository.clone(), key.tag.clone(), announced)?;
@@ -194,8 +209,10 @@ impl Decider {
             self.connect_content(&key.repository, &key.digest, &manifest.0).await?;
             return Ok(self.remember(key, Ruling::of_evidence(&trust, (subject, manifest.0), now)));
         }
-        let leave = Deadline::after(self.ground.times.verify).limit("the proxy", self.gathering.acquire()).await;
-        let leave = leave.map_err(Reason::from)?;
+        let leave = match leave_to_gather(&world, renew, self.ground.times.verify).await {
+            Ok(leave) => leave,
+            Err(reason) => return self.fall_back((&world, &trust, renew), key, kept, Err(reason.into())).await,
+        };
         // What is found is as old as the first question, however long the last answer takes.
         let begins = Instant::now();
         let found = self.judge.gather(&world, &trust, (&subject, &manifest.0), now).await?;
@@ -206,34 +223,16 @@ impl Decider {
                 self.keep(&ruling, found.evidence).await?;
                 Ok(self.remember(key, ruling))
             }
-            VerdictKind::Undecided => self.fall_back((&world, &trust), key, (kept, now), Ok(ruling)).await,
+            VerdictKind::Undecided => self.fall_back((&world, &trust, renew), key, kept, Ok(ruling)).await,
             VerdictKind::Rejected | VerdictKind::Unsigned => {
+                if ruling.verdict == VerdictKind::Unsigned && kept.is_some() {
+                    self.sees(&world, &key).await?;
+                }
                 let (records, name) = (self.ground.records.clone(), key.clone());
                 blocking(move || records.forget(&name).map_err(Reason::from)).await?;
                 Ok(self.remember(key, ruling))
             }
         }
-    }
-
-    /// What to answer when it could not be decided: what was trusted before, while that is not too long ago and only servers that
-    /// cannot be reached are the reason.
-    async fn fall_back(
-        &self,
-        (world, trust): (&World, &Arc<Trust>),
-        key: SubjectKey,
-        (kept, now): (Option<Kept>, Timestamp),
-        answer: Result<Ruling, Trouble>,
-    ) -> Result<Arc<Ruling>, Trouble> {
-        let recent = kept.filter(|kept| now.since(kept.gathered) < self.ground.times.max_stale);
-        if let Some(kept) = recent
-            && self.is_outage(world, &key, &answer).await
-            && let Some(ruling) = self.of_kept(trust, &kept, now).await?
-        {
-            let (begins, left) = (Instant::now(), self.ground.times.max_stale.saturating_sub(now.since(kept.gathered)));
-            let (good_until, renew_from) = (begins + STALE.min(left), begins + UNDECIDED);
-            return Ok(self.remember(key, Ruling { is_stale: true, good_until, renew_from, ..ruling }));
-        }
-        answer.map(|ruling| self.remember(key, ruling))
     }
 
     /// A ruling by evidence that was gathered earlier, if it is enough to trust the image now.
@@ -345,26 +344,6 @@ impl Decider {
 
     async fn cached(&self, digest: &Digest) -> Result<Option<Bytes>, Trouble> {
         Ok(self.ground.blobs.read(digest, MAX_MANIFEST).await.map_err(Reason::from)?)
-    }
-
-    /// Whether servers that cannot be reached are the whole reason for an answer.
-    ///
-    /// Whoever can push can pile up so much about an image that the time for it is used up, and so hide a revocation. Running out
-    /// of time therefore only counts as an outage when the registry does not answer a single small question either.
-    async fn is_outage(&self, world: &World, key: &SubjectKey, answer: &Result<Ruling, Trouble>) -> bool {
-        let (down, slow) =
-            (|reason: &Reason| reason.code == Code::Unavailable, |reason: &Reason| reason.code == Code::OutOfBudget);
-        match answer {
-            Err(Trouble::NotFound) => false,
-            Err(Trouble::Unknown(reason)) => down(reason) || slow(reason),
-            Ok(ruling) if ruling.reasons.iter().all(down) => true,
-            Ok(ruling) if ruling.reasons.iter().all(|reason| down(reason) || slow(reason)) => {
-                let name = ManifestName::Digest(key.digest);
-                let asked = world.registry.head_manifest(&key.repository, &name, Deadline::after(PROBE)).await;
-                asked.is_err_and(|error| matches!(error.reason().code, Code::Unavailable | Code::OutOfBudget))
-            }
-            Ok(_) => false,
-        }
     }
 
     /// Whether a deny entry is for this digest.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
+use tokio::sync::Semaphore;
 use trustctl_core::digest::Digest;
 use trustctl_core::reason::{Code, Reason};
 use trustctl_remote::credentials::{Credential, Credentials};
@@ -22,6 +23,9 @@ use crate::upstreams::{Upstream, UpstreamCredentials};
 const CALLERS: u64 = 1024;
 /// How long they are kept after their last request, in seconds.
 const CALLER_IDLE: u64 = 600;
+/// Most images of one upstream about which evidence is gathered at the same time: that about one may have 64 MiB, and a registry that hangs
+/// takes the time for each of its own only.
+const GATHERING: usize = 24;
 /// Most bytes of an `Authorization` header that is looked at: user name and password in base64.
 const MAX_AUTHORIZATION: usize = 8192;
 
@@ -34,6 +38,8 @@ pub struct World {
     pub notary: Notary,
     /// Who asks: nobody in particular, or a caller by a digest of its credentials that is good in this process alone.
     pub caller: Option<Digest>,
+    /// Leave to gather evidence from this upstream; all of its callers share it.
+    pub gathering: Arc<Semaphore>,
 }
 
 /// The servers of all upstreams.
@@ -49,6 +55,7 @@ struct Prepared {
     endpoints: Endpoints,
     servers: NotaryServers,
     watch: Option<Arc<UpstreamMetrics>>,
+    gathering: Arc<Semaphore>,
     /// The proxy's own identity; `None` where each caller brings credentials.
     own: Option<World>,
 }
@@ -126,7 +133,8 @@ impl Prepared {
             servers = servers.with_registry(&upstream.registry, notary);
         }
         let notary_network = network_for_notary(network.clone(), variable);
-        let mut prepared = Self { network, notary_network, endpoints, servers, watch, own: None };
+        let gathering = Arc::new(Semaphore::new(GATHERING));
+        let mut prepared = Self { network, notary_network, endpoints, servers, watch, gathering, own: None };
         let credentials = match &upstream.credentials {
             UpstreamCredentials::Docker => Some(Credentials::of_environment(variable)),
             UpstreamCredentials::None => Some(Credentials::none()),
@@ -147,7 +155,8 @@ impl Prepared {
         };
         let session = Session::new(http(&self.network), credentials.clone());
         let notary = Notary::new(http(&self.notary_network), credentials, self.servers.clone());
-        World { registry: Registry::at(session, self.endpoints.clone()), notary, caller }
+        let registry = Registry::at(session, self.endpoints.clone());
+        World { registry, notary, caller, gathering: self.gathering.clone() }
     }
 }
 

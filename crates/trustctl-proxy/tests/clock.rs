@@ -2,8 +2,8 @@
 //! beside the answers.
 #![expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use http::HeaderMap;
@@ -22,7 +22,7 @@ use trustctl_proxy::cache::{CacheOptions, DiskCache};
 use trustctl_proxy::decide::{Decider, Decision, Ground, Times};
 use trustctl_proxy::metrics::Metrics;
 use trustctl_proxy::store::{FileRecords, StoreOptions};
-use trustctl_proxy::trust::{InForce, Trust, TrustEnd, TrustSource};
+use trustctl_proxy::trust::{InForce, Reloaded, Trust, TrustEnd, TrustSource};
 use trustctl_proxy::upstreams::{DenyMode, Upstream, UpstreamCredentials, Upstreams};
 use trustctl_proxy::world::{Caller, World, Worlds};
 use trustctl_remote::state::Store;
@@ -31,17 +31,18 @@ const DAY: i64 = 86_400;
 /// 1 June 2026.
 const BEGIN: i64 = 1_780_272_000;
 
-/// A policy that never changes.
-struct Fixed(String);
+/// A policy that tests change.
+struct Changing(Arc<Mutex<String>>);
 
-impl TrustSource for Fixed {
+impl TrustSource for Changing {
     fn changed(&self, known: Option<&Digest>) -> Result<Option<Trust>, Reason> {
-        if known.is_some() {
+        let text = self.0.lock().unwrap().clone();
+        let fingerprint = Digest::sha256_of(text.as_bytes());
+        if known == Some(&fingerprint) {
             return Ok(None);
         }
         let load = |_: &str| Err("there are no files".to_owned());
-        let policy = Policy::parse(&PolicyText { name: "policy", text: &self.0, load: &load }).map_err(|error| error.reason())?;
-        let fingerprint = Digest::sha256_of(self.0.as_bytes());
+        let policy = Policy::parse(&PolicyText { name: "policy", text: &text, load: &load }).map_err(|error| error.reason())?;
         Ok(Some(Trust { policy, schemes: Vec::new(), signature_repository: None, fingerprint }))
     }
 
@@ -57,6 +58,8 @@ struct Stage {
     decider: Arc<Decider>,
     world: World,
     clock: Arc<AtomicI64>,
+    policy: Arc<Mutex<String>>,
+    trust: Arc<InForce>,
     _folder: TempDir,
 }
 
@@ -93,8 +96,10 @@ impl Stage {
         options.age = Duration::from_secs(100 * 365 * 86_400);
         let clock = Arc::new(AtomicI64::new(BEGIN));
         let shown = Arc::clone(&clock);
+        let policy = Arc::new(Mutex::new(policy));
+        let trust = Arc::new(InForce::load(Box::new(Changing(policy.clone()))).unwrap());
         let decider = Decider::new(Ground {
-            trust: Arc::new(InForce::load(Box::new(Fixed(policy))).unwrap()),
+            trust: trust.clone(),
             records: Arc::new(FileRecords::open(folder.path().join("records"), options).unwrap()),
             blobs: Arc::new(DiskCache::open(folder.path().join("cache"), CacheOptions::default()).unwrap()),
             memory: Store::new(folder.path()),
@@ -109,7 +114,7 @@ impl Stage {
             },
             clock: Arc::new(move || Timestamp::from_unix_seconds(shown.load(Ordering::SeqCst)).unwrap()),
         });
-        Self { lab, digest, decider: Arc::new(decider), world, clock, _folder: folder }
+        Self { lab, digest, decider: Arc::new(decider), world, clock, policy, trust, _folder: folder }
     }
 
     fn set(&self, seconds: i64) {
@@ -217,5 +222,55 @@ async fn in_an_outage_only_who_comes_first_waits() {
     stage.lab.requests().clear();
     tokio::time::sleep(Duration::from_secs(6)).await;
     assert!(stage.passes().await);
-    assert!(stage.lab.requests().count() > 0, "what is stale is not served for long");
+    assert!(is_asked(&stage).await, "what is stale is not served for long");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_stale_does_not_outlive_its_time_while_it_is_asked_about() {
+    for (then, expected) in [(BEGIN + 7200, true), (BEGIN + 2 * DAY, false)] {
+        let stage = Stage::new(Duration::from_secs(3600));
+        assert!(stage.passes_by_digest().await);
+        // It takes a while to find out that the registry does not answer.
+        let all = u32::try_from(stage.world.gathering.available_permits()).unwrap();
+        let _taken = stage.world.gathering.acquire_many(all).await.unwrap();
+        stage.lab.faults().set_latency(Duration::from_secs(60));
+        stage.set(BEGIN + 3700);
+        let asked = async {
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            stage.set(then);
+        };
+        let (passes, ()) = tokio::join!(stage.passes_by_digest(), asked);
+        assert_eq!(passes, expected, "{then}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_policy_counts_for_who_joins_a_decision_under_the_one_before() {
+    let stage = Stage::new(Duration::from_secs(3600));
+    stage.lab.faults().set_latency(Duration::from_secs(1));
+    let asked_later = async {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        stage.policy.lock().unwrap().push_str(&format!("[[deny]]\ndigest = \"{}\"\nreason = \"found out\"\n", stage.digest));
+        assert_eq!(tokio::task::block_in_place(|| stage.trust.reload()), Reloaded::New);
+        stage.passes_by_digest().await
+    };
+    let (before, after) = tokio::join!(stage.passes_by_digest(), asked_later);
+    assert!(!after, "it joins what was begun when the digest was not denied");
+    assert!(!before, "and no decision is given under a policy that is no longer in force");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_registry_that_takes_all_leave_to_gather_is_an_outage_only_where_it_does_not_answer() {
+    for answers in [true, false] {
+        let stage = Stage::new(Duration::from_secs(3600));
+        assert!(stage.passes_by_digest().await);
+        let all = u32::try_from(stage.world.gathering.available_permits()).unwrap();
+        let taken = stage.world.gathering.acquire_many(all).await.unwrap();
+        if !answers {
+            stage.lab.faults().set_latency(Duration::from_secs(60));
+        }
+        stage.set(BEGIN + 7200);
+        assert_eq!(stage.passes_by_digest().await, !answers, "answers: {answers}");
+        drop(taken);
+    }
 }

@@ -9,7 +9,7 @@ use trustctl_core::reference::{Repository, Tag};
 use trustctl_core::verdict::VerdictKind;
 use trustctl_remote::registry::ManifestName;
 
-use super::{Decider, Ruling, SubjectKey, Trouble, artifact, blocking};
+use super::{Decider, POLICIES, Ruling, SubjectKey, Trouble, artifact, blocking};
 use crate::break_glass::Grant;
 use crate::store::Parent;
 use crate::world::World;
@@ -61,8 +61,13 @@ impl Decision {
     }
 }
 
+/// No decision may rest on a policy that was replaced before it was made.
+fn changing() -> Trouble {
+    Trouble::Unknown(Reason::new(Code::OutOfBudget, "the policy was replaced each time this was decided"))
+}
+
 impl Decider {
-    /// Whether the manifest that `tag` names may be served.
+    /// Whether the manifest that `tag` names may be served, under the policy that is in force at the end.
     ///
     /// # Errors
     /// As for [`Decider::pin`] and [`Decider::decide`].
@@ -74,8 +79,15 @@ impl Decider {
     ) -> Result<(Decision, bool), Trouble> {
         let pinned = self.pin(world, repository, tag).await?;
         let key = SubjectKey { repository: repository.clone(), tag: Some(tag.clone()), digest: pinned.digest };
-        let ruling = self.decide(world, &key).await?;
-        Ok((self.decision(pinned.digest, ruling), pinned.is_stale))
+        for _ in 0..POLICIES {
+            let policy = self.fingerprint();
+            let ruling = self.decide(world, &key).await?;
+            let decision = self.decision(pinned.digest, ruling);
+            if self.fingerprint() == policy {
+                return Ok((decision, pinned.is_stale));
+            }
+        }
+        Err(changing())
     }
 
     /// Whether the manifest with `digest` may be served in `repository`.
@@ -88,7 +100,14 @@ impl Decider {
         repository: &Repository,
         digest: Digest,
     ) -> Result<Decision, Trouble> {
-        self.manifest_within(world, repository, digest, MAX_STEPS).await
+        for _ in 0..POLICIES {
+            let policy = self.fingerprint();
+            let decision = self.manifest_within(world, repository, digest, MAX_STEPS).await?;
+            if self.fingerprint() == policy {
+                return Ok(decision);
+            }
+        }
+        Err(changing())
     }
 
     /// Whether the blob with `digest` may be served in `repository`: only what a manifest that may be served names.

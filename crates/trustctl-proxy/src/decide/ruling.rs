@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use trustctl_core::assess::Assessment;
 use trustctl_core::claim::SchemeName;
 use trustctl_core::digest::Digest;
-use trustctl_core::reason::{Reason, clean};
+use trustctl_core::reason::{Code, Reason, clean};
 use trustctl_core::subject::Subject;
 use trustctl_core::time::Timestamp;
 use trustctl_core::verdict::{Verdict, VerdictKind};
@@ -86,6 +86,14 @@ impl Ruling {
     #[must_use]
     pub fn passes(&self) -> bool {
         self.verdict == VerdictKind::Trusted
+    }
+
+    /// Whether all it says is that servers could not be asked, or not with these credentials.
+    pub(super) fn says_nothing_of_the_image(&self) -> bool {
+        let is_about_servers = |code| matches!(code, Code::Unavailable | Code::OutOfBudget);
+        let is_about_rights =
+            |code| matches!(code, Code::AccessDenied | Code::CredentialHelper | Code::NoCredentials | Code::RealmRefused);
+        self.reasons.iter().all(|reason| is_about_servers(reason.code) || is_about_rights(reason.code))
     }
 
     /// Whether it may be repeated under the trust with `fingerprint`.

@@ -11,7 +11,8 @@ use trustctl_remote::limits::Deadline;
 use trustctl_remote::registry::ManifestName;
 
 use super::artifact::media_type as media_type_of;
-use super::{CLOCK_SLACK, Decider, STALE, Trouble, UNDECIDED, blocking};
+use super::flights::Joined;
+use super::{CLOCK_SLACK, Decider, Trouble, UNDECIDED, blocking};
 use crate::store::TagRecord;
 use crate::world::World;
 
@@ -44,16 +45,24 @@ impl Decider {
             }
             return Ok(pinned);
         }
-        self.pinning.join(key.clone(), anew).await.0
+        let (pinned, joined) = self.pinning.join(key.clone(), anew).await;
+        let is_for_all = match &pinned {
+            Ok(pinned) => Instant::now() < pinned.good_until || self.ground.times.tag.is_zero(),
+            Err(_) => world.caller.is_none(),
+        };
+        if joined == Joined::Began || is_for_all {
+            return pinned;
+        }
+        // Others began it before this question, and with their rights; what is begun now is not older than it.
+        self.pinning.join(key.clone(), || self.clone().pin_anew(world.clone(), key.clone())).await.0
     }
 
     async fn pin_anew(self: Arc<Self>, world: World, (repository, tag): (Repository, Tag)) -> Result<Arc<Pinned>, Trouble> {
         let (records, name) = (self.ground.records.clone(), (repository.clone(), tag.clone()));
         let known = blocking(move || super::known(records.tag(&name.0, &name.1))).await?;
         // The answer is as old as the question.
-        let begins = Instant::now();
+        let (begins, now) = (Instant::now(), (self.ground.clock)());
         let asked = self.ask(&world, (&repository, &tag), known.as_ref()).await;
-        let now = (self.ground.clock)();
         let pinned = match asked {
             Ok(record) => {
                 let (digest, record) = (record.digest, TagRecord { at: now, ..record });
@@ -63,9 +72,17 @@ impl Decider {
                 Pinned { digest, good_until: begins + good, renew_from: begins + good * 3 / 4, is_stale: false }
             }
             Err(trouble) => {
-                let (digest, left) = self.last_known(known, trouble)?;
                 let now = Instant::now();
-                Pinned { digest, good_until: now + STALE.min(left), renew_from: now + UNDECIDED, is_stale: true }
+                let good = self.tags.get(&(repository.clone(), tag.clone())).filter(|pinned| now < pinned.good_until);
+                match (self.last_known(known, trouble), good) {
+                    (Ok((digest, left)), _) => {
+                        let good_until = now + self.ground.times.stale().min(left);
+                        Pinned { digest, good_until, renew_from: now + UNDECIDED, is_stale: true }
+                    }
+                    // It is good to its end all the same, and asked about again only after a pause.
+                    (Err(_), Some(good)) => Pinned { renew_from: now + UNDECIDED, ..(*good).clone() },
+                    (Err(trouble), None) => return Err(trouble),
+                }
             }
         };
         let pinned = Arc::new(pinned);
