@@ -48,6 +48,7 @@ pub fn default_folder(variable: impl Fn(&str) -> Option<OsString>) -> Option<Pat
 #[derive(Clone, Debug)]
 pub struct Store {
     folder: PathBuf,
+    is_read_only: bool,
 }
 
 /// One remembered name with everything remembered of it.
@@ -74,7 +75,14 @@ impl Store {
     /// The store below `state_folder`. Nothing is created before something is learnt.
     #[must_use]
     pub fn new(state_folder: impl AsRef<Path>) -> Self {
-        Self { folder: state_folder.as_ref().join(FOLDER) }
+        Self { folder: state_folder.as_ref().join(FOLDER), is_read_only: false }
+    }
+
+    /// The store below `state_folder`, for whoever must leave it as it is: it gives what is remembered, learns nothing, and creates no
+    /// file and no folder.
+    #[must_use]
+    pub fn read_only(state_folder: impl AsRef<Path>) -> Self {
+        Self { is_read_only: true, ..Self::new(state_folder) }
     }
 
     /// A memory of `names` alone; names never heard of are absent from it.
@@ -94,11 +102,14 @@ impl Store {
 
     /// Adds what was learnt about names of `scheme` to what is stored; nothing stored gets lost, whoever writes at the same time.
     ///
-    /// When it returns, everything is on disk. Nothing is written when nothing is new.
+    /// When it returns, everything is on disk. Nothing is written when nothing is new, and never by a store from [`Store::read_only`].
     ///
     /// # Errors
     /// As [`Store::load`], and [`Code::LocalFile`] when a file cannot be written or another process holds the lock for 10 s.
     pub fn learn(&self, scheme: SchemeName, learnt: &[(String, Slot)]) -> Result<(), Reason> {
+        if self.is_read_only {
+            return Ok(());
+        }
         // One write for a name, however often it comes.
         let mut news: BTreeMap<&str, Slot> = BTreeMap::new();
         for (name, slot) in learnt {
@@ -128,8 +139,11 @@ impl Store {
     /// afresh: what an attacker served before would be believed again.
     ///
     /// # Errors
-    /// [`Code::LocalFile`] when the file cannot be removed or the lock cannot be had.
+    /// [`Code::LocalFile`] when the file cannot be removed or the lock cannot be had, and of a store from [`Store::read_only`].
     pub fn forget(&self, scheme: SchemeName, name: &str) -> Result<bool, Reason> {
+        if self.is_read_only {
+            return Err(Reason::new(Code::LocalFile, format!("{} is only read here", self.folder.display())));
+        }
         if !self.folder.exists() {
             return Ok(false);
         }

@@ -223,3 +223,17 @@ fn killed_writers_leave_a_whole_file_and_lose_nothing_they_reported() {
     }
     assert!(reported.values().all(|value| *value >= 25), "every child of every round wrote: {reported:?}");
 }
+
+#[test]
+fn a_store_that_is_only_read_gives_what_is_stored_and_writes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let state = folder.path().join("state");
+    let reader = Store::read_only(&state);
+    learn(&reader, floor("timestamp", 9));
+    assert!(!state.exists(), "nothing is created");
+    learn(&Store::new(&state), floor("timestamp", 7));
+    learn(&reader, floor("timestamp", 9));
+    assert_eq!(stored(&reader).floors, BTreeMap::from([("timestamp".to_owned(), 7)]));
+    assert_eq!(reader.forget(SchemeName::Dct, GUN).unwrap_err().code, Code::LocalFile);
+    assert_eq!(stored(&reader).floors, BTreeMap::from([("timestamp".to_owned(), 7)]));
+}

@@ -1,13 +1,16 @@
 //! What operators see: the audit log, metrics, health, the page.
 
+use std::collections::BTreeMap;
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 use trustctl_lab::image::Artifact;
 use trustctl_tests::http::{Request, Response};
 use trustctl_tests::process::free_port;
 
-use crate::stage::{Setup, Stage};
+use crate::stage::{Setup, Stage, refused, undecided};
 
 fn ask(port: u16, path: &str) -> Response {
     Request::new("GET", path).send(&format!("127.0.0.1:{port}")).unwrap()
@@ -221,4 +224,64 @@ fn check_judges_as_the_proxy_does() {
     stage.write("proxy.toml", "version = 1\nnonsense = 1\n");
     let (report, exit) = stage.user().json(&config).unwrap();
     assert_eq!(exit, Some(7), "{report:#}");
+}
+
+/// Every file and folder below one, with the bytes of files.
+fn contents(folder: &Path) -> BTreeMap<PathBuf, Option<Vec<u8>>> {
+    let mut found = BTreeMap::new();
+    for item in fs::read_dir(folder).unwrap() {
+        let path = item.unwrap().path();
+        if path.is_dir() {
+            found.extend(contents(&path));
+            found.insert(path, None);
+        } else {
+            let bytes = fs::read(&path).unwrap();
+            found.insert(path, Some(bytes));
+        }
+    }
+    found
+}
+
+/// Whoever checks may be another user: what that user wrote, the proxy could not read.
+#[test]
+fn check_leaves_the_state_folder_as_it_is_and_the_proxy_remembers() {
+    let mut stage = Stage::new(&Setup::default());
+    stage.push("shop/old:1", &Artifact::image("old"));
+    stage.sign("shop/old:1");
+    stage.revoke("shop/old:1");
+    stage.stop();
+    let state = stage.home.path().join("state");
+    let image = stage.world.name("shop/old:1");
+    let check = |stage: &Stage| {
+        let (report, exit) = stage.user().json(&["proxy", "check", "--config", "proxy.toml", &image]).unwrap();
+        assert_eq!((exit, &report["image"]["reasons"][0]["code"]), (Some(1), &"TC0309".into()), "{report:#}");
+    };
+    let before = contents(&state);
+    assert!(!state.join("memory").exists(), "nothing was learnt yet");
+    check(&stage);
+    assert_eq!(contents(&state), before);
+    stage.start(&Setup::default());
+    refused(&stage.get("shop/old/manifests/1"), "TC0309");
+    stage.stop();
+    let after = contents(&state);
+    assert!(after.keys().any(|path| path.starts_with(state.join("memory")) && path.extension().is_some()), "{:?}", after.keys());
+    check(&stage);
+    assert_eq!(contents(&state), after);
+    fs::remove_dir_all(&state).unwrap();
+    check(&stage);
+    assert!(!state.exists(), "nothing is created");
+}
+
+#[test]
+fn whoever_pulls_is_not_told_where_the_proxy_keeps_its_files() {
+    let mut stage = Stage::new(&Setup::default());
+    let memory = stage.home.path().join("state/memory");
+    fs::create_dir_all(&memory).unwrap();
+    fs::set_permissions(&memory, fs::Permissions::from_mode(0o777)).unwrap();
+    let answer = stage.get("shop/cart/manifests/1");
+    undecided(&answer, "TC0713");
+    assert!(!text(&answer).contains("state/memory"), "{}", text(&answer));
+    stage.stop();
+    let log = fs::read_to_string(stage.home.path().join("state/audit.log")).unwrap();
+    assert!(log.lines().any(|line| line.contains("TC0713") && line.contains("state/memory can be")), "operators are: {log}");
 }

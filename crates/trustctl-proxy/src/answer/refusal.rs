@@ -56,13 +56,20 @@ impl Refusal<'_> {
     fn why(&self) -> &str {
         let code = self.reason.code;
         let is_nothing = code.ending() == Ending::Unsigned || code == Code::PolicyNoRule;
-        if is_nothing { code.summary() } else { &self.reason.message }
+        if is_nothing { code.summary() } else { self.words() }
+    }
+
+    /// The words of the reason, but for those that name files of the proxy's host: these are for the audit log.
+    fn words(&self) -> &str {
+        let code = self.reason.code;
+        let is_local =
+            matches!(code, Code::CacheFailed | Code::ConfigUnusable | Code::LocalFile | Code::StoreFailed | Code::StoreUnusable);
+        if is_local { code.summary() } else { &self.reason.message }
     }
 
     fn detail(&self) -> serde_json::Value {
         let reason = self.reason;
-        let mut detail =
-            json!({ "reason": reason.code, "name": reason.code.name(), "message": reason.message, "link": self.link });
+        let mut detail = json!({ "reason": reason.code, "name": reason.code.name(), "message": self.words(), "link": self.link });
         let expected_found = [("expected", reason.expected.as_deref()), ("found", reason.found.as_deref())];
         let more = [("image", self.image), ("rule", self.rule)].into_iter().chain(expected_found);
         for (name, text) in more {

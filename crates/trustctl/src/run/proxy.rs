@@ -74,8 +74,8 @@ struct Engine {
 }
 
 impl Engine {
-    /// With what is kept in `state`.
-    fn new(session: &Session, config: &Config, state: &Path) -> Result<Self, Failure> {
+    /// With what is kept in `state`, and what is remembered in `memory`.
+    fn new(session: &Session, config: &Config, (state, memory): (&Path, Store)) -> Result<Self, Failure> {
         let variable = |name: &str| std::env::var_os(name);
         let upstreams = config.upstreams.all().iter().map(Arc::as_ref);
         let metrics = Metrics::new(&config.upstreams);
@@ -95,7 +95,7 @@ impl Engine {
             trust: trust.clone(),
             records: Arc::new(records),
             blobs: blobs.clone(),
-            memory: Store::new(&config.state),
+            memory,
             break_glass: break_glass.clone(),
             times: Times {
                 tag: times.tag_ttl,
@@ -128,7 +128,7 @@ async fn serve(session: &Session, args: &RunProxyArgs) -> Result<Exit, Failure> 
     }
     create_folder(&config.state)?;
     let stop = stop()?;
-    let engine = Engine::new(session, &config, &config.state)?;
+    let engine = Engine::new(session, &config, (&config.state, Store::new(&config.state)))?;
     let notices = notices(session);
     let server = Server::bind(&config.listen, config.limits).await?;
     let observers = Observers::new(session, &config, &engine, notices.clone())?;

@@ -1,6 +1,7 @@
 //! `trustctl proxy check`: whether configuration and policy can be used, and what the proxy answers for an image.
 //!
-//! The image goes the whole way of a request through the proxy, but for the socket and what a running proxy keeps on disk.
+//! The image goes the whole way of a request through the proxy, but for the socket and what a running proxy keeps on disk. Of that, what is
+//! remembered against rollback and the break-glass tokens are read. Nothing is written there: whoever checks may be another user.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -20,6 +21,7 @@ use trustctl_proxy::request::{Fault, parse};
 use trustctl_proxy::server::{Client, Received, RequestId, Site as _};
 use trustctl_proxy::upstreams::{Place, Upstream};
 use trustctl_proxy::world::Caller;
+use trustctl_remote::state::Store;
 
 use super::super::{Session, clock, parse_image};
 use super::{Engine, assemble};
@@ -39,7 +41,7 @@ const MAX_SHOWN: usize = 4;
 pub(super) async fn run(session: &Session, args: &CheckProxyArgs) -> Result<Exit, Failure> {
     let config = Config::load(&args.config)?;
     let scratch = tempfile::tempdir().map_err(|error| Failure::new(Reason::new(Code::LocalFile, error.to_string())))?;
-    let engine = Engine::new(session, &config, scratch.path())?;
+    let engine = Engine::new(session, &config, (scratch.path(), Store::read_only(&config.state)))?;
     let dry = match &args.image {
         Some(image) => Some(dry_run(&config, engine, image).await?),
         None => None,
