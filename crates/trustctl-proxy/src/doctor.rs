@@ -71,8 +71,8 @@ pub enum Outcome {
 /// What the proxy answered when it was asked for the image itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Endpoint {
-    /// Its policy refuses the image, for this reason.
-    Forbids(Code),
+    /// Its policy refuses the image, for this reason; which digest it has, where that was said.
+    Forbids(Code, Option<Digest>),
     /// It gives the image.
     Gives,
     /// It is a proxy of this kind, and gives the image: its policy does not refuse it.
@@ -177,9 +177,11 @@ pub fn endpoint(status: StatusCode, body: &[u8]) -> Endpoint {
         StatusCode::FORBIDDEN => (text("/errors/0/detail/reason"), text("/errors/0/detail/found"), told(status, &document)),
         _ => return Endpoint::Unclear(told(status, &document)),
     };
+    let is_manifest = status.is_success();
+    let digest = text(if is_manifest { "/annotations/dev.trustctl.denied.digest" } else { "/errors/0/detail/digest" });
     match Code::find(code) {
         Some(Code::ProxyCanary) => Endpoint::Refuses(found.parse().ok()),
-        Some(code) if is_verdict(code) => Endpoint::Forbids(code),
+        Some(code) if is_verdict(code) => Endpoint::Forbids(code, digest.parse().ok()),
         _ => Endpoint::Unclear(message),
     }
 }
@@ -208,13 +210,13 @@ impl Endpoint {
     /// The reason code that a client meets where it meets the refusal of the proxy.
     #[must_use]
     pub fn code(&self) -> Code {
-        if let Self::Forbids(code) = self { *code } else { Code::ProxyCanary }
+        if let Self::Forbids(code, _) = self { *code } else { Code::ProxyCanary }
     }
 
     /// Whether the proxy refuses the image, which its registry has.
     #[must_use]
     pub fn refuses(&self) -> bool {
-        matches!(self, Self::Forbids(_) | Self::Refuses(_))
+        matches!(self, Self::Forbids(..) | Self::Refuses(_))
     }
 }
 
@@ -227,8 +229,10 @@ pub fn standing(endpoint: &Endpoint, pulls: &[Outcome]) -> Standing {
         _ if pulls.contains(&Outcome::Arrived) => Standing::NotEnforced,
         Endpoint::Gives => Standing::NotEnforced,
         Endpoint::Unclear(_) => Standing::CannotTell,
-        Endpoint::Forbids(_) | Endpoint::Refuses(_) if pulls.is_empty() => Standing::Refusing,
-        Endpoint::Forbids(_) | Endpoint::Refuses(_) if pulls.contains(&Outcome::Refused) => Standing::Enforced,
-        Endpoint::Forbids(_) | Endpoint::Refuses(_) => Standing::CannotTell,
+        Endpoint::Forbids(..) | Endpoint::Refuses(_) if pulls.is_empty() => Standing::Refusing,
+        // Some clients take from elsewhere by digest what they are refused by tag, and that was not tried.
+        Endpoint::Forbids(_, None) => Standing::CannotTell,
+        Endpoint::Forbids(..) | Endpoint::Refuses(_) if pulls.contains(&Outcome::Refused) => Standing::Enforced,
+        Endpoint::Forbids(..) | Endpoint::Refuses(_) => Standing::CannotTell,
     }
 }

@@ -159,7 +159,7 @@ impl Proxy {
         let what = &request.place.repository;
         match trouble {
             Trouble::Unknown(reason) if request.world.caller.is_some() && is_denial(reason) => {
-                answer::denied(&answer::Refusal { image: None, reason, rule: None, link: &self.link(reason.code) })
+                answer::denied(&answer::Refusal { image: None, digest: None, reason, rule: None, link: &self.link(reason.code) })
             }
             Trouble::NotFound => {
                 let code = if matches!(request.ask.call, Call::Blob { .. }) { "BLOB_UNKNOWN" } else { "MANIFEST_UNKNOWN" };
@@ -170,7 +170,10 @@ impl Proxy {
     }
 
     fn undecided(&self, reason: &Reason, rule: Option<&str>) -> Answer {
-        answer::undecided(&answer::Refusal { image: None, reason, rule, link: &self.link(reason.code) }, RETRY_AFTER)
+        answer::undecided(
+            &answer::Refusal { image: None, digest: None, reason, rule, link: &self.link(reason.code) },
+            RETRY_AFTER,
+        )
     }
 
     /// Where those who are refused find help.
@@ -223,7 +226,7 @@ mod tests {
         let denials = denials();
         let denial = |number: u64| {
             let reason = Reason::new(Code::CosignUnsigned, number.to_string());
-            Arc::new(answer::Denial::new(&answer::Refusal { image: None, reason: &reason, rule: None, link: "" }))
+            Arc::new(answer::Denial::new(&answer::Refusal { image: None, digest: None, reason: &reason, rule: None, link: "" }))
         };
         let mut newest = denial(0);
         for number in 0..DENIALS + 500 {

@@ -108,6 +108,10 @@ fn an_image_that_the_policy_refuses_serves_as_well_and_one_that_it_trusts_tells_
             let option = format!("--client-arg=--registries-conf={}", settings.display());
             let found = stage.doctor(&user, (&unsigned, &stage.url()), &["--client", "skopeo", &option]);
             stands(&found, Some("skopeo"), standing, code);
+            let digest = stage.world.registry().tag("shop/new", "1").unwrap().to_string();
+            assert_eq!(found.0["digest"], digest, "{:#}", found.0);
+            let pulled = found.0["pulls"].as_array().unwrap();
+            assert!(pulled[1]["image"].as_str().unwrap().ends_with(&digest), "by digest too: {:#}", found.0);
         }
     }
 }

@@ -30,6 +30,8 @@ pub struct Refusal<'a> {
     pub image: Option<&'a str>,
     /// The most telling reason.
     pub reason: &'a Reason,
+    /// What was refused, where that is known.
+    pub digest: Option<Digest>,
     /// The rule of the policy that decided, where one did.
     pub rule: Option<&'a str>,
     /// Where the reason is explained; see [`docs_link`].
@@ -71,7 +73,8 @@ impl Refusal<'_> {
         let reason = self.reason;
         let mut detail = json!({ "reason": reason.code, "name": reason.code.name(), "message": self.words(), "link": self.link });
         let expected_found = [("expected", reason.expected.as_deref()), ("found", reason.found.as_deref())];
-        let more = [("image", self.image), ("rule", self.rule)].into_iter().chain(expected_found);
+        let digest = self.digest.map(|digest| digest.to_string());
+        let more = [("image", self.image), ("digest", digest.as_deref()), ("rule", self.rule)].into_iter().chain(expected_found);
         for (name, text) in more {
             if let (Some(text), Some(fields)) = (text, detail.as_object_mut()) {
                 fields.insert(name.to_owned(), clean(text).into());
@@ -145,6 +148,9 @@ impl Denial {
         });
         if let (Some(found), Some(annotations)) = (&refusal.reason.found, manifest.get_mut("annotations")) {
             annotations["dev.trustctl.denied.found"] = found.as_str().into();
+        }
+        if let (Some(digest), Some(annotations)) = (refusal.digest, manifest.get_mut("annotations")) {
+            annotations["dev.trustctl.denied.digest"] = digest.to_string().into();
         }
         let bytes = Bytes::from(manifest.to_string());
         Self { digest: Digest::sha256_of(&bytes), bytes, configuration, message, detail }

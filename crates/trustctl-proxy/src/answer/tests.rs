@@ -31,7 +31,7 @@ fn reason() -> Reason {
 }
 
 fn refusal(reason: &Reason) -> Refusal<'_> {
-    Refusal { image: Some("r.example/app:1"), reason, rule: Some("shop\n"), link: "https://docs.example/#tc" }
+    Refusal { digest: None, image: Some("r.example/app:1"), reason, rule: Some("shop\n"), link: "https://docs.example/#tc" }
 }
 
 #[test]
@@ -70,7 +70,7 @@ fn whoever_pulls_what_nobody_signed_is_told_that_and_no_more() {
 #[test]
 fn what_is_undecided_is_503_and_says_when_to_come_back() {
     let reason = Reason::new(Code::Unavailable, "the registry does not answer");
-    let refusal = Refusal { image: None, reason: &reason, rule: None, link: &docs_link(reason.code) };
+    let refusal = Refusal { digest: None, image: None, reason: &reason, rule: None, link: &docs_link(reason.code) };
     let answer = undecided(&refusal, Duration::from_millis(300));
     assert_eq!((answer.status().as_u16(), header(&answer, RETRY_AFTER)), (503, "1"));
     let entry = document(answer)["errors"][0].take();

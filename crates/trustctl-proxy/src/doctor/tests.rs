@@ -49,28 +49,33 @@ fn what_clients_say_of_a_refusal_is_understood() {
 fn the_proxy_s_own_answers_are_understood() {
     let digest = Digest::sha256_of(b"canary");
     let canary = Reason::new(Code::ProxyCanary, "a canary").expected_found("to be refused", digest);
-    let refusal = Refusal { image: None, reason: &canary, rule: None, link: "https://docs.example" };
+    let refusal = Refusal { digest: None, image: None, reason: &canary, rule: None, link: "https://docs.example" };
     let (status, body) = bytes(denied(&refusal));
     assert_eq!(endpoint(status, &body), Endpoint::Refuses(Some(digest)));
     let (status, body) = bytes(Denial::new(&refusal).answer());
     assert_eq!(endpoint(status, &body), Endpoint::Refuses(Some(digest)));
     for code in [Code::CosignUnsigned, Code::DctTagMoved, Code::PolicyNoRule] {
         let reason = Reason::new(code, "words");
-        let refusal = Refusal { image: None, reason: &reason, rule: None, link: "https://docs.example" };
+        let refusal = Refusal { digest: None, image: None, reason: &reason, rule: None, link: "https://docs.example" };
         for (status, body) in [bytes(denied(&refusal)), bytes(Denial::new(&refusal).answer())] {
-            assert_eq!(endpoint(status, &body), Endpoint::Forbids(code));
+            assert_eq!(endpoint(status, &body), Endpoint::Forbids(code, None));
+        }
+        let refusal = Refusal { digest: Some(digest), ..refusal };
+        for (status, body) in [bytes(denied(&refusal)), bytes(Denial::new(&refusal).answer())] {
+            assert_eq!(endpoint(status, &body), Endpoint::Forbids(code, Some(digest)));
         }
     }
     // Whether the registry has the image is not known by these.
     for code in [Code::ProxyCanaryLost, Code::AccessDenied, Code::ProxyNamespace, Code::Unavailable] {
         let reason = Reason::new(code, "words");
-        let refusal = Refusal { image: None, reason: &reason, rule: None, link: "https://docs.example" };
+        let refusal = Refusal { digest: None, image: None, reason: &reason, rule: None, link: "https://docs.example" };
         for (status, body) in [bytes(denied(&refusal)), bytes(Denial::new(&refusal).answer())] {
             assert!(matches!(endpoint(status, &body), Endpoint::Unclear(why) if why.contains("words")), "{code}");
         }
     }
     let foreign = Reason::new(Code::ProxyNamespace, "not served");
-    let (status, body) = bytes(denied(&Refusal { image: None, reason: &foreign, rule: None, link: "https://docs.example" }));
+    let (status, body) =
+        bytes(denied(&Refusal { digest: None, image: None, reason: &foreign, rule: None, link: "https://docs.example" }));
     assert!(is_proxy(status, &body) && !is_proxy(StatusCode::NOT_FOUND, b"{}") && !is_proxy(StatusCode::OK, &body));
     assert_eq!(endpoint(StatusCode::OK, b"{\"schemaVersion\":2,\"config\":{\"mediaType\":\"x\"}}"), Endpoint::Gives);
     assert_eq!(endpoint(StatusCode::NOT_FOUND, b"<html>"), Endpoint::Unclear("status 404 Not Found".to_owned()));
@@ -80,8 +85,12 @@ fn the_proxy_s_own_answers_are_understood() {
 fn only_a_refusal_of_an_image_that_exists_enforces() {
     use Outcome::{Arrived, Failed, Refused};
     let (refuses, unclear) = (Endpoint::Refuses(None), Endpoint::Unclear("no".to_owned()));
-    let forbids = Endpoint::Forbids(Code::CosignUnsigned);
-    let table: [(&Endpoint, &[Outcome], Standing); 15] = [
+    let forbids = Endpoint::Forbids(Code::CosignUnsigned, Some(Digest::sha256_of(b"image")));
+    let untold = Endpoint::Forbids(Code::CosignUnsigned, None);
+    let table: [(&Endpoint, &[Outcome], Standing); 18] = [
+        (&untold, &[Refused], Standing::CannotTell),
+        (&untold, &[Arrived], Standing::NotEnforced),
+        (&untold, &[], Standing::Refusing),
         (&forbids, &[Refused], Standing::Enforced),
         (&forbids, &[Failed], Standing::CannotTell),
         (&forbids, &[Arrived], Standing::NotEnforced),

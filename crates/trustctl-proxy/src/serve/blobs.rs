@@ -109,6 +109,7 @@ impl Proxy {
             let reason = Reason::new(Code::ProxyUnreached, words);
             return Err(Box::new(answer::denied(&Refusal {
                 image: None,
+                digest: None,
                 reason: &reason,
                 rule: None,
                 link: &self.link(reason.code),

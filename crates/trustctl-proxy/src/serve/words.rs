@@ -53,7 +53,7 @@ impl Proxy {
     /// Refuses for a reason that is no rule's.
     pub(super) fn refuse_for(&self, request: &Request<'_>, asked: Asked<'_>, reason: &Reason) -> Answer {
         self.tell(request, asked, (Outcome::Refused, Some(reason)), None);
-        self.no(request, (reason, None), None)
+        self.no(request, (reason, None, None), None)
     }
 
     fn refuse(&self, request: &Request<'_>, asked: Asked<'_>, ruling: &Ruling) -> Answer {
@@ -64,12 +64,21 @@ impl Proxy {
         let outcome = if is_undecided { Outcome::Undecided } else { Outcome::Refused };
         self.tell(request, asked, (outcome, Some(reason)), Some(ruling));
         let image = named(request);
-        if is_undecided { self.unsure(request, reason, rule) } else { self.no(request, (reason, Some(&image)), rule) }
+        if is_undecided {
+            self.unsure(request, reason, rule)
+        } else {
+            self.no(request, (reason, Some(&image), Some(ruling.subject.digest)), rule)
+        }
     }
 
     /// The refusal, in the way that counts for this upstream's clients.
-    fn no(&self, request: &Request<'_>, (reason, image): (&Reason, Option<&str>), rule: Option<&str>) -> Answer {
-        let refusal = Refusal { image, reason, rule, link: &self.link(reason.code) };
+    fn no(
+        &self,
+        request: &Request<'_>,
+        (reason, image, digest): (&Reason, Option<&str>, Option<Digest>),
+        rule: Option<&str>,
+    ) -> Answer {
+        let refusal = Refusal { image, digest, reason, rule, link: &self.link(reason.code) };
         if sticks(request) { self.sticky(&refusal) } else { answer::denied(&refusal) }
     }
 
@@ -79,7 +88,7 @@ impl Proxy {
     /// can judge: so what stops them must not depend on why they are stopped.
     pub(super) fn unsure(&self, request: &Request<'_>, reason: &Reason, rule: Option<&str>) -> Answer {
         let image = named(request);
-        let refusal = Refusal { image: Some(&image), reason, rule, link: &self.link(reason.code) };
+        let refusal = Refusal { image: Some(&image), digest: None, reason, rule, link: &self.link(reason.code) };
         if sticks(request) { self.sticky(&refusal) } else { answer::undecided(&refusal, RETRY_AFTER) }
     }
 

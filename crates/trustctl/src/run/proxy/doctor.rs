@@ -149,6 +149,10 @@ fn conclude(asked: &Asked, client: Option<Engine>, tried: &[Attempt], image: &st
             Some(Reason::new(Code::ProxyUntold, words).step(step))
         }
         (Standing::CannotTell, Endpoint::Unclear(why)) => Some(Reason::new(Code::ProxyUntold, format!("the proxy: {why}"))),
+        (Standing::CannotTell, Endpoint::Forbids(_, None)) => {
+            let words = format!("the proxy does not say which digest of {image} it refuses, so that none was pulled by digest");
+            Some(Reason::new(Code::ProxyUntold, words).step(Step::words("name the image by its digest")))
+        }
         (Standing::CannotTell, _) => {
             let said = tried.first().map(|attempt| attempt.said.as_str()).unwrap_or_default();
             Some(Reason::new(Code::ProxyUntold, format!("{who} was not refused by the proxy, and got nothing: {said}")))
@@ -194,10 +198,13 @@ async fn ask(session: &Session, args: &DoctorArgs, reference: &Reference, proxy:
         }
         let unknown = matches!(asked.endpoint, Endpoint::Unclear(_));
         if is_first || (unknown && !matches!(answer, Endpoint::Unclear(_))) {
-            if let Endpoint::Refuses(digest @ Some(_)) = answer {
-                asked.digest = digest;
+            if let Endpoint::Refuses(digest @ Some(_)) | Endpoint::Forbids(_, digest @ Some(_)) = answer {
+                asked.digest = reference.digest.or(digest);
             }
-            asked.endpoint = answer;
+            asked.endpoint = match answer {
+                Endpoint::Forbids(code, digest) => Endpoint::Forbids(code, reference.digest.or(digest)),
+                other => other,
+            };
         }
         is_first = false;
     }
