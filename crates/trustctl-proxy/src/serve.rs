@@ -74,13 +74,16 @@ pub struct Proxy {
     admitted: moka::sync::Cache<(Digest, Repository), Instant>,
     /// Blobs of signatures and attestations that were read and are what they say.
     looked_at: moka::sync::Cache<Digest, ()>,
-    /// Denials that were given out, by each of their names.
-    denials: moka::sync::Cache<Digest, Arc<answer::Denial>>,
+    /// Denials that were given out, by whom they were given to, where, and each of their names.
+    denials: Denials,
     /// Leave to hold such a blob in memory.
     looking: Semaphore,
     /// Leave to ask whether a blob is there.
     asking: Semaphore,
 }
+
+/// By the caller, `None` for anybody; the repository; and the digest.
+type Denials = moka::sync::Cache<(Option<Digest>, Repository, Digest), Arc<answer::Denial>>;
 
 /// One request that is being answered.
 struct Request<'a> {
@@ -200,7 +203,7 @@ impl Site for Proxy {
 
 /// A place for denials, in which the newest stays: who was just given its digest asks for it next. The usual policy would not let
 /// it in where others were asked for more often.
-fn denials() -> moka::sync::Cache<Digest, Arc<answer::Denial>> {
+fn denials() -> Denials {
     let lru = moka::policy::EvictionPolicy::lru();
     moka::sync::Cache::builder().max_capacity(DENIALS * NAMES).time_to_live(DENIED_FOR).eviction_policy(lru).build()
 }
@@ -219,11 +222,13 @@ fn challenge() -> Answer {
 
 #[cfg(test)]
 mod tests {
+    #![expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
     use super::*;
 
     #[test]
     fn the_newest_denial_is_kept_however_many_there_are() {
         let denials = denials();
+        let key = |digest: Digest| (None, "registry.example/app".parse::<Repository>().unwrap(), digest);
         let denial = |number: u64| {
             let reason = Reason::new(Code::CosignUnsigned, number.to_string());
             Arc::new(answer::Denial::new(&answer::Refusal { image: None, digest: None, reason: &reason, rule: None, link: "" }))
@@ -231,11 +236,11 @@ mod tests {
         let mut newest = denial(0);
         for number in 0..DENIALS + 500 {
             newest = denial(number);
-            denials.insert(newest.digest(), newest.clone());
-            denials.insert(newest.configuration(), newest.clone());
+            denials.insert(key(newest.digest()), newest.clone());
+            denials.insert(key(newest.configuration()), newest.clone());
         }
         denials.run_pending_tasks();
         assert!(denials.entry_count() <= DENIALS * NAMES, "{}", denials.entry_count());
-        assert!(denials.contains_key(&newest.digest()) && denials.contains_key(&newest.configuration()));
+        assert!(denials.contains_key(&key(newest.digest())) && denials.contains_key(&key(newest.configuration())));
     }
 }

@@ -64,6 +64,17 @@ enum Stage {
 }
 
 impl Server {
+    /// Whether every certificate, key and authority of clients can be used.
+    ///
+    /// # Errors
+    /// A [`Reason`] of [`Code::ProxyCertificate`] for the first that cannot.
+    pub async fn check(listen: &[Listen]) -> Result<(), Reason> {
+        for files in listen.iter().filter_map(|listen| listen.tls.as_ref()) {
+            Acceptor::load(files.clone()).await?;
+        }
+        Ok(())
+    }
+
     /// Binds every address and loads every certificate.
     ///
     /// # Errors

@@ -248,7 +248,8 @@ fn who_asks_for_the_configuration_of_a_denial_is_told_its_reason() {
     stage.push("shop/new:3", &Artifact::multi_platform("unsure"));
     let unsure = configuration(&stage, "3");
     refused(&stage.get(&format!("shop/new/blobs/{unsure}")), "TC0401");
-    // What this proxy has not handed out is nothing special, and neither is a manifest that is asked for as a blob.
+    // In another repository it is nothing special, as is what this proxy has not handed out, and neither is a manifest that is asked for as a blob.
+    assert_eq!(stage.get(&format!("shop/cart/blobs/{unsigned}")).status, 404);
     let unknown = format!("sha256:{}", "0".repeat(64));
     assert_eq!(stage.get(&format!("shop/new/blobs/{unknown}")).status, 404);
     let denial = stage.get("shop/new/manifests/1").headers.first("Docker-Content-Digest").unwrap().to_owned();

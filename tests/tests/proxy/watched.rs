@@ -285,3 +285,16 @@ fn whoever_pulls_is_not_told_where_the_proxy_keeps_its_files() {
     let log = fs::read_to_string(stage.home.path().join("state/audit.log")).unwrap();
     assert!(log.lines().any(|line| line.contains("TC0713") && line.contains("state/memory can be")), "operators are: {log}");
 }
+
+#[test]
+fn check_refuses_a_certificate_that_run_would_refuse() {
+    let stage = Stage::new(&Setup::default());
+    let config = fs::read_to_string(stage.home.path().join("proxy.toml")).unwrap();
+    let tls = config.replacen("[[listen]]\n", "[[listen]]\ncertificate = \"no.crt\"\nkey = \"no.key\"\n", 1);
+    assert_ne!(tls, config);
+    stage.write("tls.toml", &tls);
+    let (report, exit) = stage.user().json(&["proxy", "check", "--config", "tls.toml"]).unwrap();
+    assert_eq!((exit, report["error"]["code"].as_str()), (Some(7), Some("TC0606")), "{report:#}");
+    let (_, exit) = stage.user().json(&["proxy", "check", "--config", "proxy.toml"]).unwrap();
+    assert_eq!(exit, Some(0));
+}

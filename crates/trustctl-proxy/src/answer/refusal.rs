@@ -130,7 +130,7 @@ impl Denial {
     pub fn new(refusal: &Refusal<'_>) -> Self {
         let code = refusal.reason.code;
         let (message, detail) = (refusal.message(), refusal.detail());
-        let configuration = nobody_s(&message);
+        let configuration = nobody_s(&format!("{message} {detail}"));
         let mut manifest = json!({
             "schemaVersion": 2,
             "mediaType": "application/vnd.oci.image.manifest.v1+json",

@@ -54,7 +54,12 @@ pub const TABLES: &[TableReference] = &[
         meaning: "How long what is known is good for.",
         fields: &[
             field("tag-ttl", "0s to 1d", "`30s`", "the answer for a tag; `0s` asks the upstream each time"),
-            field("revocation", "1s to 1d", "`60s`", "a revocation counts after this time at the latest"),
+            field(
+                "revocation",
+                "1s to 1d",
+                "`60s`",
+                "a revocation counts after this time at the latest, while the registry answers where it could be; else `max-stale`",
+            ),
             field("refusal", "0s to 1h", "`10s`", "a refusal is repeated for so long without looking again"),
             field("max-stale", "0s to 365d", "`24h`", "what was verified is served for so long while the upstream is down"),
             field("verify", "1s to 60s", "`8s`", "a verification that takes longer is answered with 503"),

@@ -79,7 +79,7 @@ impl Proxy {
         rule: Option<&str>,
     ) -> Answer {
         let refusal = Refusal { image, digest, reason, rule, link: &self.link(reason.code) };
-        if sticks(request) { self.sticky(&refusal) } else { answer::denied(&refusal) }
+        if sticks(request) { self.sticky(request, &refusal) } else { answer::denied(&refusal) }
     }
 
     /// That it could not be decided, in the way that counts for this upstream's clients.
@@ -89,30 +89,31 @@ impl Proxy {
     pub(super) fn unsure(&self, request: &Request<'_>, reason: &Reason, rule: Option<&str>) -> Answer {
         let image = named(request);
         let refusal = Refusal { image: Some(&image), digest: None, reason, rule, link: &self.link(reason.code) };
-        if sticks(request) { self.sticky(&refusal) } else { answer::undecided(&refusal, RETRY_AFTER) }
+        if sticks(request) { self.sticky(request, &refusal) } else { answer::undecided(&refusal, RETRY_AFTER) }
     }
 
     /// The denial manifest, which is then kept for a while: engines that ask for a tag by HEAD ask for what it names by digest next, and
-    /// some for its configuration.
-    fn sticky(&self, refusal: &Refusal<'_>) -> Answer {
+    /// some for its configuration. Only who got it gets it again: the words may be about what others must not know of.
+    fn sticky(&self, request: &Request<'_>, refusal: &Refusal<'_>) -> Answer {
         let denial = Arc::new(Denial::new(refusal));
         for name in [denial.digest(), denial.configuration()] {
-            self.denials.insert(name, denial.clone());
+            self.denials.insert((request.world.caller, request.place.repository.clone(), name), denial.clone());
         }
         denial.answer()
     }
 
-    /// The answer to a request for a denial manifest that was given out, or for its configuration.
+    /// The answer to a request for a denial manifest that this caller was given, or for its configuration.
     pub(super) fn handed_out(&self, request: &Request<'_>) -> Option<Answer> {
         if request.place.upstream.deny_mode != DenyMode::Sticky {
             return None;
         }
+        let given = |digest: &Digest| self.denials.get(&(request.world.caller, request.place.repository.clone(), *digest));
         match &request.ask.call {
             Call::Manifest { reference: ManifestName::Digest(digest), .. } => {
-                self.denials.get(digest).filter(|denial| denial.digest() == *digest).map(|denial| denial.answer())
+                given(digest).filter(|denial| denial.digest() == *digest).map(|denial| denial.answer())
             }
             Call::Blob { digest, .. } => {
-                self.denials.get(digest).filter(|denial| denial.configuration() == *digest).map(|denial| denial.words())
+                given(digest).filter(|denial| denial.configuration() == *digest).map(|denial| denial.words())
             }
             _ => None,
         }

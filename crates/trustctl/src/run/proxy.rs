@@ -127,6 +127,10 @@ async fn serve(session: &Session, args: &RunProxyArgs) -> Result<Exit, Failure> 
         render::warning(&session.ui, warning);
     }
     create_folder(&config.state)?;
+    if !config.break_glass.is_empty() {
+        // Nobody has to make it in an emergency.
+        create_folder(&config.state.join("break-glass"))?;
+    }
     let stop = stop()?;
     let engine = Engine::new(session, &config, (&config.state, Store::new(&config.state)))?;
     let notices = notices(session);

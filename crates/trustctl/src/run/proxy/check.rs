@@ -18,7 +18,7 @@ use trustctl_core::verdict::VerdictKind;
 use trustctl_proxy::config::Config;
 use trustctl_proxy::observe::{Event, Observer, Outcome};
 use trustctl_proxy::request::{Fault, parse};
-use trustctl_proxy::server::{Client, Received, RequestId, Site as _};
+use trustctl_proxy::server::{Client, Received, RequestId, Server, Site as _};
 use trustctl_proxy::upstreams::{Place, Upstream};
 use trustctl_proxy::world::Caller;
 use trustctl_remote::state::Store;
@@ -40,6 +40,7 @@ const MAX_SHOWN: usize = 4;
 /// A [`Failure`] for a configuration or policy that cannot be used, and for an image that the proxy cannot be asked for.
 pub(super) async fn run(session: &Session, args: &CheckProxyArgs) -> Result<Exit, Failure> {
     let config = Config::load(&args.config)?;
+    Server::check(&config.listen).await?;
     let scratch = tempfile::tempdir().map_err(|error| Failure::new(Reason::new(Code::LocalFile, error.to_string())))?;
     let engine = Engine::new(session, &config, (scratch.path(), Store::read_only(&config.state)))?;
     let dry = match &args.image {
@@ -123,8 +124,14 @@ impl Dry {
                 self.noted.reasons.first().map_or(Exit::Undecided, |reason| Exit::of_code(reason.code))
             }
             (Outcome::NotFound, _) => Exit::NotFound,
+            _ if self.is_broken() => Exit::Undecided,
             _ => Exit::Done,
         }
+    }
+
+    /// Whether it may be served, and could not be.
+    fn is_broken(&self) -> bool {
+        self.status >= 400
     }
 
     /// The name with everything that is known of it.
@@ -152,6 +159,7 @@ impl Dry {
             Outcome::NotFound => (Paint::Red, "not found"),
             Outcome::Refused => (Paint::Red, "refused"),
             Outcome::Undecided => (Paint::Red, "undecided"),
+            _ if self.is_broken() => (Paint::Red, "allowed, and cannot be served now"),
             _ => (Paint::Green, "served"),
         };
         ui.say(format!("{}: {}", ui.paint(paint, word), self.name()));
