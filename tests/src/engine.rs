@@ -14,7 +14,7 @@ use crate::peers::Program;
 use crate::process::{Ready, Server};
 use crate::tokens::basic;
 
-/// A running dockerd without networks of its own; it needs root.
+/// A running dockerd; it needs root.
 #[derive(Debug)]
 pub struct Engine {
     server: Server,
@@ -43,6 +43,9 @@ pub struct EngineOptions<'a> {
     pub etc: Option<&'a Path>,
     /// The containerd that it starts; else the first one on the path.
     pub containerd: Option<&'a Program>,
+    /// Whether it makes networks for its containers: it gets a network of its own then, from which nothing outside can be reached
+    /// ([`Engine::inside`]), and knows no hub. By default it makes none.
+    pub networks: bool,
 }
 
 impl Engine {
@@ -66,6 +69,7 @@ impl Engine {
         let server = Server::start("dockerd", folder.path(), &Ready::Socket(at(SOCKET)), |_| {
             let mut command = match options.hub {
                 Some(hub) => hub.command(program, folder.path(), options.etc),
+                None if options.networks => with_own_network(program.path(), folder.path()),
                 None => program.command(folder.path()),
             };
             if let Some(place) = options.containerd.and_then(|program| program.path().parent()) {
@@ -75,8 +79,10 @@ impl Engine {
             command.arg("--exec-root").arg(at("exec")).arg("--pidfile").arg(at("pid"));
             command.arg("-H").arg(format!("unix://{}", at(SOCKET).display()));
             command.arg(format!("--storage-driver={}", options.storage.unwrap_or("vfs")));
-            command.args(["--bridge=none", "--iptables=false", "--ip6tables=false"]);
-            command.args(["--ip-forward=false", "--ip-masq=false", "--userland-proxy=false"]);
+            if !options.networks {
+                command.args(["--bridge=none", "--iptables=false", "--ip6tables=false"]);
+                command.args(["--ip-forward=false", "--ip-masq=false", "--userland-proxy=false"]);
+            }
             Ok(command)
         })?;
         Ok(Self { server, folder })
@@ -100,11 +106,31 @@ impl Engine {
         self.folder.path()
     }
 
+    /// The same command, run where the engine publishes its containers' ports.
+    #[must_use]
+    pub fn inside(&self, command: &Command) -> Command {
+        let mut inside = Command::new("nsenter");
+        inside.arg(format!("--net=/proc/{}/ns/net", self.server.pid())).arg(command.get_program()).args(command.get_args());
+        inside.env_clear().envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        if let Some(folder) = command.get_current_dir() {
+            inside.current_dir(folder);
+        }
+        inside
+    }
+
     /// Everything it has logged so far.
     #[must_use]
     pub fn log(&self) -> String {
         self.server.log()
     }
+}
+
+/// The program in a network of its own, which has a loopback interface and no way out.
+fn with_own_network(program: &Path, home: &Path) -> Command {
+    let mut command = Command::new("unshare");
+    command.args(["--net", "sh", "-c", r#"ip link set lo up && exec "$@""#, "sh"]).arg(program);
+    command.env_clear().current_dir(home).env("HOME", home).env("PATH", SEARCH_PATH);
+    command
 }
 
 impl DockerClient {

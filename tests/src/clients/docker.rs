@@ -75,6 +75,7 @@ pub(super) fn start(parts: &Parts, which: Dockerd, route: &Route<'_>) -> Result<
             hub: Some(route.hub),
             etc: Some(&etc),
             containerd: parts.containerd.as_ref(),
+            networks: false,
         },
     )?;
     let client = DockerClient::new(&parts.client, &engine, None)?;

@@ -2,6 +2,8 @@
 //! configuration that the program takes.
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a failed unwrap fails the test")]
 
+mod composition;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -79,12 +81,14 @@ fn in_the_composition_the_registry_is_behind_the_proxy() {
     assert_eq!(list(&proxy["cap_drop"]), ["ALL"]);
     assert!(registry["image"].as_str().unwrap().starts_with("${REGISTRY_IMAGE:?"), "no image is named by a tag that moves");
     // What is mounted is here, but for the key, which is the operator's.
-    for volume in list(&proxy["volumes"]) {
-        if let Some(file) = volume.strip_prefix("./").and_then(|rest| rest.split(':').next()) {
-            assert!(file == "release.pub" || folder().join(file).exists(), "{volume}");
-            assert!(volume.ends_with(":ro"), "{volume}");
+    let mut mounted = 0;
+    for volume in proxy["volumes"].as_sequence().unwrap() {
+        if let Some(file) = volume.as_mapping_get("source").and_then(Yaml::as_str).and_then(|source| source.strip_prefix("./")) {
+            assert!(file == "release.pub" || folder().join(file).exists(), "{file}");
+            mounted += 1;
         }
     }
+    assert_eq!(mounted, 3);
     // What it runs is what the image runs.
     let command = format!("{:?}", list(&proxy["command"]));
     assert!(read("Containerfile").contains(&format!("CMD {command}")), "{command}");
