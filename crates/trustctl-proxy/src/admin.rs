@@ -16,6 +16,7 @@ use http::header::{ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, REFERRER_POLIC
 use http::{HeaderValue, Method, StatusCode};
 use serde_json::json;
 use trustctl_core::digest::Digest;
+use trustctl_core::reason::{Code, Reason};
 use trustctl_core::time::Timestamp;
 
 use crate::answer::{Answer, full};
@@ -75,10 +76,25 @@ impl<R: Reporter> Admin<R> {
             "/" => full(StatusCode::OK, HTML, page::render(&self.status(), outcome(query)).into()),
             "/healthz" => text(StatusCode::OK, "ok\n"),
             "/metrics" => full(StatusCode::OK, HeaderValue::from_static(MEDIA_TYPE), self.metrics.text().into()),
-            "/readyz" => readiness(&self.reporter.report()),
+            "/readyz" => readiness(&self.report()),
             "/status.json" => json_of(StatusCode::OK, serde_json::to_vec(&self.status())),
             _ => text(StatusCode::NOT_FOUND, "here are: /, /status.json, /metrics, /healthz and /readyz\n"),
         }
+    }
+
+    /// What is in force, and which upstreams are silent: what was trusted is served all the same, so that is no question of readiness.
+    fn report(&self) -> Report {
+        let mut report = self.reporter.report();
+        let silent = self.upstreams.all().iter().filter_map(|upstream| {
+            let (registry, silence) = (&upstream.registry, self.metrics.upstream(&upstream.registry)?.silence()?);
+            let (requests, seconds) = (silence.requests, silence.since.elapsed().as_secs());
+            let words = format!(
+                "{registry} has answered nothing for {seconds} s ({requests} in a row); what was trusted before is served meanwhile"
+            );
+            Some(Reason::new(Code::Unavailable, words))
+        });
+        report.notices.extend(silent);
+        report
     }
 
     fn status(&self) -> Status {
@@ -87,7 +103,7 @@ impl<R: Reporter> Admin<R> {
                 self.metrics.upstream(&upstream.registry).map(|counted| counted.totals()).unwrap_or_default();
             UpstreamStatus { registry: upstream.registry.clone(), requests, errors }
         });
-        Status::new(self.reporter.report(), self.metrics.totals(), upstreams.collect(), self.recent.all(), (self.started, now()))
+        Status::new(self.report(), self.metrics.totals(), upstreams.collect(), self.recent.all(), (self.started, now()))
     }
 }
 

@@ -28,7 +28,7 @@ use trustctl_core::reference::{Repository, Tag};
 use trustctl_core::subject::{ManifestBytes, Subject};
 use trustctl_core::time::Timestamp;
 use trustctl_core::verdict::VerdictKind;
-use trustctl_remote::limits::{Deadline, MAX_MANIFEST};
+use trustctl_remote::limits::MAX_MANIFEST;
 use trustctl_remote::registry::ManifestName;
 use trustctl_remote::state::Store;
 
@@ -40,12 +40,13 @@ use crate::trust::{InForce, Trust};
 use crate::world::World;
 use flights::{Flights, Joined};
 use judge::{Found, Judge};
-use outage::leave_to_gather;
 use ruling::Words;
 
 pub use crate::store::SubjectKey;
 pub(crate) use artifact::{MAX_EVIDENCE_BLOB, is_json, media_type};
 pub use digests::{Decision, Permit, Why};
+use outage::manifest_in_words;
+pub(crate) use outage::{late, see_to};
 pub use ruling::Ruling;
 pub use tags::Pinned;
 pub use times::Times;
@@ -116,8 +117,7 @@ impl Decider {
     /// A decider that has decided nothing yet.
     #[must_use]
     pub fn new(ground: Ground) -> Self {
-        let spans = (ground.times.verify, ground.times.revocation);
-        let judge = Judge::new(ground.memory.clone(), spans, ground.metrics.clone());
+        let judge = Judge::new(ground.memory.clone(), (ground.times.verify, ground.times.revocation), ground.metrics.clone());
         let weigh = |_: &SubjectKey, ruling: &Arc<Ruling>| ruling.weight();
         Self {
             judge,
@@ -135,6 +135,12 @@ impl Decider {
     #[must_use]
     pub fn in_force(&self) -> &InForce {
         &self.ground.trust
+    }
+
+    /// The time for all that is asked before one request is decided; an outage may take a small question more.
+    #[must_use]
+    pub fn patience(&self) -> Duration {
+        self.ground.times.verify
     }
 
     /// How many images are being judged at this moment.
@@ -156,7 +162,7 @@ impl Decider {
                 && ruling.is_good(&trust.fingerprint, now)
             {
                 if ruling.passes() && Instant::now() >= ruling.renew_from {
-                    self.judging.start(key.clone(), || self.clone().anew(world.clone(), key.clone(), Renew::Yes));
+                    self.judging.start(key.clone(), || self.clone().anew(world.unhurried(), key.clone(), Renew::Yes));
                 }
                 return Ok(ruling);
             }
@@ -188,6 +194,7 @@ impl Decider {
     /// Makes a decision and remembers it.
     async fn anew(self: Arc<Self>, world: World, key: SubjectKey, renew: Renew) -> Result<Arc<Ruling>, Trouble> {
         let (trust, now) = (self.ground.trust.trust(), (self.ground.clock)());
+        let world = world.within(self.patience());
         let records = self.ground.records.clone();
         let name = key.clone();
         let kept = blocking(move || known(records.kept(&name))).await?;
@@ -209,7 +216,7 @@ impl Decider {
             self.connect_content(&key.repository, &key.digest, &manifest.0).await?;
             return Ok(self.remember(key, Ruling::of_evidence(&trust, (subject, manifest.0), now)));
         }
-        let leave = match leave_to_gather(&world, renew, self.ground.times.verify).await {
+        let leave = match self.leave_to_gather(&world, &key.repository, renew).await {
             Ok(leave) => leave,
             Err(reason) => return self.fall_back((&world, &trust, renew), key, kept, Err(reason.into())).await,
         };
@@ -330,8 +337,9 @@ impl Decider {
         repository: &Repository,
         name: &ManifestName,
     ) -> Result<(Digest, Bytes, Option<String>), Trouble> {
-        let deadline = Deadline::after(self.ground.times.verify);
-        let found = world.registry.manifest(repository, name, MAX_MANIFEST, deadline).await.map_err(Reason::from)?;
+        let deadline = world.deadline(self.patience());
+        let found = world.registry.manifest(repository, name, MAX_MANIFEST, deadline).await;
+        let found = found.map_err(|error| late(error, repository, &manifest_in_words(name)))?;
         let manifest = found.ok_or(Trouble::NotFound)?;
         let bytes = Bytes::from(manifest.bytes);
         let digest = match name {

@@ -20,7 +20,7 @@ use trustctl_core::reference::Repository;
 
 use crate::answer::{self, Answer};
 use crate::cache::Blobs;
-use crate::decide::{Clock, Decider, Trouble};
+use crate::decide::{Clock, Decider, Trouble, see_to};
 use crate::metrics::Metrics;
 use crate::observe::Observer;
 use crate::request::{Ask, Call, Fault, parse};
@@ -123,6 +123,8 @@ impl Proxy {
             }
             Caller::Unknown => return Ok(challenge()),
         };
+        // One time for all that is asked before it is decided, and for the manifest.
+        let world = world.within(self.parts.decider.patience());
         let request = Request { ask, headers, client, id, began, place, world };
         let mut answer = match self.handed_out(&request) {
             Some(answer) => answer,
@@ -172,11 +174,11 @@ impl Proxy {
         }
     }
 
-    fn undecided(&self, reason: &Reason, rule: Option<&str>) -> Answer {
-        answer::undecided(
-            &answer::Refusal { image: None, digest: None, reason, rule, link: &self.link(reason.code) },
-            RETRY_AFTER,
-        )
+    /// That the bytes of something that may be served cannot be had now.
+    fn unavailable(&self, request: &Request<'_>, reason: &Reason) -> Answer {
+        let reason = &of_registry(request, reason);
+        let refusal = answer::Refusal { image: None, digest: None, reason, rule: None, link: &self.link(reason.code) };
+        answer::undecided(&refusal, RETRY_AFTER)
     }
 
     /// Where those who are refused find help.
@@ -206,6 +208,15 @@ impl Site for Proxy {
 fn denials() -> Denials {
     let lru = moka::policy::EvictionPolicy::lru();
     moka::sync::Cache::builder().max_capacity(DENIALS * NAMES).time_to_live(DENIED_FOR).eviction_policy(lru).build()
+}
+
+/// A reason with what to do next, where it is that the registry cannot be reached: that is no matter of the client's network.
+fn of_registry(request: &Request<'_>, reason: &Reason) -> Reason {
+    let next = match reason.code {
+        Code::Unavailable => vec![see_to(&request.place.upstream.registry)],
+        _ => reason.next.clone(),
+    };
+    Reason { next, ..reason.clone() }
 }
 
 /// Whether a server denies what is asked for.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
@@ -11,6 +12,7 @@ use trustctl_core::digest::Digest;
 use trustctl_core::reason::{Code, Reason};
 use trustctl_remote::credentials::{Credential, Credentials};
 use trustctl_remote::http::{Http, Network};
+use trustctl_remote::limits::Deadline;
 use trustctl_remote::notary::{Notary, NotaryServers, network_for_notary};
 use trustctl_remote::registry::{Endpoints, Registry};
 use trustctl_remote::token::Session;
@@ -40,6 +42,34 @@ pub struct World {
     pub caller: Option<Digest>,
     /// Leave to gather evidence from this upstream; all of its callers share it.
     pub gathering: Arc<Semaphore>,
+    /// Until when all that is asked for one request has to be answered; `None` where nothing was asked yet.
+    pub until: Option<Deadline>,
+}
+
+impl World {
+    /// The same servers, where everything that is asked has `time` in all; a time that runs already goes on.
+    #[must_use]
+    pub fn within(&self, time: Duration) -> Self {
+        Self { until: Some(self.deadline(time)), ..self.clone() }
+    }
+
+    /// The same servers for work that nobody waits for: its time begins with it.
+    #[must_use]
+    pub(crate) fn unhurried(&self) -> Self {
+        Self { until: None, ..self.clone() }
+    }
+
+    /// Until when answers are waited for: `time` from now where none runs yet.
+    #[must_use]
+    pub(crate) fn deadline(&self, time: Duration) -> Deadline {
+        self.until.unwrap_or_else(|| Deadline::after(time))
+    }
+
+    /// Whether the time for one request is used up.
+    #[must_use]
+    pub(crate) fn is_late(&self) -> bool {
+        self.until.is_some_and(|until| until.remaining().is_zero())
+    }
 }
 
 /// The servers of all upstreams.
@@ -91,7 +121,7 @@ impl Worlds {
             by_registry.insert(upstream.registry.clone(), prepared);
         }
         let callers = moka::sync::Cache::builder().max_capacity(CALLERS);
-        let callers = callers.time_to_idle(std::time::Duration::from_secs(CALLER_IDLE)).build();
+        let callers = callers.time_to_idle(Duration::from_secs(CALLER_IDLE)).build();
         let mut salt = [0; 32];
         let random = |_| Reason::new(Code::ConfigUnusable, "the system gives no random numbers");
         aws_lc_rs::rand::fill(&mut salt).map_err(random)?;
@@ -156,7 +186,7 @@ impl Prepared {
         let session = Session::new(http(&self.network), credentials.clone());
         let notary = Notary::new(http(&self.notary_network), credentials, self.servers.clone());
         let registry = Registry::at(session, self.endpoints.clone());
-        World { registry, notary, caller, gathering: self.gathering.clone() }
+        World { registry, notary, caller, gathering: self.gathering.clone(), until: None }
     }
 }
 

@@ -28,8 +28,8 @@ use crate::error::RemoteError;
 use crate::limits::{Deadline, IDLE_TIMEOUT, MAX_ERROR_BODY, RETRY_PAUSE};
 use clients::Clients;
 pub use incoming::{Incoming, Opened};
-use ledger::Ledger;
 pub use ledger::{Counts, Exchange, Watch};
+use ledger::{Ledger, UnderWay};
 pub use message::{Authorization, Request, Response};
 use origin::{Origin, Scheme};
 pub(crate) use retry::pause;
@@ -132,9 +132,14 @@ impl Http {
         let host = request.origin.to_string();
         let mut attempt = 1;
         loop {
-            let failure = match deadline.limit(&host, self.attempt(request, take)).await? {
-                Ok(response) => return Ok(response),
-                Err(failure) => failure,
+            let under_way = UnderWay::default();
+            let failure = match deadline.limit(&host, self.attempt(request, take, &under_way)).await {
+                Ok(Ok(response)) => return Ok(response),
+                Ok(Err(failure)) => failure,
+                Err(late) => {
+                    self.record(request, &under_way, End::OutOfTime);
+                    return Err(late);
+                }
             };
             match failure.again {
                 Again::Never => return Err(failure.error),
@@ -176,23 +181,23 @@ impl Http {
     }
 
     /// One try, on the scheme the server speaks; finds out which one that is where it may be either.
-    async fn attempt(&self, request: &Request, take: Take) -> Result<Opened, Failure> {
+    async fn attempt(&self, request: &Request, take: Take, under_way: &UnderWay) -> Result<Opened, Failure> {
         let origin = &request.origin;
         if let Some(scheme) = self.scheme_of(origin) {
-            return self.follow(request, take, scheme).await;
+            return self.follow((request, take), scheme, under_way).await;
         }
         let [first, second] = match self.schemes_to_try(origin) {
             Some(order) => order,
-            None => return self.follow(request, take, Scheme::Https).await,
+            None => return self.follow((request, take), Scheme::Https, under_way).await,
         };
-        let answer = self.follow(request, take, first).await;
+        let answer = self.follow((request, take), first, under_way).await;
         if !spoke_other_scheme(answer.as_ref().map(|opened| &opened.response), first) {
             if answer.is_ok() {
                 lock(&self.0.schemes).insert(origin.clone(), first);
             }
             return answer;
         }
-        match self.follow(request, take, second).await {
+        match self.follow((request, take), second, under_way).await {
             Ok(opened) if !spoke_other_scheme(Ok(&opened.response), second) => {
                 lock(&self.0.schemes).insert(origin.clone(), second);
                 Ok(opened)
@@ -215,18 +220,18 @@ impl Http {
     }
 
     /// One try with all its redirects.
-    async fn follow(&self, request: &Request, take: Take, scheme: Scheme) -> Result<Opened, Failure> {
+    async fn follow(&self, (request, take): (&Request, Take), scheme: Scheme, under_way: &UnderWay) -> Result<Opened, Failure> {
         if scheme == Scheme::Http && !self.may_be_plain(&request.origin) {
             return Err(RemoteError::PlainHttp { host: request.origin.to_string() }.into());
         }
         let first = request.origin.url(scheme, &request.path)?;
-        let mut hop = redirect::Hop::first(first, &request.origin);
+        let mut hop = redirect::Hop::first(first, &request.origin, under_way.clone());
         loop {
             let response = self.exchange(request, &hop).await?;
             let Some(next) = redirect::next(&hop, &response, request, |origin| self.may_be_plain(origin))? else {
                 return self.read((request, take), &hop, response).await;
             };
-            self.record(request, &hop, Some(&response));
+            self.record(request, &hop.began, End::Answered(response.status().as_u16()));
             hop = next;
         }
     }
@@ -234,7 +239,7 @@ impl Http {
     /// Sends to one server and waits for the head of its answer.
     async fn exchange(&self, request: &Request, hop: &redirect::Hop) -> Result<reqwest::Response, Failure> {
         let client = self.0.clients.client(hop).await?;
-        *lock(&hop.began) = Some(self.ledger().begin());
+        *lock(&hop.began) = Some(self.ledger().begin(&hop.server, hop.url.path()));
         let mut outgoing = client.request(request.method.clone(), hop.url.clone());
         for (name, value) in &request.headers {
             outgoing = outgoing.header(name, value);
@@ -250,7 +255,7 @@ impl Http {
             outgoing = outgoing.body(body.clone());
         }
         outgoing.send().await.map_err(|error| {
-            self.record(request, hop, None);
+            self.record(request, &hop.began, if error.is_timeout() { End::OutOfTime } else { End::Broken });
             Failure::of_transport(&hop.server, &error)
         })
     }
@@ -268,13 +273,13 @@ impl Http {
         let (redirected, path) = (hop.left_first_server, hop.url.path().to_owned());
         let head = |body| Response { status, headers: headers.clone(), body, redirected, origin, path };
         if success && take == Take::Head {
-            self.record(request, hop, Some(&response));
+            self.record(request, &hop.began, End::Answered(status));
             let body = Incoming::new(self.clone(), hop.server.clone(), response);
             return Ok(Opened { response: head(Bytes::new()), body: Some(body) });
         }
         let limit = if success { request.max_bytes } else { MAX_ERROR_BODY };
         let body = read_body(&mut response, limit, success).await;
-        self.record(request, hop, Some(&response));
+        self.record(request, &hop.began, body_end(&body, status));
         let body = body.map_err(|trouble| match trouble {
             Trouble::TooLarge => RemoteError::TooLarge { host: hop.server.clone(), limit }.into(),
             Trouble::Transport(error) => Failure::of_transport(&hop.server, &error),
@@ -286,13 +291,14 @@ impl Http {
         Ok(Opened { response: head(body), body: None })
     }
 
-    fn record(&self, request: &Request, hop: &redirect::Hop, response: Option<&reqwest::Response>) {
-        let Some(began) = lock(&hop.began).take() else { return };
+    fn record(&self, request: &Request, under_way: &UnderWay, end: End) {
+        let Some(began) = lock(under_way).take() else { return };
         let exchange = Exchange {
             method: request.method.to_string(),
-            server: hop.server.clone(),
-            path: hop.url.path().to_owned(),
-            status: response.map(|response| response.status().as_u16()),
+            server: began.server,
+            path: began.path,
+            status: if let End::Answered(status) = end { Some(status) } else { None },
+            out_of_time: matches!(end, End::OutOfTime),
             took: began.at.elapsed(),
             round_trip: began.round_trip,
         };
@@ -333,6 +339,25 @@ pub(crate) enum Take {
 enum Trouble {
     TooLarge,
     Transport(reqwest::Error),
+}
+
+/// How a request ended.
+#[derive(Clone, Copy)]
+enum End {
+    /// With an answer of this status.
+    Answered(u16),
+    /// Without an answer.
+    Broken,
+    /// Without an answer, since the time for it was over.
+    OutOfTime,
+}
+
+/// How a request ended whose body is in, or is not: what stops in the middle has not been answered in time.
+fn body_end(body: &Result<Bytes, Trouble>, status: u16) -> End {
+    match body {
+        Err(Trouble::Transport(error)) if error.is_timeout() => End::OutOfTime,
+        _ => End::Answered(status),
+    }
 }
 
 /// The body, at most `limit` bytes. What is longer is an error for a success, and cut for anything else.

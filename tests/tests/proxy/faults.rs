@@ -9,6 +9,7 @@ use serde_json::Value;
 use trustctl_core::time::Timestamp;
 use trustctl_lab::faults::{Fault, FaultRule};
 use trustctl_tests::http::{Request, Response};
+use trustctl_tests::process::free_port;
 
 use crate::stage::{Setup, Stage, refused, served, undecided};
 
@@ -48,6 +49,69 @@ fn an_upstream_that_fails_in_the_middle_is_undecided_in_bounded_time() {
     thread::sleep(Duration::from_secs(2));
     assert_eq!(stage.get("shop/cart/manifests/1").status, 200, "it is well again");
     refused(&stage.get("shop/new/manifests/1"), "TC0301");
+}
+
+/// A registry that takes connections and never answers. What is asked for one request has one time, and a small question more.
+#[test]
+fn a_registry_that_hangs_costs_the_time_for_one_image_and_the_refusal_names_it() {
+    let times = "tag-ttl = \"0s\"\nrevocation = \"1s\"\nrefusal = \"0s\"\nverify = \"3s\"";
+    // Once for the tag, again for the evidence, and the small question: what it must not take.
+    let (once, twice) = (Duration::from_secs(3), Duration::from_secs(3 + 3 + 2));
+    let port = free_port().unwrap();
+    let more = format!("[admin]\naddress = \"127.0.0.1:{port}\"").leak();
+    let stage = Stage::new(&Setup { times, more, ..Setup::default() });
+    let admin = |path: &str| {
+        let answer = Request::new("GET", path).send(&format!("127.0.0.1:{port}")).unwrap();
+        (answer.status, String::from_utf8_lossy(&answer.body).into_owned())
+    };
+    let digest = stage.world.registry().tag("shop/cart", "1").unwrap().to_string();
+    served(&stage.get("shop/cart/manifests/1"), &digest);
+    let silent = format!("{} has answered nothing for", stage.host());
+    assert!(!admin("/readyz").1.contains(&silent));
+    thread::sleep(Duration::from_millis(1500));
+    stage.world.registry().faults().add(FaultRule::always("*", Fault::Hang));
+
+    let begin = Instant::now();
+    let stale = stage.get("shop/cart/manifests/1");
+    served(&stale, &digest);
+    assert!(stale.headers.first("Warning").unwrap().contains("TC0651"), "{stale:?}");
+    assert!((once..twice).contains(&begin.elapsed()), "{:?}", begin.elapsed());
+
+    let begin = Instant::now();
+    let unknown = stage.get("shop/new/manifests/1");
+    undecided(&unknown, "TC0405");
+    assert!((once..twice).contains(&begin.elapsed()), "{:?}", begin.elapsed());
+    let body: Value = serde_json::from_slice(&unknown.body).unwrap();
+    let (message, host) = (body["errors"][0]["message"].as_str().unwrap(), stage.host());
+    assert!(message.contains(&format!("the manifest of the tag 1 did not come from {host} in time")), "{message}");
+    assert!(message.contains(&format!("has to look at how {host} answers")) && !message.contains("--timeout"), "{message}");
+
+    let (ready, notices) = admin("/readyz");
+    assert!(ready == 200 && notices.contains(&silent), "what was trusted is served all the same: {notices}");
+    assert!(admin("/").1.contains(&silent) && admin("/status.json").1.contains(&silent));
+    let series = format!("trustctl_proxy_upstream_errors_total{{upstream=\"{}\",kind=\"timeout\"}} ", stage.host());
+    let metrics = admin("/metrics").1;
+    let timeouts = metrics.lines().find_map(|line| line.strip_prefix(&series)).unwrap_or_default();
+    assert!(timeouts.parse::<u64>().unwrap() >= 2, "{metrics}");
+    stage.world.registry().faults().clear();
+    thread::sleep(Duration::from_secs(2));
+    refused(&stage.get("shop/new/manifests/1"), "TC0301");
+    assert!(!admin("/readyz").1.contains(&silent), "it answers again");
+}
+
+/// The pair to the one above: time that one question used up is no outage while the registry answers another.
+#[test]
+fn a_question_that_hangs_hides_no_revocation() {
+    let stage = hasty();
+    let digest = stage.world.registry().tag("shop/cart", "1").unwrap().to_string();
+    served(&stage.get("shop/cart/manifests/1"), &digest);
+    thread::sleep(Duration::from_millis(1500));
+    stage.revoke("shop/cart:1");
+    stage.world.registry().faults().add(FaultRule::always("*/manifests/1", Fault::Hang));
+    undecided(&stage.get("shop/cart/manifests/1"), "TC0405");
+    stage.world.registry().faults().clear();
+    thread::sleep(Duration::from_secs(2));
+    refused(&stage.get("shop/cart/manifests/1"), "TC0309");
 }
 
 #[test]

@@ -51,7 +51,15 @@ impl Refusal<'_> {
         let image = self.image.map(|image| format!("{}: ", clean(image))).unwrap_or_default();
         let rule = self.rule.map(|rule| format!(" (rule {})", clean(rule))).unwrap_or_default();
         let code = self.reason.code;
-        format!("{}: {image}{}{rule}; next: {}; {}", code.id(), self.why(), code.advice(), self.link)
+        format!("{}: {image}{}{rule}; next: {}; {}", code.id(), self.why(), self.next(), self.link)
+    }
+
+    /// What to do next. The steps of most reasons are for whoever publishes or runs the proxy; only where a registry does not answer, what
+    /// can be done depends on which.
+    fn next(&self) -> &str {
+        let code = self.reason.code;
+        let is_about_registry = matches!(code, Code::OutOfBudget | Code::Unavailable);
+        self.reason.next.first().filter(|_| is_about_registry).map_or(code.advice(), |step| &step.text)
     }
 
     /// Why, for whoever pulls. Where nothing is there, what was looked at and where the policy asks for it tells operators alone.

@@ -62,7 +62,12 @@ pub const TABLES: &[TableReference] = &[
             ),
             field("refusal", "0s to 1h", "`10s`", "a refusal is repeated for so long without looking again"),
             field("max-stale", "0s to 365d", "`24h`", "what was verified is served for so long while the upstream is down"),
-            field("verify", "1s to 60s", "`8s`", "a verification that takes longer is answered with 503"),
+            field(
+                "verify",
+                "1s to 60s",
+                "`8s`",
+                "the time for all that is asked before one request is decided; what takes longer is answered with 503 or as stale",
+            ),
         ],
     },
     TableReference {

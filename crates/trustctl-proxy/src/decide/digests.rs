@@ -77,6 +77,7 @@ impl Decider {
         repository: &Repository,
         tag: &Tag,
     ) -> Result<(Decision, bool), Trouble> {
+        let world = &world.within(self.patience());
         let pinned = self.pin(world, repository, tag).await?;
         let key = SubjectKey { repository: repository.clone(), tag: Some(tag.clone()), digest: pinned.digest };
         for _ in 0..POLICIES {
@@ -100,6 +101,7 @@ impl Decider {
         repository: &Repository,
         digest: Digest,
     ) -> Result<Decision, Trouble> {
+        let world = &world.within(self.patience());
         for _ in 0..POLICIES {
             let policy = self.fingerprint();
             let decision = self.manifest_within(world, repository, digest, MAX_STEPS).await?;
@@ -115,6 +117,7 @@ impl Decider {
     /// # Errors
     /// As for [`Decider::decide`].
     pub async fn blob(self: &Arc<Self>, world: &World, repository: &Repository, digest: Digest) -> Result<Decision, Trouble> {
+        let world = &world.within(self.patience());
         let parents = self.parents(repository, &digest).await?;
         // What an image names is a part of it, whatever else somebody may have attached that names it too.
         let images = parents.iter().filter_map(|parent| if let Parent::Manifest(above) = parent { Some(*above) } else { None });

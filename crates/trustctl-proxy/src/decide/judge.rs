@@ -12,7 +12,6 @@ use trustctl_core::reason::Reason;
 use trustctl_core::subject::Subject;
 use trustctl_core::time::Timestamp;
 use trustctl_remote::gather::{Limits, Supply, collect};
-use trustctl_remote::limits::Deadline;
 use trustctl_remote::registry::Online;
 use trustctl_remote::state::Store;
 
@@ -57,7 +56,7 @@ impl Judge {
     ) -> Result<Found, Reason> {
         let begin = Instant::now();
         let memory = self.recall(trust, subject).await?;
-        let deadline = Deadline::after(self.budget);
+        let deadline = world.deadline(self.budget);
         let notary = world.notary.source(deadline);
         let source = Online { registry: &world.registry, notary: Some(&notary), deadline };
         let supply = Supply { source: &source, limits: Limits::default(), deadline };

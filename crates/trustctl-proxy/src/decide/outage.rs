@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use tokio::sync::SemaphorePermit;
 use tokio::time::Instant;
-use trustctl_core::reason::{Code, Reason};
+use trustctl_core::reason::{Code, Reason, Step};
+use trustctl_core::reference::Repository;
+use trustctl_remote::error::RemoteError;
 use trustctl_remote::limits::Deadline;
 use trustctl_remote::registry::ManifestName;
 
@@ -26,23 +28,58 @@ impl Times {
     }
 }
 
-/// Leave to gather evidence from an upstream; a renewal does not wait for it, since what it renews is still good.
-///
-/// # Errors
-/// [`Code::OutOfBudget`].
-pub(super) async fn leave_to_gather(world: &World, renew: Renew, time: Duration) -> Result<SemaphorePermit<'_>, Reason> {
-    let leaves = &world.gathering;
-    let busy = || Reason::new(Code::OutOfBudget, "evidence about many other images of this registry is being gathered");
-    match renew {
-        Renew::Yes => leaves.try_acquire().map_err(|_| busy()),
-        Renew::No => {
-            let leave = Deadline::after(time).limit("the proxy", leaves.acquire()).await.map_err(Reason::from)?;
-            leave.map_err(|_| busy())
-        }
+/// What to do about a registry that does not answer; for whoever pulls, who can do nothing about it but come back.
+pub(crate) fn see_to(registry: &str) -> Step {
+    let words =
+        format!("try again in a moment; if that does not help, whoever runs this proxy has to look at how {registry} answers");
+    Step::words(words)
+}
+
+/// The reason for an error, and where the time for a request is used up, which registry was waited for, and for what.
+pub(crate) fn late(error: RemoteError, repository: &Repository, what: &str) -> Reason {
+    match error {
+        RemoteError::OutOfTime { .. } => out_of_time(repository, what),
+        error => error.reason(),
     }
 }
 
+pub(super) fn manifest_in_words(name: &ManifestName) -> String {
+    match name {
+        ManifestName::Digest(digest) => format!("the manifest {digest}"),
+        ManifestName::Tag(tag) => format!("the manifest of the tag {tag}"),
+    }
+}
+
+fn out_of_time(repository: &Repository, what: &str) -> Reason {
+    let registry = repository.registry();
+    Reason::new(Code::OutOfBudget, format!("{what} did not come from {registry} in time")).step(see_to(registry))
+}
+
 impl Decider {
+    /// Leave to gather evidence about an image of `repository`; a renewal does not wait for it, since what it renews is still good.
+    ///
+    /// # Errors
+    /// [`Code::OutOfBudget`].
+    pub(super) async fn leave_to_gather<'a>(
+        &self,
+        world: &'a World,
+        repository: &Repository,
+        renew: Renew,
+    ) -> Result<SemaphorePermit<'a>, Reason> {
+        let (leaves, registry) = (&world.gathering, repository.registry());
+        let busy = || {
+            let words = format!("evidence about many other images of {registry} is being gathered");
+            Reason::new(Code::OutOfBudget, words).step(see_to(registry))
+        };
+        match renew {
+            Renew::Yes => leaves.try_acquire().map_err(|_| busy()),
+            Renew::No => {
+                let leave = world.deadline(self.patience()).limit("the proxy", leaves.acquire()).await.map_err(|_| busy())?;
+                leave.map_err(|_| busy())
+            }
+        }
+    }
+
     /// What to answer when it could not be decided: what was trusted before, while that is not too long ago and only servers that
     /// cannot be reached are the reason.
     pub(super) async fn fall_back(
@@ -63,7 +100,10 @@ impl Decider {
             let (good_until, renew_from) = (begins + self.ground.times.stale().min(left), begins + UNDECIDED);
             return Ok(self.remember(key, Ruling { is_stale: true, good_until, renew_from, ..ruling }));
         }
-        let ruling = answer?;
+        let mut ruling = answer?;
+        if world.is_late() && ruling.reasons.first().is_some_and(|reason| reason.code == Code::OutOfBudget) {
+            ruling.reasons.insert(0, out_of_time(&key.repository, &format!("all evidence about {}", key.digest)));
+        }
         if renew == Renew::Yes && ruling.says_nothing_of_the_image() {
             // What was to be renewed is good to its end; whoever asks then is told.
             return Ok(Arc::new(ruling));
@@ -74,7 +114,8 @@ impl Decider {
     /// Whether servers that cannot be reached are the whole reason for an answer.
     ///
     /// Whoever can push can pile up so much about an image, or about many, that the time for it is used up, and so hide a revocation.
-    /// Running out of time therefore only counts as an outage when the registry does not answer a single small question either.
+    /// Running out of time therefore only counts as an outage when the registry does not answer a single small question either, which has
+    /// time of its own: that of the request is used up.
     async fn is_outage(&self, world: &World, key: &SubjectKey, answer: &Result<Ruling, Trouble>) -> bool {
         let reasons = match answer {
             Err(Trouble::NotFound) => return false,
@@ -99,7 +140,7 @@ impl Decider {
     /// [`Trouble`] as the registry's answer.
     pub(super) async fn sees(&self, world: &World, key: &SubjectKey) -> Result<(), Trouble> {
         let name = ManifestName::Digest(key.digest);
-        let found = world.registry.head_manifest(&key.repository, &name, Deadline::after(self.ground.times.verify)).await;
-        found.map_err(Reason::from)?.ok_or(Trouble::NotFound).map(drop)
+        let found = world.registry.head_manifest(&key.repository, &name, world.deadline(self.patience())).await;
+        found.map_err(|error| late(error, &key.repository, &manifest_in_words(&name)))?.ok_or(Trouble::NotFound).map(drop)
     }
 }

@@ -7,12 +7,11 @@ use tokio::time::Instant;
 use trustctl_core::digest::Digest;
 use trustctl_core::reason::{Code, Reason};
 use trustctl_core::reference::{Repository, Tag};
-use trustctl_remote::limits::Deadline;
 use trustctl_remote::registry::ManifestName;
 
 use super::artifact::media_type as media_type_of;
 use super::flights::Joined;
-use super::{CLOCK_SLACK, Decider, Trouble, UNDECIDED, blocking};
+use super::{CLOCK_SLACK, Decider, Trouble, UNDECIDED, blocking, late};
 use crate::store::TagRecord;
 use crate::world::World;
 
@@ -41,7 +40,7 @@ impl Decider {
         let now = Instant::now();
         if let Some(pinned) = self.tags.get(&key).filter(|pinned| now < pinned.good_until) {
             if now >= pinned.renew_from {
-                self.pinning.start(key.clone(), anew);
+                self.pinning.start(key.clone(), || self.clone().pin_anew(world.unhurried(), key.clone()));
             }
             return Ok(pinned);
         }
@@ -58,6 +57,7 @@ impl Decider {
     }
 
     async fn pin_anew(self: Arc<Self>, world: World, (repository, tag): (Repository, Tag)) -> Result<Arc<Pinned>, Trouble> {
+        let world = world.within(self.patience());
         let (records, name) = (self.ground.records.clone(), (repository.clone(), tag.clone()));
         let known = blocking(move || super::known(records.tag(&name.0, &name.1))).await?;
         // The answer is as old as the question.
@@ -99,8 +99,8 @@ impl Decider {
     ) -> Result<TagRecord, Trouble> {
         let name = ManifestName::Tag(tag.clone());
         if let Some(known) = known {
-            let deadline = Deadline::after(self.ground.times.verify);
-            let head = world.registry.head_manifest(repository, &name, deadline).await.map_err(Reason::from)?;
+            let head = world.registry.head_manifest(repository, &name, world.deadline(self.patience())).await;
+            let head = head.map_err(|error| late(error, repository, &format!("what the tag {tag} names")))?;
             let head = head.ok_or(Trouble::NotFound)?;
             if head.digest == known.digest {
                 return Ok(known.clone());

@@ -31,6 +31,11 @@ fn what_happens_is_counted_where_it_belongs() {
     for status in [Some(200), Some(429), Some(503), None] {
         hub.asked(status, Duration::from_millis(30));
     }
+    assert_eq!(hub.silence().map(|silence| silence.requests), Some(2), "503 and nothing at all, after 429");
+    hub.timed_out(Duration::from_secs(8));
+    assert_eq!(hub.silence().map(|silence| silence.requests), Some(3));
+    hub.asked(Some(404), Duration::from_millis(30));
+    assert_eq!(hub.silence(), None, "it answers");
     hub.sent_wrong();
     hub.received(10);
     metrics.trust_ends(&[TrustEnd { name: "gone".to_owned(), at: Timestamp::UNIX_EPOCH }]);
@@ -52,9 +57,10 @@ fn what_happens_is_counted_where_it_belongs() {
         ("verify_seconds_bucket{le=\"0.5\",cold=\"true\"}", "0"),
         ("verify_seconds_bucket{le=\"1.0\",cold=\"true\"}", "1"),
         ("verify_seconds_count{cold=\"false\"}", "0"),
-        ("upstream_requests_total{upstream=\"docker.io\"}", "4"),
+        ("upstream_requests_total{upstream=\"docker.io\"}", "6"),
         ("upstream_requests_total{upstream=\"ghcr.io\"}", "0"),
         ("upstream_errors_total{upstream=\"docker.io\",kind=\"throttled\"}", "1"),
+        ("upstream_errors_total{upstream=\"docker.io\",kind=\"timeout\"}", "1"),
         ("upstream_errors_total{upstream=\"docker.io\",kind=\"wrong\"}", "1"),
         ("upstream_received_bytes_total{upstream=\"docker.io\"}", "10"),
         ("trust_expiry_timestamp_seconds{name=\"corp\"}", "1800000000"),
@@ -65,7 +71,7 @@ fn what_happens_is_counted_where_it_belongs() {
     ] {
         assert_eq!(value(&text, &format!("trustctl_proxy_{series}")).as_deref(), Some(expected), "{series}\n{text}");
     }
-    assert_eq!(hub.totals(), (4, 4));
+    assert_eq!(hub.totals(), (6, 5));
     let totals = metrics.totals();
     assert_eq!((totals.answers_ok, totals.answers_refused, totals.cache_hits, totals.sent_bytes), (1, 1, 1, 1500));
     assert!(metrics.upstream("evil.example").is_none() && text.ends_with("# EOF\n"));

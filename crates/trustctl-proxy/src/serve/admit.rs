@@ -3,14 +3,10 @@
 use tokio::time::Instant;
 use trustctl_core::digest::Digest;
 use trustctl_core::reason::{Code, Reason};
-use trustctl_remote::limits::Deadline;
 use trustctl_remote::registry::ManifestName;
 
 use super::{Proxy, Request};
-use crate::decide::Trouble;
-
-/// The time to find out whether a caller may read a repository.
-const PATIENCE: std::time::Duration = std::time::Duration::from_secs(8);
+use crate::decide::{Trouble, late};
 
 impl Proxy {
     /// Makes sure that the caller may read the repository, by asking its registry for `name` as the caller. That is remembered for a
@@ -24,8 +20,10 @@ impl Proxy {
         if self.is_admitted(&key) {
             return Ok(());
         }
-        let head = request.world.registry.head_manifest(&key.1, name, Deadline::after(PATIENCE)).await;
-        head.map_err(Reason::from)?.ok_or(Trouble::NotFound)?;
+        let head =
+            request.world.registry.head_manifest(&key.1, name, request.world.deadline(self.parts.decider.patience())).await;
+        let reason = |error| late(error, &key.1, &format!("whether {name} may be read"));
+        head.map_err(reason)?.ok_or(Trouble::NotFound)?;
         self.admitted.insert(key, Instant::now());
         Ok(())
     }

@@ -16,7 +16,7 @@ use super::{Proxy, Request};
 use crate::answer::{self, Answer, Refusal};
 use crate::body::ProxyBody;
 use crate::cache::{Blob, BlobSource, CacheError, Incoming, RegistryBlob};
-use crate::decide::{Decision, MAX_EVIDENCE_BLOB, Trouble, Why, is_json};
+use crate::decide::{Decision, MAX_EVIDENCE_BLOB, Trouble, Why, is_json, late};
 use crate::metrics::CacheUse;
 
 /// The time for an upstream to begin sending a blob.
@@ -41,7 +41,7 @@ impl Proxy {
                 add_remarks(&mut answer, &permit, is_stale);
                 answer
             }
-            Err(error) => self.unavailable(digest, error),
+            Err(error) => self.not_had(request, digest, error),
         }
     }
 
@@ -53,7 +53,7 @@ impl Proxy {
             && let Ok(_leave) = self.asking.try_acquire()
         {
             // Only to say it: what cannot be found out changes nothing about the refusal.
-            let is_there = world.registry.knows_blob(repository, digest, Deadline::after(PATIENCE)).await;
+            let is_there = world.registry.knows_blob(repository, digest, world.deadline(PATIENCE)).await;
             return if is_there.unwrap_or(true) { Ok(decision) } else { Err(Trouble::NotFound) };
         }
         Ok(decision)
@@ -91,7 +91,7 @@ impl Proxy {
                 let body = |range| ProxyBody::streamed(blob.body(range));
                 answer::blob(request.headers, request.ask.head, (digest, blob.length()), body)
             }
-            Err(error) => self.unavailable(digest, error),
+            Err(error) => self.not_had(request, digest, error),
         }
     }
 
@@ -100,10 +100,11 @@ impl Proxy {
         let deadline = Deadline::after(PATIENCE);
         let repository = &request.place.repository;
         let leave = deadline.limit("the proxy", self.looking.acquire()).await;
-        let _leave = leave.map_err(|error| self.undecided(&error.reason(), None))?;
+        let late = |error| self.unavailable(request, &late(error, repository, &format!("the blob {digest}")));
+        let _leave = leave.map_err(late)?;
         let found = request.world.registry.blob(repository, digest, MAX_EVIDENCE_BLOB, deadline).await;
-        let found = found.map_err(|error| self.undecided(&error.reason(), None))?;
-        let bytes = Bytes::from(found.ok_or_else(|| self.unavailable(digest, CacheError::NotFound(*digest)))?);
+        let found = found.map_err(late)?;
+        let bytes = Bytes::from(found.ok_or_else(|| self.not_had(request, digest, CacheError::NotFound(*digest)))?);
         if !is_json(&bytes) {
             let words = format!("{repository}@{digest} is announced as a signature or an attestation and is none");
             let reason = Reason::new(Code::ProxyUnreached, words);
@@ -115,18 +116,18 @@ impl Proxy {
                 link: &self.link(reason.code),
             })));
         }
-        self.parts.blobs.put(digest, bytes).await.map_err(|error| self.unavailable(digest, error))?;
+        self.parts.blobs.put(digest, bytes).await.map_err(|error| self.not_had(request, digest, error))?;
         self.looked_at.insert(*digest, ());
         Ok(())
     }
 
-    fn unavailable(&self, digest: &Digest, error: CacheError) -> Answer {
+    fn not_had(&self, request: &Request<'_>, digest: &Digest, error: CacheError) -> Answer {
         match error {
             CacheError::NotFound(_) => {
                 let words = format!("{digest} is not known to its registry");
                 answer::error(StatusCode::NOT_FOUND, "BLOB_UNKNOWN", &words, None)
             }
-            other => self.undecided(&Reason::from(other), None),
+            other => self.unavailable(request, &Reason::from(other)),
         }
     }
 }

@@ -7,7 +7,7 @@ use trustctl_core::reason::{Code, Reason};
 use trustctl_core::reference::Tag;
 use trustctl_core::verdict::VerdictKind;
 
-use super::{Proxy, RETRY_AFTER, Request};
+use super::{Proxy, RETRY_AFTER, Request, of_registry};
 use crate::answer::{self, Answer, Denial, Refusal};
 use crate::break_glass::{Grant, Token};
 use crate::decide::{Decision, Permit, Ruling, Trouble, Why};
@@ -87,7 +87,7 @@ impl Proxy {
     /// Those that ask mirrors in turn take this, too, as a cause to ask the registry, and whoever can push can make an image that nobody
     /// can judge: so what stops them must not depend on why they are stopped.
     pub(super) fn unsure(&self, request: &Request<'_>, reason: &Reason, rule: Option<&str>) -> Answer {
-        let image = named(request);
+        let (image, reason) = (named(request), &of_registry(request, reason));
         let refusal = Refusal { image: Some(&image), digest: None, reason, rule, link: &self.link(reason.code) };
         if sticks(request) { self.sticky(request, &refusal) } else { answer::undecided(&refusal, RETRY_AFTER) }
     }

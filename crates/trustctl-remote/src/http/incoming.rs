@@ -41,7 +41,12 @@ impl Incoming {
     /// # Errors
     /// [`RemoteError::Unavailable`] when the transfer breaks off, or nothing comes for [`super::Network::idle`].
     pub async fn chunk(&mut self) -> Result<Option<Bytes>, RemoteError> {
-        let chunk = self.response.chunk().await.map_err(|error| Failure::of_transport(&self.server, &error).error)?;
+        let chunk = self.response.chunk().await.map_err(|error| {
+            if let (Some(watch), true) = (&self.http.0.watch, error.is_timeout()) {
+                watch.stalled();
+            }
+            Failure::of_transport(&self.server, &error).error
+        })?;
         if let Some(chunk) = &chunk {
             self.http.received(chunk.len());
         }

@@ -1,5 +1,6 @@
 //! How much was asked, and how long the longest chain of waiting was.
 
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 /// Most exchanges that are remembered for `-v` and for tests.
@@ -17,6 +18,8 @@ pub struct Exchange {
     pub path: String,
     /// The status; `None` when there was no answer.
     pub status: Option<u16>,
+    /// Whether the time for it was over before its answer had come.
+    pub out_of_time: bool,
     /// From sending to the last byte.
     pub took: Duration,
     /// Its place in the longest chain of requests of which each began after an earlier one had been answered, from 1.
@@ -42,6 +45,8 @@ pub trait Watch: Send + Sync {
     fn exchanged(&self, exchange: &Exchange);
     /// Bytes of the body of an answer came.
     fn received(&self, bytes: u64);
+    /// The body of an answer stopped in the middle, for longer than is waited.
+    fn stalled(&self);
 }
 
 /// What one client has asked so far.
@@ -53,19 +58,23 @@ pub(super) struct Ledger {
 }
 
 /// A request that has begun.
-#[derive(Clone, Copy)]
 pub(super) struct Began {
     pub(super) at: Instant,
     pub(super) round_trip: u32,
+    pub(super) server: String,
+    pub(super) path: String,
 }
+
+/// The request of a try that is going on, until it is recorded: a try that is given up leaves it here.
+pub(super) type UnderWay = Arc<Mutex<Option<Began>>>;
 
 impl Ledger {
     /// Counts a request that begins.
-    pub(super) fn begin(&mut self) -> Began {
+    pub(super) fn begin(&mut self, server: &str, path: &str) -> Began {
         self.counts.requests += 1;
         let round_trip = self.answered + 1;
         self.counts.round_trips = self.counts.round_trips.max(round_trip);
-        Began { at: Instant::now(), round_trip }
+        Began { at: Instant::now(), round_trip, server: server.to_owned(), path: path.to_owned() }
     }
 
     /// Notes that a request has ended.

@@ -2,13 +2,12 @@
 //! credentials to another server.
 
 use std::net::IpAddr;
-use std::sync::Mutex;
 
 use reqwest::header::LOCATION;
 use reqwest::{Method, Url};
 
 use super::Request;
-use super::ledger::Began;
+use super::ledger::UnderWay;
 use super::origin::{Origin, is_private};
 use crate::error::RemoteError;
 use crate::limits::MAX_REDIRECTS;
@@ -26,20 +25,20 @@ pub(super) struct Hop {
     /// Whether only public addresses may be connected to.
     pub(super) public_only: bool,
     /// The request that is going on, until it is recorded.
-    pub(super) began: Mutex<Option<Began>>,
+    pub(super) began: UnderWay,
     followed: usize,
 }
 
 impl Hop {
     /// The request as it was asked for.
-    pub(super) fn first(url: Url, origin: &Origin) -> Self {
+    pub(super) fn first(url: Url, origin: &Origin, began: UnderWay) -> Self {
         Self {
             url,
             server: origin.to_string(),
             may_have_credentials: true,
             left_first_server: false,
             public_only: false,
-            began: Mutex::new(None),
+            began,
             followed: 0,
         }
     }
@@ -84,7 +83,7 @@ pub(super) fn next(
         may_have_credentials: hop.may_have_credentials && same_server,
         left_first_server: hop.left_first_server || !same_server,
         public_only,
-        began: Mutex::new(None),
+        began: hop.began.clone(),
         followed: hop.followed + 1,
         url,
     }))
@@ -115,7 +114,7 @@ mod tests {
         let origin = Origin::of_url(&url).unwrap();
         let response = http::Response::builder().status(307).header(LOCATION, to).body("").unwrap();
         let request = Request::get(origin.clone(), "/", 1);
-        let hop = Hop::first(url, &origin);
+        let hop = Hop::first(url, &origin, UnderWay::default());
         let next = next(&hop, &response.into(), &request, Origin::is_loopback);
         next.map(Option::unwrap).map_err(|error| error.to_string())
     }
