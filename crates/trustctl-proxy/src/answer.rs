@@ -4,6 +4,7 @@
 
 mod blob;
 mod condition;
+mod places;
 mod range;
 mod refusal;
 mod warning;
@@ -19,6 +20,7 @@ use crate::request::Fault;
 
 pub use blob::blob;
 pub use condition::unless_known;
+pub use places::Places;
 pub use range::{Wanted, wanted};
 pub use refusal::{DENIED_MEDIA_TYPE, Denial, NOBODY_S, Refusal, denied, docs_link, throttled, undecided};
 pub use warning::add_warnings;

@@ -64,6 +64,8 @@ pub struct Assembly {
     pub help: Option<String>,
     /// What is counted.
     pub metrics: Arc<Metrics>,
+    /// Where this machine keeps what clients are not told of.
+    pub places: answer::Places,
     /// How long a caller that may read a repository is not asked about again.
     pub admission: Duration,
 }
@@ -164,6 +166,7 @@ impl Proxy {
         let what = &request.place.repository;
         match trouble {
             Trouble::Unknown(reason) if request.world.caller.is_some() && is_denial(reason) => {
+                let reason = &self.parts.places.told(reason);
                 answer::denied(&answer::Refusal { image: None, digest: None, reason, rule: None, link: &self.link(reason.code) })
             }
             Trouble::NotFound => {
@@ -176,9 +179,19 @@ impl Proxy {
 
     /// That the bytes of something that may be served cannot be had now.
     fn unavailable(&self, request: &Request<'_>, reason: &Reason) -> Answer {
-        let reason = &of_registry(request, reason);
+        let reason = &self.of_registry(request, reason);
         let refusal = answer::Refusal { image: None, digest: None, reason, rule: None, link: &self.link(reason.code) };
         answer::undecided(&refusal, RETRY_AFTER)
+    }
+
+    /// A reason as clients are told it, with what to do next where it is that the registry cannot be reached: that is no matter of the
+    /// client's network.
+    fn of_registry(&self, request: &Request<'_>, reason: &Reason) -> Reason {
+        let told = self.parts.places.told(reason);
+        match reason.code {
+            Code::Unavailable => Reason { next: vec![see_to(&request.place.upstream.registry)], ..told },
+            _ => told,
+        }
     }
 
     /// Where those who are refused find help.
@@ -208,15 +221,6 @@ impl Site for Proxy {
 fn denials() -> Denials {
     let lru = moka::policy::EvictionPolicy::lru();
     moka::sync::Cache::builder().max_capacity(DENIALS * NAMES).time_to_live(DENIED_FOR).eviction_policy(lru).build()
-}
-
-/// A reason with what to do next, where it is that the registry cannot be reached: that is no matter of the client's network.
-fn of_registry(request: &Request<'_>, reason: &Reason) -> Reason {
-    let next = match reason.code {
-        Code::Unavailable => vec![see_to(&request.place.upstream.registry)],
-        _ => reason.next.clone(),
-    };
-    Reason { next, ..reason.clone() }
 }
 
 /// Whether a server denies what is asked for.

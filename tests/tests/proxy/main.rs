@@ -4,6 +4,7 @@
 mod clients;
 mod crashes;
 mod decisions;
+mod discreet;
 mod disks;
 mod faults;
 

@@ -92,8 +92,9 @@ impl Stage {
                 self.host(),
                 setup.upstream
             );
-            self.write("proxy.toml", &config);
-            Ok(user.command(&["proxy", "run", "--config", "proxy.toml"]))
+            // By its whole path, as a service names it: so are the files that it names.
+            let path = self.write("proxy.toml", &config).display().to_string();
+            Ok(user.command(&["proxy", "run", "--config", &path]))
         });
         self.proxy = Some(started.unwrap());
     }

@@ -205,7 +205,8 @@ fn check_judges_as_the_proxy_does() {
         assert!(cart["signers"][0].as_str().unwrap().starts_with("cosign key "), "{cart:#}");
         let (new, exit) = asked(&format!("{host}/shop/new:1"));
         assert_eq!((exit, &new["outcome"], &new["status"]), (3, &"refused".into(), &403.into()), "{new:#}");
-        assert_eq!(new["reasons"][0]["message"], refusal["errors"][0]["detail"]["message"], "the reason that the proxy gave");
+        let told = new["reasons"][0]["message"].as_str().unwrap().replace("policy.toml:", "the policy, line ");
+        assert_eq!(told, refusal["errors"][0]["detail"]["message"], "the reason that the proxy gave");
         let (refused, exit) = asked(&format!("{host}/shop/canary:1"));
         assert_eq!(
             (exit, &refused["outcome"], &refused["digest"]),

@@ -38,7 +38,7 @@ impl Proxy {
             Ok(blob) => {
                 let body = |range| ProxyBody::streamed(blob.body(range));
                 let mut answer = answer::blob(request.headers, request.ask.head, (digest, blob.length()), body);
-                add_remarks(&mut answer, &permit, is_stale);
+                add_remarks(&mut answer, &permit, (is_stale, &self.parts.places));
                 answer
             }
             Err(error) => self.not_had(request, digest, error),

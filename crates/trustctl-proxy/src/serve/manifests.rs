@@ -31,7 +31,7 @@ impl Proxy {
             Why::Ruling(ruling) if ruling.subject.digest == permit.digest => ruling.answer.get_or_init(make).answer(),
             _ => make().answer(),
         };
-        add_remarks(&mut answer, &permit, is_stale);
+        add_remarks(&mut answer, &permit, (is_stale, &self.parts.places));
         answer
     }
 

@@ -7,8 +7,8 @@ use trustctl_core::reason::{Code, Reason};
 use trustctl_core::reference::Tag;
 use trustctl_core::verdict::VerdictKind;
 
-use super::{Proxy, RETRY_AFTER, Request, of_registry};
-use crate::answer::{self, Answer, Denial, Refusal};
+use super::{Proxy, RETRY_AFTER, Request};
+use crate::answer::{self, Answer, Denial, Places, Refusal};
 use crate::break_glass::{Grant, Token};
 use crate::decide::{Decision, Permit, Ruling, Trouble, Why};
 use crate::observe::{Event, Outcome};
@@ -78,6 +78,7 @@ impl Proxy {
         (reason, image, digest): (&Reason, Option<&str>, Option<Digest>),
         rule: Option<&str>,
     ) -> Answer {
+        let reason = &self.parts.places.told(reason);
         let refusal = Refusal { image, digest, reason, rule, link: &self.link(reason.code) };
         if sticks(request) { self.sticky(request, &refusal) } else { answer::denied(&refusal) }
     }
@@ -87,7 +88,7 @@ impl Proxy {
     /// Those that ask mirrors in turn take this, too, as a cause to ask the registry, and whoever can push can make an image that nobody
     /// can judge: so what stops them must not depend on why they are stopped.
     pub(super) fn unsure(&self, request: &Request<'_>, reason: &Reason, rule: Option<&str>) -> Answer {
-        let (image, reason) = (named(request), &of_registry(request, reason));
+        let (image, reason) = (named(request), &self.of_registry(request, reason));
         let refusal = Refusal { image: Some(&image), digest: None, reason, rule, link: &self.link(reason.code) };
         if sticks(request) { self.sticky(request, &refusal) } else { answer::undecided(&refusal, RETRY_AFTER) }
     }
@@ -185,7 +186,7 @@ fn told(ruling: &Ruling) -> impl Iterator<Item = &Reason> {
 }
 
 /// Adds what a client is to be told about something that is served.
-pub(super) fn add_remarks(answer: &mut Answer, permit: &Permit, is_stale: bool) {
+pub(super) fn add_remarks(answer: &mut Answer, permit: &Permit, (is_stale, places): (bool, &Places)) {
     let ruling = match &permit.why {
         Why::Ruling(ruling) => ruling,
         Why::Evidence => return,
@@ -198,7 +199,8 @@ pub(super) fn add_remarks(answer: &mut Answer, permit: &Permit, is_stale: bool) 
         let stale = stale();
         answer::add_warnings(answer.headers_mut(), [format!("{}: {}", stale.code.id(), stale.message).as_str()]);
     }
-    let texts: Vec<String> = told(ruling).map(|reason| format!("{}: {}", reason.code.id(), reason.message)).collect();
+    let told = told(ruling).map(|reason| format!("{}: {}", reason.code.id(), places.without(&reason.message)));
+    let texts: Vec<String> = told.collect();
     answer::add_warnings(answer.headers_mut(), texts.iter().map(String::as_str));
 }
 

@@ -19,6 +19,7 @@ use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
 use trustctl_core::reason::{Code, Reason, Step};
+use trustctl_proxy::answer::Places;
 use trustctl_proxy::break_glass::BreakGlass;
 use trustctl_proxy::cache::{Blobs, CacheOptions, DiskCache};
 use trustctl_proxy::config::Config;
@@ -164,6 +165,7 @@ fn assemble(config: &Config, engine: Engine, observer: Arc<dyn Observer>) -> Pro
         clock: engine.clock,
         help: config.help.clone(),
         metrics: engine.metrics,
+        places: Places::new(&config.policy, [config.state.as_path()]),
         admission: ADMISSION,
     })
 }
