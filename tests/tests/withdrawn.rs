@@ -1,5 +1,5 @@
 //! What was revoked or denied stays so, however the image is wrapped, named or served later.
-#![expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a failed unwrap fails the test")]
 
 use std::path::Path;
 
@@ -141,4 +141,65 @@ fn what_was_revoked_is_not_signed_again_when_the_registry_drops_the_statement() 
     stage.ends(&["sign", &image, "--key", "release"], 1, "TC0309");
     stage.world.registry().restore(&before);
     stage.ends(&["sign", &image, "--key", "release"], 1, "TC0309");
+}
+
+/// Somebody whose word does not count withdraws an index: that is one statement, however many images are in the index.
+#[test]
+fn a_statement_by_nobody_who_counts_is_told_once() {
+    let stage = Stage::new();
+    let image = stage.image(":1.4");
+    done(&stage, &["sign", &image, "--key", "release", "--resolve-tag"]);
+    done(&stage, &["key", "generate", "stranger"]);
+    let remarks = || {
+        let (report, exit) = stage.user.json(&["verify", &image, "--key", "release"]).unwrap();
+        assert_eq!(exit, Some(0), "{report:#}");
+        let warnings = report["results"][0]["warnings"].as_array().unwrap().clone();
+        warnings.into_iter().filter(|warning| warning["code"] == "TC0722").collect::<Vec<_>>()
+    };
+    assert!(remarks().is_empty());
+    for (recursive, end) in [("--recursive=false", "by somebody"), ("--recursive=true", "; the same is said of 2 more in it")] {
+        let words =
+            ["revoke", &image, "--key", "stranger", "--reason", "mistake", "--message", "x", "--yes", "--resolve-tag", recursive];
+        done(&stage, &words);
+        let told = remarks();
+        assert_eq!(told.len(), 1, "{told:#?}");
+        assert!(told.iter().all(|told| told["message"].as_str().unwrap().ends_with(end)), "{recursive} {told:#?}");
+    }
+}
+
+/// Whoever revokes with a key that nobody believes has to learn that; with one that is believed, or where no policy says whom, there is
+/// nothing to say. The image is revoked in any case.
+#[test]
+fn a_revocation_that_the_policy_will_not_heed_is_said_to_be_none() {
+    let stage = Stage::new();
+    done(&stage, &["key", "generate", "stranger"]);
+    for name in ["release", "stranger"] {
+        done(&stage, &["key", "export", name, "--public", "--to", &format!("{name}.pub")]);
+    }
+    let policy = |rule: &str| {
+        let (registry, key) =
+            (stage.image(""), |name: &str| format!("[signers.{name}]\nscheme = \"cosign\"\nkey = \"{name}.pub\"\n"));
+        let rule = format!("[[rules]]\nname = \"cart\"\nimages = [\"{registry}\"]\nrequire = {{ any = [\"release\"] }}\n{rule}");
+        stage.write("policy.toml", &format!("version = 1\n{}{}{rule}", key("release"), key("stranger")))
+    };
+    let (by_signer, by_revoker) = (policy(""), "revokers = [\"stranger\"]\n");
+    let image = stage.image(":1.4");
+    let revoke = |policy: Option<&str>, key: &str| {
+        let words = ["revoke", &image, "--key", key, "--reason", "mistake", "--message", "x", "--yes", "--resolve-tag"];
+        let user = policy.map_or(stage.user.clone(), |policy| stage.user.clone().with("TRUSTCTL_POLICY", policy));
+        let (report, exit) = user.json(&words).unwrap();
+        assert_eq!((exit, &report["results"][0]["done"]), (Some(0), &"revoked".into()), "{report:#}");
+        (report["warnings"].as_array().unwrap().clone(), user.run(&words).unwrap().stderr)
+    };
+    let (told, stderr) = revoke(Some(&by_signer), "stranger");
+    assert_eq!((told.len(), &told[0]["code"]), (1, &"TC0722".into()), "{told:#?}");
+    assert!(told[0]["next"][0]["text"].as_str().unwrap().contains("under revokers of rule \"cart\""), "{told:#?}");
+    assert!(stderr.contains("will heed it") && stderr.contains("next: name the key"), "{stderr}");
+    let nothing = |(told, stderr): (Vec<serde_json::Value>, String)| {
+        assert!(told.is_empty() && !stderr.contains("heed"), "{told:#?} {stderr}");
+    };
+    nothing(revoke(None, "stranger"));
+    nothing(revoke(Some(&by_signer), "release"));
+    nothing(revoke(Some(&policy(by_revoker)), "stranger"));
+    nothing(revoke(Some(&stage.write("broken.toml", "nonsense")), "stranger"));
 }

@@ -9,6 +9,7 @@ use crate::evidence::{Evidence, Want};
 use crate::judge::{Judgement, judge_strictly, needs_children, revoked_child, unproven_of_child, warn_only, with_children};
 use crate::memory::{Memory, Slot};
 use crate::policy::{Applies, DefaultAction, Policy};
+use crate::reason::{Code, Reason};
 use crate::reference::{Repository, Tag};
 use crate::scheme::{Anchors, Context, Findings, Scheme};
 use crate::subject::Subject;
@@ -126,6 +127,7 @@ impl<'a> Assessor<'a> {
             self.with_children(&mut whole, &known, evidence);
         }
         refuse(&mut whole.judgement, looked);
+        tell_once(&mut whole.judgement.warnings);
         let judgement = warn_only(self.policy, &known, self.now, whole.judgement);
         Assessment { judgement, findings: whole.findings }
     }
@@ -215,6 +217,17 @@ impl<'a> Assessor<'a> {
         let findings: Vec<Findings> = schemes.iter().map(|scheme| scheme.examine(subject, evidence, &context)).collect();
         Assessment { judgement: judge_strictly(self.policy, (subject, asked), &findings, self.now), findings }
     }
+}
+
+/// Whoever withdraws an index withdraws what it names with it: where that counts for nothing, it is one remark and not one for each image.
+fn tell_once(warnings: &mut Vec<Reason>) {
+    let is_told = |warning: &Reason| warning.code == Code::PolicyRevocationByOther;
+    let (told, mut others): (Vec<Reason>, Vec<Reason>) = std::mem::take(warnings).into_iter().partition(is_told);
+    others.extend(told.split_first().map(|(first, more)| match more.len() {
+        0 => first.clone(),
+        more => Reason::new(first.code, format!("{}; the same is said of {more} more in it", first.message)),
+    }));
+    *warnings = others;
 }
 
 /// An index with a child that may not be in one is refused; one with a child that was not read is not trusted.

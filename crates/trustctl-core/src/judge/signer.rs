@@ -75,8 +75,7 @@ impl<'a> Case<'a> {
 
     /// Whose revocations count here: required signers and revokers.
     fn whose_word_counts(&self) -> impl Iterator<Item = &'a SignerRule> {
-        let names = self.rule.require.of.iter().chain(&self.rule.revokers);
-        names.filter_map(|name| self.policy.signers.get(name))
+        self.policy.revokers(self.rule)
     }
 
     /// The name the policy gives to a principal, or how it names itself.

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use trustctl_core::claim::{Principal, SchemeName, Statement};
 use trustctl_core::evidence::Evidence;
 use trustctl_core::memory::Memory;
+use trustctl_core::policy::SignerRule;
 use trustctl_core::publish::Edit;
 use trustctl_core::reason::{Code, Reason, Step};
 use trustctl_core::reference::Repository;
@@ -26,7 +27,7 @@ use trustctl_sigstore::scheme::Cosign;
 use super::dct::{Intention, Known, Publication};
 use super::network::World;
 use super::sign::{Image, Work, cosign_key, publish, resolve, role_names, say, schemes_of};
-use super::{Session, manifests, trust};
+use super::{Session, manifests, policy, trust};
 use crate::cli::{RevokeArgs, RevokeReason, SchemeArg};
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -46,22 +47,46 @@ pub(super) async fn run(session: &Session, args: &RevokeArgs) -> Result<Exit, Fa
     }
     let key = cosign_key(session, &args.signing, &asked)?;
     let world = session.world(args.signing.dct.dct_server.as_deref())?;
-    let mut reports = Vec::new();
+    let (mut reports, mut remarks) = (Vec::new(), session.dangers());
     if let Some(key) = &key {
         let image = Image { text: &args.image, resolve_tag: args.resolve_tag, tag: None };
         let subject = resolve(session, &world, &image).await?;
         let work = Work { session, world: &world, subject: &subject, now: session.now(None)? };
+        if let Some(remark) = unheeded(session, &subject.repository, key) {
+            crate::render::warning(&session.ui, &remark);
+            remark.next.iter().for_each(|step| session.ui.note(format!("  next: {}", step.text)));
+            remarks.push(remark);
+        }
         reports.push(cosign(&work, args, key).await?);
     }
     if asked.contains(&SchemeArg::Dct) {
         reports.push(dct(session, &world, args).await?);
     }
     if session.ui.json() {
-        let warnings: Vec<ReasonReport> = session.dangers().iter().map(ReasonReport::new).collect();
+        let warnings: Vec<ReasonReport> = remarks.iter().map(ReasonReport::new).collect();
         let report = json!({ "schema": "trustctl/revoke/v1", "exit": 0, "results": reports, "warnings": warnings });
         session.ui.say(report.to_string());
     }
     Ok(Exit::Done)
+}
+
+/// That by the policy in force, if there is one that can be read, revocations with this key count for nothing. It is no reason not to revoke:
+/// others may believe the key.
+fn unheeded(session: &Session, repository: &Repository, key: &PrivateKey) -> Option<Reason> {
+    let policy = session.environment.default_policy().and_then(|path| policy::load(session, Some(&path)).ok())?;
+    let rule = policy.rule_for(repository).ok().flatten()?;
+    let fingerprint = key.public_key().fingerprint();
+    let is_key = |signer: &SignerRule| matches!(signer, SignerRule::CosignKey { key, .. } if key.fingerprint() == fingerprint);
+    if policy.revokers(rule).any(is_key) {
+        return None;
+    }
+    let (name, file) = (&rule.name, &policy.name);
+    let words = format!(
+        "key {fingerprint} is no signer and no revoker of rule \"{name}\" in {file}: no verifier under this policy will heed it"
+    );
+    let step =
+        format!("name the key among [signers] and under revokers of rule \"{name}\", or revoke with a key that is named there");
+    Some(Reason::new(Code::PolicyRevocationByOther, words).step(Step::words(step)))
 }
 
 /// What no revocation of a Cosign signature can undo.
