@@ -4,7 +4,8 @@
 //!   What could not be written (a full disk) is counted, and the count is recorded when writing works again.
 //! - A line that a killed process left half is set aside in a file of its own, with a record that says so; the chain goes on.
 //! - Files that have grown to their size are renamed, and the chain goes on in the next one.
-//! - [`verify`] reads all of it, line by line, and names the first line that does not follow from the one before it.
+//! - [`verify`] reads all of it, line by line, and names the first line that does not follow from the one before it. Where older files
+//!   were put away, [`verify_after`] is told the hash from which the first line that is left has to follow.
 //!
 //! The chain shows that lines were changed, added, moved or removed in between. Whoever can write to the file can still remove lines at
 //! its end or write all of it anew: copy the last hash ([`Summary::head`]) elsewhere to notice that.
@@ -20,7 +21,7 @@ mod tail;
 mod tests;
 mod writer;
 
-pub use check::{Summary, verify, verify_lines};
+pub use check::{Summary, verify, verify_after, verify_lines};
 pub use log::{AuditLog, AuditOptions};
 pub use record::Record;
 pub use tail::{Follow, last_lines};

@@ -33,8 +33,8 @@ pub use key::{KeyCommand, KeyFormat, KeyKindArg};
 pub use lab::{LabCommand, LabUpArgs};
 pub use policy::PolicyCommand;
 pub use proxy::{
-    AuditCommand, AuditFileArgs, AuditTailArgs, BreakGlassArgs, CheckProxyArgs, ClientArg, ClientConfigArgs, DoctorArgs,
-    EngineArg, ProxyCommand, RunProxyArgs,
+    AuditCommand, AuditFileArgs, AuditTailArgs, AuditVerifyArgs, BreakGlassArgs, CheckProxyArgs, ClientArg, ClientConfigArgs,
+    DoctorArgs, EngineArg, ProxyCommand, RunProxyArgs,
 };
 pub use sign::{
     CompleteArgs, DctArgs, IfLogDown, InspectArgs, RevokeArgs, RevokeReason, SchemeArg, SignArgs, SigningArgs, StorageArg,

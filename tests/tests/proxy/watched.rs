@@ -54,7 +54,29 @@ fn every_decision_is_in_a_log_that_shows_alterations() {
     for words in [&["proxy", "audit", "tail"][..], &["proxy", "audit", "verify", "state/audit.log", "--config", "proxy.toml"]] {
         assert_eq!(stage.user().json(words).unwrap().1, Some(2), "{words:?}: one of both");
     }
-    let altered = fs::read_to_string(&log).unwrap().replacen("\"served\"", "\"refused\"", 1);
+    let whole = fs::read_to_string(&log).unwrap();
+    let verified = |text: &str, words: &[&str]| {
+        fs::write(&log, text).unwrap();
+        let (report, exit) = stage.user().json(&[&["proxy", "audit", "verify", "state/audit.log"], words].concat()).unwrap();
+        (exit.unwrap(), report["error"]["code"].as_str().map(str::to_owned), report)
+    };
+    let (first, rest) = whole.split_once('\n').unwrap();
+    let hash = trustctl_core::digest::Digest::sha256_of(first.as_bytes()).hex();
+    let (exit, code, report) = verified(rest, &[]);
+    assert_eq!((exit, code.as_deref()), (1, Some("TC0646")), "the first line is gone: {report:#}");
+    assert!(report["error"]["next"].to_string().contains("--from") && !report.to_string().contains(&hash), "{report:#}");
+    let (exit, _, report) = verified(rest, &["--from", &hash]);
+    assert_eq!((exit, &report["first"], &report["after"]), (0, &2.into(), &hash.clone().into()), "it was put away: {report:#}");
+    let (exit, code, report) = verified(&whole, &["--from", &hash]);
+    assert_eq!((exit, code.as_deref()), (1, Some("TC0646")), "another beginning: {report:#}");
+    assert_eq!(verified(&whole, &["--from", "first"]).0, 2);
+    let (exit, code, report) = verified(&format!("{whole}{{\"seq\":"), &[]);
+    assert_eq!((exit, code.as_deref()), (4, Some("TC0647")), "half a line: {report:#}");
+    let (exit, code, report) = verified("", &[]);
+    assert_eq!((exit, code.as_deref()), (7, Some("TC0645")), "nothing to verify: {report:#}");
+    let (exit, code, _) = verified(&whole, &[]);
+    assert_eq!((exit, code), (0, None));
+    let altered = whole.replacen("\"served\"", "\"refused\"", 1);
     fs::write(&log, altered).unwrap();
     let (report, exit) = stage.user().json(&["proxy", "audit", "verify", "state/audit.log"]).unwrap();
     assert_eq!((exit, &report["error"]["code"]), (Some(1), &"TC0646".into()), "{report:#}");

@@ -78,15 +78,15 @@ macro_rules! with_proxy_codes {
         "look at the file system the store is on; if an entry cannot be read, move the file away and start the proxy anew"
     AuditUnusable = 645 "proxy.audit-unusable" rank 60
         "the audit log cannot be used";
-        "It cannot be opened or written, another proxy is using it, or its last line is not a record.";
+        "It cannot be opened or written, another proxy is using it, its last line is not a record, or there is no line that could be verified.";
         "check the file's owner and permissions; keep a log that was altered, and name another file"
     AuditBroken = 646 "proxy.audit-broken" rank 80
         "the audit log has been altered";
-        "Each record carries the hash of the one before it. Here a line is missing, was added, changed or moved, or is not a record.";
+        "Each record carries the hash of the one before it. Here a line is missing, also in front, was added, changed or moved, or is not a record.";
         "compare the log with what was copied elsewhere, and look for who could write to it"
     AuditFailed = 647 "proxy.audit-failed" rank 74
         "writing the audit log failed";
-        "A decision could not be recorded. How many are missing is recorded as soon as writing works again.";
+        "A decision could not be recorded. How many are missing is recorded as soon as writing works again. Verified, the log ends with half a line: it is being written, or was when the proxy was killed.";
         "make room on the disk the audit log is on, and check its permissions"
 
     // 065x to 067x what the proxy decides

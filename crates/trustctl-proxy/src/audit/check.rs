@@ -4,11 +4,15 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read as _};
 use std::path::Path;
 
-use trustctl_core::reason::{Code, Reason};
+use trustctl_core::reason::{Code, Reason, Step};
 use trustctl_core::time::Timestamp;
 
-use super::line::{self, Head, MAX_LINE};
+use super::line::{self, BEGINNING, Head, MAX_LINE};
 use super::writer::renamed;
+
+/// What to do where lines are missing in front.
+const PUT_AWAY: &str = "if older files were put away, verify them, and give the hash of their last line by --from; \
+                        else look for who could remove them";
 
 /// What an unbroken log says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -16,6 +20,8 @@ use super::writer::renamed;
 pub struct Summary {
     /// The number of the first line there is. Above 1, older files were removed, and what was in them cannot be verified.
     pub first: u64,
+    /// The hash that the first line follows from; empty where there is no line.
+    pub after: String,
     /// The number and hash of the last line: to be compared with what was copied elsewhere.
     pub head: Head,
     /// Lines.
@@ -32,38 +38,56 @@ pub struct Summary {
     pub unfinished: bool,
 }
 
-/// Reads the log in `path` and its renamed files, line by line.
+/// Reads the log in `path` and its renamed files, line by line, from the first line that was ever written.
 ///
 /// # Errors
-/// [`Code::AuditBroken`] with file, line and what is wrong, for the first line that does not follow; [`Code::AuditUnusable`] when a
-/// file cannot be read.
+/// [`Code::AuditBroken`] with file, line and what is wrong, for the first line that does not follow, also where older lines are missing;
+/// [`Code::AuditUnusable`] when a file cannot be read, or there is no whole line in any.
 pub fn verify(path: &Path) -> Result<Summary, Reason> {
+    verify_after(path, BEGINNING)
+}
+
+/// As [`verify`], where older files were put away: the first line there is has to follow from `hash`, which was found to be that of
+/// their last line.
+///
+/// # Errors
+/// As for [`verify`].
+pub fn verify_after(path: &Path, hash: &str) -> Result<Summary, Reason> {
     let mut files = renamed(path).map_err(|error| unreadable(path, &error))?;
     files.push(path.to_owned());
-    let mut reading = Reading { head: None, summary: Summary { files: files.len(), ..Summary::default() } };
+    let mut reading = Reading::new(Some(hash.to_owned()), files.len());
     for file in &files {
         let opened = File::open(file).map_err(|error| unreadable(file, &error))?;
-        reading.summary.unfinished = reading.file(BufReader::new(opened), file == path).map_err(|trouble| match trouble {
-            Trouble::Broken(number, why) => Reason::new(Code::AuditBroken, format!("{}, line {number}: {why}", file.display())),
+        let read = reading.file(BufReader::new(opened), file == path);
+        let is_beginning = reading.head.is_none() && reading.summary.first > 1;
+        reading.summary.unfinished = read.map_err(|trouble| match trouble {
+            Trouble::Broken(number, why) => {
+                let reason = Reason::new(Code::AuditBroken, format!("{}, line {number}: {why}", file.display()));
+                if is_beginning { reason.step(Step::words(PUT_AWAY)) } else { reason }
+            }
             Trouble::Unreadable(error) => unreadable(file, &error),
         })?;
     }
-    reading.summary.head = reading.head.unwrap_or_default();
-    Ok(reading.summary)
+    if reading.summary.lines == 0 {
+        return Err(Reason::new(
+            Code::AuditUnusable,
+            format!("{}: it has no whole line, so that nothing was verified", path.display()),
+        ));
+    }
+    Ok(reading.end())
 }
 
-/// Verifies the lines of one file that are at hand.
+/// Verifies that the lines of one file that are at hand follow from each other, wherever in a log they begin.
 ///
 /// # Errors
 /// The number of the first line that does not follow, and what is wrong with it.
 pub fn verify_lines(bytes: &[u8]) -> Result<Summary, (u64, String)> {
-    let mut reading = Reading { head: None, summary: Summary { files: 1, ..Summary::default() } };
+    let mut reading = Reading::new(None, 1);
     reading.summary.unfinished = reading.file(bytes, true).map_err(|trouble| match trouble {
         Trouble::Broken(number, why) => (number, why),
         Trouble::Unreadable(error) => (0, error.to_string()),
     })?;
-    reading.summary.head = reading.head.unwrap_or_default();
-    Ok(reading.summary)
+    Ok(reading.end())
 }
 
 fn unreadable(file: &Path, error: &io::Error) -> Reason {
@@ -78,10 +102,20 @@ enum Trouble {
 struct Reading {
     /// `None` before the first line.
     head: Option<Head>,
+    /// What the first line has to follow from, where that is known.
+    after: Option<String>,
     summary: Summary,
 }
 
 impl Reading {
+    fn new(after: Option<String>, files: usize) -> Self {
+        Self { head: None, after, summary: Summary { files, ..Summary::default() } }
+    }
+
+    fn end(self) -> Summary {
+        Summary { head: self.head.unwrap_or_default(), ..self.summary }
+    }
+
     /// All lines of a file; whether its end is half a line, which only that of the `newest` may be.
     fn file(&mut self, mut file: impl BufRead, newest: bool) -> Result<bool, Trouble> {
         let mut number = 0;
@@ -101,15 +135,26 @@ impl Reading {
         }
     }
 
+    /// What the first line there is follows from.
+    fn beginning(&mut self, bytes: &[u8]) -> Result<Head, String> {
+        let link = line::parse(bytes)?;
+        let head = if link.seq == 1 { Head::default() } else { Head { seq: link.seq - 1, hash: link.prev } };
+        (self.summary.first, self.summary.after) = (link.seq, head.hash.clone());
+        match &self.after {
+            Some(after) if after == BEGINNING && link.seq > 1 => {
+                Err(format!("it has number {}, and the lines before it are not here", link.seq))
+            }
+            Some(after) if *after != head.hash => {
+                Err(format!("it has number {}, and does not follow from the hash that was given", link.seq))
+            }
+            _ => Ok(head),
+        }
+    }
+
     fn line(&mut self, bytes: &[u8]) -> Result<(), String> {
         let head = match &self.head {
             Some(head) => head.clone(),
-            None => {
-                // The first line there is: only the very first can be checked for what comes before it.
-                let link = line::parse(bytes)?;
-                self.summary.first = link.seq;
-                if link.seq == 1 { Head::default() } else { Head { seq: link.seq - 1, hash: link.prev } }
-            }
+            None => self.beginning(bytes)?,
         };
         let (link, head) = head.follow(bytes)?;
         self.head = Some(head);

@@ -137,7 +137,8 @@ async fn every_change_is_found_where_it_is() {
         (change(|lines| lines[2] = "{}".to_owned()), "line 3:"),
         (change(|lines| lines[2].clear()), "line 3:"),
         (change(|lines| lines[2] = "x".repeat(100_000)), "line 3:"),
-        (change(|lines| lines[0] = lines[0].replace("\"seq\":1,", "\"seq\":7,")), "line 2:"),
+        (change(|lines| lines[0] = lines[0].replace("\"seq\":1,", "\"seq\":7,")), "line 1:"),
+        (change(|lines| drop(lines.drain(..3))), "line 1: it has number 4, and the lines before it are not here"),
     ] {
         assert_eq!(altered.code, Code::AuditBroken);
         assert!(altered.message.contains(at), "{altered} {at}");
@@ -184,26 +185,52 @@ async fn a_chain_goes_on_in_the_next_file() {
     let summary = verify(&path(&folder)).unwrap();
     assert!(summary.files > 3, "{summary:?}");
     assert_eq!((summary.first, summary.lines, summary.head.seq), (1, 40, 40));
-    // A file that is missing in between is found out; one that is missing in front is told.
+    // A file that is missing in between is found out, and so is one that is missing in front.
     let files = writer::renamed(&path(&folder)).unwrap();
     let second = fs::read(&files[1]).unwrap();
     fs::remove_file(&files[1]).unwrap();
     assert_eq!(verify(&path(&folder)).unwrap_err().code, Code::AuditBroken);
     fs::write(&files[1], second).unwrap();
+    let oldest = fs::read_to_string(&files[0]).unwrap();
     fs::remove_file(&files[0]).unwrap();
-    assert!(verify(&path(&folder)).unwrap().first > 1);
+    assert_eq!(verify(&path(&folder)).unwrap_err().code, Code::AuditBroken);
+    // Put away, it is known by the hash of its last line, and by no other.
+    let hash = line::hash(oldest.lines().last().unwrap().as_bytes());
+    let rest = verify_after(&path(&folder), &hash).unwrap();
+    assert_eq!((rest.lines + rest.first - 1, rest.head.seq, &rest.after), (40, 40, &hash));
+    for other in [line::hash(b"other"), rest.head.hash] {
+        let error = verify_after(&path(&folder), &other).unwrap_err();
+        assert!(error.code == Code::AuditBroken && error.message.contains("the hash that was given"), "{error}");
+    }
 
     let options = AuditOptions { keep: Some(1), ..options };
     write(&folder, options.clone(), 20).await;
     // What is written at once stays together, so the next record surely begins a new file.
     write(&folder, options, 1).await;
     assert_eq!(writer::renamed(&path(&folder)).unwrap().len(), 1);
-    assert_eq!(verify(&path(&folder)).unwrap().head.seq, 61);
+    let first = fs::read_to_string(&writer::renamed(&path(&folder)).unwrap()[0]).unwrap();
+    let after = line::parse(first.lines().next().unwrap().as_bytes()).unwrap().prev;
+    assert_eq!(verify_after(&path(&folder), &after).unwrap().head.seq, 61);
     // A new file that is still empty does not begin a new chain.
     let newest = writer::renamed(&path(&folder)).unwrap().pop().unwrap();
     fs::rename(path(&folder), newest.with_file_name(format!("audit.jsonl.{:020}", 61))).unwrap();
     write(&folder, AuditOptions::default(), 1).await;
-    assert_eq!(verify(&path(&folder)).unwrap().head.seq, 62);
+    assert_eq!(verify_after(&path(&folder), &after).unwrap().head.seq, 62);
+}
+
+#[tokio::test]
+async fn where_there_is_no_line_nothing_is_verified() {
+    let folder = TempDir::new().unwrap();
+    let code = || verify(&path(&folder)).unwrap_err().code;
+    assert_eq!(code(), Code::AuditUnusable, "no file");
+    for text in ["", r#"{"seq":1,"#] {
+        fs::write(path(&folder), text).unwrap();
+        assert_eq!(code(), Code::AuditUnusable, "{text}");
+    }
+    assert_eq!(verify(folder.path()).unwrap_err().code, Code::AuditUnusable, "a folder");
+    fs::write(path(&folder), "").unwrap();
+    write(&folder, AuditOptions::default(), 1).await;
+    assert_eq!(verify(&path(&folder)).unwrap().lines, 1);
 }
 
 #[tokio::test]

@@ -152,9 +152,13 @@ pub enum ClientArg {
 pub enum AuditCommand {
     /// Check that no line was changed, removed or added
     #[command(
-        after_help = "Examples:\n  trustctl proxy audit verify --config proxy.toml\n  trustctl proxy audit verify copy/audit.log"
+        after_help = "Exit status: 0 when every line follows from the one before it, from the first that was written; 1 when a line does not, or\n  \
+        older lines are not here (TC0646); 4 when half a line stands at the end, which is being written or was when the proxy was\n  \
+        killed (TC0647); 7 when there is no line to check (TC0645).\n\n\
+        Examples:\n  trustctl proxy audit verify --config proxy.toml\n  trustctl proxy audit verify copy/audit.log\n  \
+        trustctl proxy audit verify --config proxy.toml --from 5b1f… (where older files were put away)"
     )]
-    Verify(AuditFileArgs),
+    Verify(AuditVerifyArgs),
     /// Print the last decisions
     #[command(after_help = "Examples:\n  trustctl proxy audit tail --config proxy.toml --lines 20\n  \
         trustctl proxy audit tail state/audit.log --follow --output json")]
@@ -170,6 +174,17 @@ pub struct AuditFileArgs {
     /// The configuration of the proxy whose log it is, in place of the file
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
+}
+
+/// The audit log, and where it begins
+#[derive(Args, Debug)]
+pub struct AuditVerifyArgs {
+    /// Which log it is.
+    #[command(flatten)]
+    pub log: AuditFileArgs,
+    /// Where older files were put away: the hash of their last line, as this command printed it for them
+    #[arg(long, value_name = "HASH")]
+    pub from: Option<String>,
 }
 
 /// The end of the audit log

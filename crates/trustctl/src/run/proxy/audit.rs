@@ -4,13 +4,15 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use trustctl_core::reason::clean;
-use trustctl_proxy::audit::{Follow, last_lines, verify};
+use trustctl_core::digest::Digest;
+use trustctl_core::reason::{Code, Reason, Step, clean};
+use trustctl_proxy::audit::line::BEGINNING;
+use trustctl_proxy::audit::{Follow, Summary, last_lines, verify_after};
 use trustctl_proxy::config::Config;
 use trustctl_proxy::observe::Outcome;
 
 use super::super::Session;
-use crate::cli::{AuditCommand, AuditFileArgs, AuditTailArgs};
+use crate::cli::{AuditCommand, AuditFileArgs, AuditTailArgs, AuditVerifyArgs};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::ui::{Paint, Ui};
@@ -23,10 +25,11 @@ const DIGITS: usize = 12;
 /// Carries out an `audit` command.
 ///
 /// # Errors
-/// [`trustctl_core::reason::Code::AuditBroken`] for a log that was altered; a [`Failure`] for a file that cannot be read.
+/// [`Code::AuditBroken`] for a log that was altered, [`Code::AuditFailed`] for one that ends with half a line, [`Code::AuditUnusable`] for
+/// one without lines; a [`Failure`] for a file that cannot be read.
 pub(super) async fn run(session: &Session, command: &AuditCommand) -> Result<Exit, Failure> {
     match command {
-        AuditCommand::Verify(args) => check(session, args),
+        AuditCommand::Verify(args) => check(session, args).await,
         AuditCommand::Tail(args) => tail(session, args).await,
     }
 }
@@ -40,26 +43,45 @@ fn log(args: &AuditFileArgs) -> Result<PathBuf, Failure> {
     }
 }
 
-fn check(session: &Session, args: &AuditFileArgs) -> Result<Exit, Failure> {
-    let file = log(args)?;
-    let summary = verify(&file)?;
+async fn check(session: &Session, args: &AuditVerifyArgs) -> Result<Exit, Failure> {
+    let file = log(&args.log)?;
+    let from = args.from.as_deref().unwrap_or(BEGINNING);
+    if format!("sha256:{from}").parse::<Digest>().is_err() {
+        return Err(Failure::bad_value("--from", from, "not a hash of 64 hexadecimal digits, as this command prints it"));
+    }
+    let mut summary = verify_after(&file, from)?;
+    if summary.unfinished {
+        // A proxy that runs has written the rest by then.
+        tokio::time::sleep(LOOK).await;
+        summary = verify_after(&file, from)?;
+    }
+    let Summary { first, lines, lost, head, .. } = &summary;
+    if summary.unfinished {
+        let words = format!(
+            "{}: half a line follows number {} with hash {}, up to which it is whole",
+            file.display(),
+            head.seq,
+            head.hash
+        );
+        let step = "verify again if a proxy is writing it; one that was killed sets the half aside at its next start, and says so in the log";
+        return Err(Failure::new(Reason::new(Code::AuditFailed, words).step(Step::words(step))));
+    }
     if session.ui.json() {
         let report = json!({
-            "schema": "trustctl/audit-verify/v1", "exit": 0, "file": file, "first": summary.first, "lines": summary.lines,
-            "files": summary.files, "lost": summary.lost, "torn": summary.torn,
-            "head": { "seq": summary.head.seq, "hash": summary.head.hash },
+            "schema": "trustctl/audit-verify/v1", "exit": 0, "file": file, "first": first, "after": summary.after, "lines": lines,
+            "files": summary.files, "lost": lost, "torn": summary.torn, "head": { "seq": head.seq, "hash": head.hash },
         });
         session.ui.say(report.to_string());
         return Ok(Exit::Done);
     }
-    session
-        .ui
-        .say(format!("whole: {} lines, the last is number {} with hash {}", summary.lines, summary.head.seq, summary.head.hash));
-    if summary.first > 1 {
-        session.ui.note(format!("older files are not here: the first line is number {}", summary.first));
+    session.ui.say(format!("whole: {lines} lines, the last is number {} with hash {}", head.seq, head.hash));
+    if *first > 1 {
+        session
+            .ui
+            .note(format!("older lines are not here: the first is number {first}, and follows from the hash that --from gives"));
     }
-    if summary.lost > 0 {
-        session.ui.note(format!("{} decisions could not be written at their time", summary.lost));
+    if *lost > 0 {
+        session.ui.note(format!("{lost} decisions could not be written at their time"));
     }
     session.ui.note("compare the hash with a copy kept elsewhere: a log whose end was cut off is whole all the same");
     Ok(Exit::Done)
