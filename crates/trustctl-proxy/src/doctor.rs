@@ -22,6 +22,8 @@ use crate::answer::{DENIED_MEDIA_TYPE, NOBODY_S};
 pub const HOSTS: &str = "/etc/containerd/certs.d";
 /// Most characters of what an engine says that are repeated.
 const SAID: usize = 280;
+/// What clients say, in small letters, of bytes that have another digest than the one asked for: Podman, Buildah and Skopeo; containerd.
+const OTHER_BYTES: [&str; 2] = ["does not match provided manifest digest", "unexpected commit digest"];
 
 /// A program that has images pulled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -139,20 +141,36 @@ impl Engine {
     }
 }
 
-/// What a pull came to, by how the program ended and what it wrote. `proxy` is the proxy's host and port, `code` its reason to refuse.
+/// By what it shows that a client met the refusal of the proxy.
+#[derive(Clone, Copy, Debug)]
+pub struct Signs<'a> {
+    /// The proxy's host and port.
+    pub proxy: &'a str,
+    /// Its reason to refuse.
+    pub code: Code,
+    /// The digest that is asked for, where the proxy answers with a denial manifest: the bytes that the client gets are others then.
+    pub denied: Option<Digest>,
+}
+
+/// What a pull came to, by how the program ended and what it wrote.
 ///
 /// Some clients repeat the proxy's message or, of a denial manifest, its media type; both name the code. Others stop at the configuration
-/// that a denial manifest names, and which nobody has. Those that make a HEAD request first have no message: containerd names the host
-/// and the status.
+/// that a denial manifest names, and which nobody has, or, by digest, because the manifest has another one. Those that make a HEAD request
+/// first have no message: containerd names the host and the status.
 #[must_use]
-pub fn outcome(success: bool, output: &str, proxy: &str, code: Code) -> Outcome {
+pub fn outcome(success: bool, output: &str, signs: &Signs<'_>) -> Outcome {
     if success {
         return Outcome::Arrived;
     }
     let text = output.to_ascii_lowercase();
-    let is_code = text.contains(&code.id().to_ascii_lowercase()) || text.contains(NOBODY_S);
-    let is_status = text.lines().any(|line| line.contains(&proxy.to_ascii_lowercase()) && line.contains("403 forbidden"));
-    if is_code || is_status { Outcome::Refused } else { Outcome::Failed }
+    let is_code = text.contains(&signs.code.id().to_ascii_lowercase()) || text.contains(NOBODY_S);
+    let proxy = signs.proxy.to_ascii_lowercase();
+    let is_status = text.lines().any(|line| line.contains(&proxy) && line.contains("403 forbidden"));
+    let is_other = signs.denied.is_some_and(|digest| {
+        let named = |line: &str| line.contains(&digest.hex()) && OTHER_BYTES.iter().any(|words| line.contains(words));
+        text.lines().any(named)
+    });
+    if is_code || is_status || is_other { Outcome::Refused } else { Outcome::Failed }
 }
 
 /// The last line that a program wrote, in which the cause stands, for people.
@@ -167,9 +185,8 @@ pub fn said(output: &str) -> String {
 pub fn endpoint(status: StatusCode, body: &[u8]) -> Endpoint {
     let document: Value = serde_json::from_slice(body).unwrap_or_default();
     let text = |pointer: &str| document.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
-    let is_denial = text("/config/mediaType").starts_with(DENIED_MEDIA_TYPE);
     let (code, found, message) = match status {
-        _ if status.is_success() && is_denial => {
+        _ if is_denial(status, body) => {
             let message = clean(text("/annotations/dev.trustctl.denied.message"));
             (text("/annotations/dev.trustctl.denied.reason"), text("/annotations/dev.trustctl.denied.found"), message)
         }
@@ -184,6 +201,14 @@ pub fn endpoint(status: StatusCode, body: &[u8]) -> Endpoint {
         Some(code) if is_verdict(code) => Endpoint::Forbids(code, digest.parse().ok()),
         _ => Endpoint::Unclear(message),
     }
+}
+
+/// Whether an answer is a denial manifest.
+#[must_use]
+pub fn is_denial(status: StatusCode, body: &[u8]) -> bool {
+    let document: Value = serde_json::from_slice(body).unwrap_or_default();
+    let media_type = document.pointer("/config/mediaType").and_then(Value::as_str).unwrap_or_default();
+    status.is_success() && media_type.starts_with(DENIED_MEDIA_TYPE)
 }
 
 /// Whether the answer for an image of a registry that nobody serves is that of a proxy of this kind.
@@ -220,19 +245,26 @@ impl Endpoint {
     }
 }
 
-/// Whether a client is held to the proxy, by what the proxy answered and what the pulls of the client came to.
+/// Whether a client is held to the proxy, by what the proxy answered and what the pulls of the client came to: those by the registry's
+/// name, and the one by the proxy's name, where that was tried because none of the others met the proxy.
 #[must_use]
-pub fn standing(endpoint: &Endpoint, pulls: &[Outcome]) -> Standing {
+pub fn standing(endpoint: &Endpoint, pulls: &[Outcome], by_proxy: Option<Outcome>) -> Standing {
+    let all = |outcome: Outcome| pulls.iter().all(|pull| *pull == outcome);
     match endpoint {
         // It may have come from the proxy.
         Endpoint::Passes => Standing::CannotTell,
-        _ if pulls.contains(&Outcome::Arrived) => Standing::NotEnforced,
+        _ if pulls.iter().chain(&by_proxy).any(|pull| *pull == Outcome::Arrived) => Standing::NotEnforced,
         Endpoint::Gives => Standing::NotEnforced,
         Endpoint::Unclear(_) => Standing::CannotTell,
         Endpoint::Forbids(..) | Endpoint::Refuses(_) if pulls.is_empty() => Standing::Refusing,
         // Some clients take from elsewhere by digest what they are refused by tag, and that was not tried.
         Endpoint::Forbids(_, None) => Standing::CannotTell,
-        Endpoint::Forbids(..) | Endpoint::Refuses(_) if pulls.contains(&Outcome::Refused) => Standing::Enforced,
+        Endpoint::Forbids(..) | Endpoint::Refuses(_) if all(Outcome::Refused) => Standing::Enforced,
+        // The way to the registry is closed, and the client works.
+        Endpoint::Forbids(..) | Endpoint::Refuses(_) if all(Outcome::Failed) && by_proxy == Some(Outcome::Refused) => {
+            Standing::Enforced
+        }
+        // Also where one was refused: another that failed by itself may arrive the next time, and not from the proxy.
         Endpoint::Forbids(..) | Endpoint::Refuses(_) => Standing::CannotTell,
     }
 }

@@ -196,6 +196,13 @@ fn containerd_is_held_to_the_proxy_by_our_settings_and_not_by_a_mirror() {
         stage.doctor(&user, (&canary, &stage.url()), &["--client", "ctr", &address, "--hosts-dir", hosts.to_str().unwrap()])
     };
     stands(&with(&stage.configures("containerd", &stage.host())), Some("ctr"), "enforced", None);
+    // Before the image arrives: containerd does not ask for the bytes of a digest that it has.
+    let sticky =
+        self::stage(&Setup { upstream: "canary = \"shop/canary\"\nmirror = true\ndeny-mode = \"sticky\"", ..Setup::default() });
+    let hosts = sticky.configures("containerd", &sticky.host());
+    let words = ["--client", "ctr", &address, "--hosts-dir", hosts.to_str().unwrap()];
+    let found = sticky.doctor(&sticky.user(), (&sticky.world.name("shop/canary:1"), &sticky.url()), &words);
+    stands(&found, Some("ctr"), "enforced", None);
     let mirror =
         format!("server = \"http://{}\"\n[host.\"{}\"]\ncapabilities = [\"pull\", \"resolve\"]\n", stage.host(), stage.url());
     std::fs::create_dir_all(stage.home.path().join("mirror").join(stage.host())).unwrap();

@@ -124,7 +124,7 @@ macro_rules! with_proxy_codes {
         "set the client up by trustctl proxy client-config, and block its way to the registries"
     ProxyUntold = 658 "proxy.untold" rank 70
         "it cannot be told whether the client is held to the proxy";
-        "The image did not arrive, and no refusal of the proxy was the reason; or the proxy could not be asked, or gives the image itself, so that its arrival says nothing.";
+        "The image did not arrive, and no refusal of the proxy was the reason, of one pull at least; or the proxy could not be asked, or gives the image itself, so that its arrival says nothing.";
         "mend what is named, then run the doctor again with the canary, or with an image that the policy refuses"
     ProxyTrustEnds = 659 "proxy.trust-ends" rank 13
         "something that trust rests on ends soon, or has ended";

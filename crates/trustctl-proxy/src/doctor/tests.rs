@@ -4,7 +4,7 @@ use trustctl_core::reason::Reason;
 use super::*;
 use crate::answer::{Denial, Refusal, denied};
 
-const PROXY: &str = "127.0.0.1:5000";
+const CANARY: Signs<'_> = Signs { proxy: "127.0.0.1:5000", code: Code::ProxyCanary, denied: None };
 
 /// An answer of this proxy: its status and body.
 fn bytes(answer: crate::answer::Answer) -> (StatusCode, Vec<u8>) {
@@ -24,12 +24,8 @@ fn what_clients_say_of_a_refusal_is_understood() {
         "reading config blob sha256:0000000000000000000000000000000000000000000000000000000000000000: invalid status code 403 (Forbidden)",
         "unsupported media type application/vnd.dev.trustctl.denied.tc0655.proxy.canary.v1+json",
     ] {
-        assert_eq!(outcome(false, refused, PROXY, Code::ProxyCanary), Outcome::Refused, "{refused}");
-        assert_eq!(
-            outcome(true, refused, PROXY, Code::ProxyCanary),
-            Outcome::Arrived,
-            "what ends well has the image, whatever it says"
-        );
+        assert_eq!(outcome(false, refused, &CANARY), Outcome::Refused, "{refused}");
+        assert_eq!(outcome(true, refused, &CANARY), Outcome::Arrived, "what ends well has the image, whatever it says");
     }
     for other in [
         "Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?",
@@ -38,10 +34,31 @@ fn what_clients_say_of_a_refusal_is_understood() {
         "denied: TC0301: nothing was signed",
         "",
     ] {
-        assert_eq!(outcome(false, other, PROXY, Code::ProxyCanary), Outcome::Failed, "{other}");
+        assert_eq!(outcome(false, other, &CANARY), Outcome::Failed, "{other}");
     }
     let unsigned = "denied: TC0301: nothing was signed";
-    assert_eq!(outcome(false, unsigned, PROXY, Code::CosignUnsigned), Outcome::Refused, "the policy's refusal of another image");
+    assert_eq!(
+        outcome(false, unsigned, &Signs { code: Code::CosignUnsigned, ..CANARY }),
+        Outcome::Refused,
+        "the policy's refusal of another image"
+    );
+    // By digest, a denial manifest is another one than was asked for. Only where the proxy gives it is that its refusal.
+    let (asked, got) = (Digest::sha256_of(b"image"), Digest::sha256_of(b"denial"));
+    for other in [
+        format!(
+            "level=fatal msg=\"determining manifest MIME type for docker://r/c@{asked}: Manifest does not match provided manifest digest {asked}\""
+        ),
+        format!(
+            "ctr: failed commit on ref \"manifest-{asked}\": unexpected commit digest {got}, expected {asked}: failed precondition"
+        ),
+    ] {
+        assert_eq!(outcome(false, &other, &Signs { denied: Some(asked), ..CANARY }), Outcome::Refused, "{other}");
+        assert_eq!(outcome(false, &other, &CANARY), Outcome::Failed, "{other}");
+        let unrelated = Signs { denied: Some(Digest::sha256_of(b"unrelated")), ..CANARY };
+        assert_eq!(outcome(false, &other, &unrelated), Outcome::Failed, "{other}");
+    }
+    let down = format!("docker://r/c@{asked}: connection refused");
+    assert_eq!(outcome(false, &down, &Signs { denied: Some(asked), ..CANARY }), Outcome::Failed);
     assert_eq!(said("first\n\n  the cause \u{1b}[31m\n\n"), "the cause \u{fffd}[31m");
 }
 
@@ -51,8 +68,9 @@ fn the_proxy_s_own_answers_are_understood() {
     let canary = Reason::new(Code::ProxyCanary, "a canary").expected_found("to be refused", digest);
     let refusal = Refusal { digest: None, image: None, reason: &canary, rule: None, link: "https://docs.example" };
     let (status, body) = bytes(denied(&refusal));
-    assert_eq!(endpoint(status, &body), Endpoint::Refuses(Some(digest)));
+    assert_eq!((endpoint(status, &body), is_denial(status, &body)), (Endpoint::Refuses(Some(digest)), false));
     let (status, body) = bytes(Denial::new(&refusal).answer());
+    assert!(is_denial(status, &body));
     assert_eq!(endpoint(status, &body), Endpoint::Refuses(Some(digest)));
     for code in [Code::CosignUnsigned, Code::DctTagMoved, Code::PolicyNoRule] {
         let reason = Reason::new(code, "words");
@@ -87,7 +105,7 @@ fn only_a_refusal_of_an_image_that_exists_enforces() {
     let (refuses, unclear) = (Endpoint::Refuses(None), Endpoint::Unclear("no".to_owned()));
     let forbids = Endpoint::Forbids(Code::CosignUnsigned, Some(Digest::sha256_of(b"image")));
     let untold = Endpoint::Forbids(Code::CosignUnsigned, None);
-    let table: [(&Endpoint, &[Outcome], Standing); 18] = [
+    let table: [(&Endpoint, &[Outcome], Standing); 21] = [
         (&untold, &[Refused], Standing::CannotTell),
         (&untold, &[Arrived], Standing::NotEnforced),
         (&untold, &[], Standing::Refusing),
@@ -97,7 +115,10 @@ fn only_a_refusal_of_an_image_that_exists_enforces() {
         (&forbids, &[], Standing::Refusing),
         (&Endpoint::Passes, &[Arrived], Standing::CannotTell),
         (&Endpoint::Passes, &[], Standing::CannotTell),
-        (&refuses, &[Refused, Failed], Standing::Enforced),
+        (&refuses, &[Refused, Refused], Standing::Enforced),
+        (&refuses, &[Refused, Failed], Standing::CannotTell),
+        (&refuses, &[Failed, Refused], Standing::CannotTell),
+        (&forbids, &[Refused, Failed], Standing::CannotTell),
         (&refuses, &[Failed, Failed], Standing::CannotTell),
         (&refuses, &[Refused, Arrived], Standing::NotEnforced),
         (&refuses, &[], Standing::Refusing),
@@ -108,8 +129,15 @@ fn only_a_refusal_of_an_image_that_exists_enforces() {
         (&Endpoint::Gives, &[Refused], Standing::NotEnforced),
     ];
     for (endpoint, pulls, expected) in table {
-        assert_eq!(standing(endpoint, pulls), expected, "{endpoint:?} {pulls:?}");
+        assert_eq!(standing(endpoint, pulls, None), expected, "{endpoint:?} {pulls:?}");
     }
+    // By the proxy's name, where the way to the registry is closed.
+    let by_proxy = |pulls: &[Outcome], outcome| standing(&refuses, pulls, Some(outcome));
+    assert_eq!(by_proxy(&[Failed, Failed], Refused), Standing::Enforced);
+    assert_eq!(by_proxy(&[Failed, Failed], Failed), Standing::CannotTell);
+    assert_eq!(by_proxy(&[Failed, Failed], Arrived), Standing::NotEnforced);
+    assert_eq!(by_proxy(&[Refused, Failed], Refused), Standing::CannotTell);
+    assert_eq!(standing(&unclear, &[Failed], Some(Refused)), Standing::CannotTell);
 }
 
 #[test]

@@ -12,7 +12,7 @@ use trustctl_core::reason::{Code, Reason, Step};
 use trustctl_core::reference::Reference;
 use trustctl_core::report::ReasonReport;
 use trustctl_proxy::clients::Address;
-use trustctl_proxy::doctor::{Endpoint, Engine, Outcome, Standing, endpoint, is_proxy, standing};
+use trustctl_proxy::doctor::{Endpoint, Engine, Outcome, Standing, endpoint, is_denial, is_proxy, standing};
 use trustctl_remote::http::origin::Origin;
 use trustctl_remote::http::{Http, Network, Request};
 use trustctl_remote::limits::MAX_MANIFEST;
@@ -51,6 +51,9 @@ struct Attempt {
     outcome: Outcome,
     /// The last that the client said.
     said: String,
+    /// Whether the image was asked for by the proxy's name, and not by the registry's.
+    #[serde(skip)]
+    by_proxy: bool,
 }
 
 /// What was found out of one client, or of the proxy alone.
@@ -128,12 +131,13 @@ fn show(session: &Session, found: &Found, attempts: &[Attempt]) {
 }
 
 fn conclude(asked: &Asked, client: Option<Engine>, tried: &[Attempt], image: &str) -> Found {
-    let outcomes: Vec<Outcome> = tried.iter().map(|attempt| attempt.outcome).collect();
-    let standing = standing(&asked.endpoint, &outcomes);
+    let outcomes: Vec<Outcome> = tried.iter().filter(|attempt| !attempt.by_proxy).map(|attempt| attempt.outcome).collect();
+    let by_proxy = tried.iter().find(|attempt| attempt.by_proxy).map(|attempt| attempt.outcome);
+    let standing = standing(&asked.endpoint, &outcomes, by_proxy);
     let who = client.map_or("", Engine::program);
     let reason = match (standing, &asked.endpoint) {
         (Standing::Enforced | Standing::Refusing, _) => None,
-        (Standing::NotEnforced, _) if outcomes.contains(&Outcome::Arrived) => {
+        (Standing::NotEnforced, _) if tried.iter().any(|attempt| attempt.outcome == Outcome::Arrived) => {
             Some(Reason::new(Code::ProxyBypassed, format!("{who} got {image}")))
         }
         (Standing::NotEnforced, _) => {
@@ -154,8 +158,11 @@ fn conclude(asked: &Asked, client: Option<Engine>, tried: &[Attempt], image: &st
             Some(Reason::new(Code::ProxyUntold, words).step(Step::words("name the image by its digest")))
         }
         (Standing::CannotTell, _) => {
-            let said = tried.first().map(|attempt| attempt.said.as_str()).unwrap_or_default();
-            Some(Reason::new(Code::ProxyUntold, format!("{who} was not refused by the proxy, and got nothing: {said}")))
+            let failed = tried.iter().find(|attempt| attempt.outcome == Outcome::Failed);
+            let (image, said) = failed.map(|failed| (failed.image.as_str(), failed.said.as_str())).unwrap_or_default();
+            let met = if outcomes.contains(&Outcome::Refused) { "the proxy refused one pull, and another" } else { "the pull" };
+            let words = format!("{met} of {image} by {who} failed for a reason that is no refusal of the proxy: {said}");
+            Some(Reason::new(Code::ProxyUntold, words))
         }
     };
     Found { client, standing, reason }
@@ -164,6 +171,8 @@ fn conclude(asked: &Asked, client: Option<Engine>, tried: &[Attempt], image: &st
 /// What the proxy said.
 struct Asked {
     endpoint: Endpoint,
+    /// Whether it refuses by a denial manifest.
+    is_sticky: bool,
     /// The image's digest at the registry, where that was said.
     digest: Option<Digest>,
     /// The path of the repository at the proxy, where clients can ask for it by the proxy's name.
@@ -189,10 +198,11 @@ async fn ask(session: &Session, args: &DoctorArgs, reference: &Reference, proxy:
         (format!("{prefix}/{path}"), String::new()),
         (path.to_owned(), String::new()),
     ];
-    let mut asked = Asked { endpoint: Endpoint::Unclear("it was not asked".to_owned()), digest: reference.digest, path: None };
+    let endpoint = Endpoint::Unclear("it was not asked".to_owned());
+    let mut asked = Asked { endpoint, is_sticky: false, digest: reference.digest, path: None };
     let mut is_first = true;
     for (path, query) in routes {
-        let answer = one(session, &http, &url, &format!("/v2/{path}/manifests/{name}{query}")).await?;
+        let (answer, is_sticky) = one(session, &http, &url, &format!("/v2/{path}/manifests/{name}{query}")).await?;
         if answer.refuses() && query.is_empty() && asked.path.is_none() {
             asked.path = Some(path);
         }
@@ -201,6 +211,7 @@ async fn ask(session: &Session, args: &DoctorArgs, reference: &Reference, proxy:
             if let Endpoint::Refuses(digest @ Some(_)) | Endpoint::Forbids(_, digest @ Some(_)) = answer {
                 asked.digest = reference.digest.or(digest);
             }
+            asked.is_sticky = is_sticky;
             asked.endpoint = match answer {
                 Endpoint::Forbids(code, digest) => Endpoint::Forbids(code, reference.digest.or(digest)),
                 other => other,
@@ -218,11 +229,12 @@ async fn ask(session: &Session, args: &DoctorArgs, reference: &Reference, proxy:
     Ok(asked)
 }
 
-async fn one(session: &Session, http: &Http, url: &str, path: &str) -> Result<Endpoint, Failure> {
+/// What an answer means, and whether it is a denial manifest.
+async fn one(session: &Session, http: &Http, url: &str, path: &str) -> Result<(Endpoint, bool), Failure> {
     Ok(match answer(session, http, url, path).await {
-        Ok((status, body)) => endpoint(status, &body),
+        Ok((status, body)) => (endpoint(status, &body), is_denial(status, &body)),
         Err(failure) if failure.exit == Exit::Usage => return Err(failure),
-        Err(failure) => Endpoint::Unclear(failure.reason.message),
+        Err(failure) => (Endpoint::Unclear(failure.reason.message), false),
     })
 }
 

@@ -4,9 +4,10 @@ use std::process::Stdio;
 
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::process::Command;
+use trustctl_core::digest::Digest;
 use trustctl_core::reason::{Code, Reason};
 use trustctl_core::reference::Reference;
-use trustctl_proxy::doctor::{Engine, Outcome, Pull, outcome, said};
+use trustctl_proxy::doctor::{Engine, Outcome, Pull, Signs, outcome, said};
 
 use super::{Asked, Attempt};
 use crate::cli::DoctorArgs;
@@ -26,6 +27,15 @@ pub(super) struct Tries<'a> {
     pub(super) asked: &'a Asked,
 }
 
+/// One pull.
+struct Try<'a> {
+    image: &'a str,
+    /// The digest in its name.
+    digest: Option<Digest>,
+    /// Whether it is by the proxy's name.
+    by_proxy: bool,
+}
+
 impl Tries<'_> {
     /// Pulls by the registry's name: as asked for, and by digest, since some clients take a refused digest from elsewhere. Where
     /// neither meets the proxy, because the way to the registry is closed, the pull by the proxy's name shows that the client works.
@@ -33,9 +43,11 @@ impl Tries<'_> {
     /// # Errors
     /// [`Code::LocalFile`] for a temporary folder that cannot be made; usage for `--timeout`.
     pub(super) async fn of(&self, client: Engine) -> Result<Vec<Attempt>, Failure> {
-        let mut done = vec![self.pull(client, &self.args.image).await?];
-        if let (Some(digest), None) = (self.asked.digest, self.reference.digest) {
-            done.push(self.pull(client, &format!("{}@{digest}", self.reference.repository)).await?);
+        let named = self.reference.digest;
+        let mut done = vec![self.pull(client, &Try { image: &self.args.image, digest: named, by_proxy: false }).await?];
+        if let (Some(digest), None) = (self.asked.digest, named) {
+            let image = format!("{}@{digest}", self.reference.repository);
+            done.push(self.pull(client, &Try { image: &image, digest: Some(digest), by_proxy: false }).await?);
         }
         let is_met = done.iter().any(|attempt| attempt.outcome != Outcome::Failed);
         if let (false, Some(path)) = (is_met, &self.asked.path) {
@@ -43,22 +55,26 @@ impl Tries<'_> {
                 (Some(digest), _) => ('@', digest.to_string()),
                 (None, tag) => (':', tag.map(|tag| tag.to_string()).unwrap_or_default()),
             };
-            done.push(self.pull(client, &format!("{}/{path}{colon}{name}", self.proxy)).await?);
+            let image = format!("{}/{path}{colon}{name}", self.proxy);
+            done.push(self.pull(client, &Try { image: &image, digest: named, by_proxy: true }).await?);
         }
         Ok(done)
     }
 
-    async fn pull(&self, client: Engine, image: &str) -> Result<Attempt, Failure> {
+    async fn pull(&self, client: Engine, wanted: &Try<'_>) -> Result<Attempt, Failure> {
+        let Try { image, digest, by_proxy } = *wanted;
         let scratch = tempfile::tempdir().map_err(|error| Failure::new(Reason::new(Code::LocalFile, error.to_string())))?;
         let options = &self.args.client_arg;
         let pull = Pull { image, options, hosts: &self.args.hosts_dir, folder: scratch.path() };
+        let denied = digest.filter(|_| self.asked.is_sticky);
+        let signs = Signs { proxy: self.proxy, code: self.asked.endpoint.code(), denied };
         let ran = self.session.deadline()?.limit(client.program(), run(client, &pull)).await;
         let (outcome, said) = match ran {
-            Ok(Ok((success, text))) => (outcome(success, &text, self.proxy, self.asked.endpoint.code()), said(&text)),
+            Ok(Ok((success, text))) => (outcome(success, &text, &signs), said(&text)),
             Ok(Err(error)) => (Outcome::Failed, format!("{}: {error}", client.program())),
             Err(error) => (Outcome::Failed, error.reason().message),
         };
-        Ok(Attempt { client, image: image.to_owned(), outcome, said })
+        Ok(Attempt { client, image: image.to_owned(), outcome, said, by_proxy })
     }
 }
 
