@@ -238,6 +238,9 @@ fn check_judges_as_the_proxy_does() {
         assert_eq!((&refused["verdict"], &refused["reasons"][0]["code"]), (&Value::Null, &"TC0655".into()), "{refused:#}");
         let (none, exit) = asked(&format!("{host}/shop/cart:none"));
         assert_eq!((exit, &none["outcome"]), (6, &"not-found".into()), "{none:#}");
+        assert_eq!(none["reasons"][0]["code"], "TC0102", "{none:#}");
+        let said = none["reasons"][0]["message"].as_str().unwrap();
+        assert!(said.starts_with(&stage.world.name("shop/cart:none")), "{none:#}");
     }
     let text = stage.user().run(&[&config[..], &[&format!("{proxy}/shop/cart:1")]].concat()).unwrap();
     let named = format!("name: {proxy}/shop/cart:1 is {} to the policy", stage.world.name("shop/cart"));
@@ -247,6 +250,31 @@ fn check_judges_as_the_proxy_does() {
     stage.write("proxy.toml", "version = 1\nnonsense = 1\n");
     let (report, exit) = stage.user().json(&config).unwrap();
     assert_eq!(exit, Some(7), "{report:#}");
+}
+
+#[test]
+fn checks_say_that_a_mode_has_ended() {
+    let stage = Stage::without_proxy(trustctl_lab::world::WorldOptions::default());
+    let config = "version = 1\npolicy = \"policy.toml\"\nstate = \"state\"\n[[listen]]\naddress = \"127.0.0.1:0\"\n\
+                  [[upstreams]]\nregistry = \"r.example\"\ndefault = true\n";
+    stage.write("proxy.toml", config);
+    let signed = crate::stage::SIGNED.replace("HOST", "r.example");
+    for (mode, told) in [
+        ("", None),
+        ("mode = \"audit\"\nuntil = 2099-01-01\n", None),
+        ("mode = \"audit\"\nuntil = 2026-01-31\n", Some("mode of rule shop ended at 2026-01-31T23:59:59Z")),
+        ("mode = \"warn\"\nuntil = 2026-01-31\n", Some("mode of rule shop ended at 2026-01-31T23:59:59Z")),
+    ] {
+        stage.write("policy.toml", &format!("{signed}{mode}"));
+        for words in [&["policy", "check", "policy.toml"][..], &["proxy", "check", "--config", "proxy.toml"]] {
+            let report = stage.done(words);
+            let warnings = report["warnings"].as_array().unwrap();
+            let ended = warnings.iter().find(|warning| warning["code"] == "TC0659");
+            assert_eq!(ended.map(|ended| ended["message"].as_str().unwrap()), told, "{report:#}");
+            let text = stage.user().run(words).unwrap();
+            assert_eq!((text.code, text.stderr.contains("warning[TC0659]")), (Some(0), told.is_some()), "{text:?}");
+        }
+    }
 }
 
 /// Every file and folder below one, with the bytes of files.

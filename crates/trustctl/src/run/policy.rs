@@ -83,9 +83,11 @@ pub(super) fn read_limited(path: &Path) -> std::io::Result<Vec<u8>> {
 }
 
 fn check(session: &Session, file: Option<&Path>) -> Result<Exit, Failure> {
-    let policy = sigstore::with_fetched(session, load(session, file)?, clock())?;
+    let now = clock();
+    let policy = sigstore::with_fetched(session, load(session, file)?, now)?;
     let ui = &session.ui;
-    let warnings: Vec<Reason> = warnings(&policy).into_iter().chain(sigstore::lacking(&policy).cloned()).collect();
+    let ends = sigstore::written_ends(&policy).filter_map(|end| end.remark(now));
+    let warnings: Vec<Reason> = warnings(&policy).into_iter().chain(sigstore::lacking(&policy).cloned()).chain(ends).collect();
     if ui.json() {
         let warnings: Vec<ReasonReport> = warnings.iter().map(ReasonReport::new).collect();
         let report = json!({

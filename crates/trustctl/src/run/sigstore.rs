@@ -238,14 +238,21 @@ pub(super) fn ends(session: &Session, policy: &Policy) -> Vec<TrustEnd> {
         let until = remembered.ok().and_then(|remembered| kept(&remembered).map(|kept| kept.until));
         add(format!("trusted root of {}", anchor.name), until);
     }
-    for allow in &policy.allow {
-        let images: Vec<String> = allow.images.iter().map(ToString::to_string).collect();
-        add(format!("leave for {}@{}", images.join(", "), allow.digest), Some(allow.until));
-    }
-    for rule in &policy.rules {
-        add(format!("mode of rule {}", rule.name), rule.warn_until);
-    }
+    ends.extend(written_ends(policy));
     ends
+}
+
+/// When what the policy itself limits ends: entries that allow an image, and modes of rules that do not refuse.
+pub(super) fn written_ends(policy: &Policy) -> impl Iterator<Item = TrustEnd> {
+    let allowed = policy.allow.iter().map(|allow| {
+        let images: Vec<String> = allow.images.iter().map(ToString::to_string).collect();
+        TrustEnd { name: format!("leave for {}@{}", images.join(", "), allow.digest), at: allow.until }
+    });
+    let modes = policy.rules.iter().filter_map(|rule| {
+        let name = format!("mode of rule {}", rule.name);
+        rule.warn_until.map(|at| TrustEnd { name, at })
+    });
+    allowed.chain(modes)
 }
 
 /// Why instances that the policy names cannot be judged by.

@@ -43,6 +43,9 @@ pub(super) async fn run(session: &Session, args: &CheckProxyArgs) -> Result<Exit
     Server::check(&config.listen).await?;
     let scratch = tempfile::tempdir().map_err(|error| Failure::new(Reason::new(Code::LocalFile, error.to_string())))?;
     let engine = Engine::new(session, &config, (scratch.path(), Store::read_only(&config.state)))?;
+    let ends = engine.trust.ends();
+    let ends = ends.iter().filter_map(|end| end.remark(clock()));
+    let warnings: Vec<Reason> = config.warnings.iter().cloned().chain(ends).collect();
     let dry = match &args.image {
         Some(image) => Some(dry_run(&config, engine, image).await?),
         None => None,
@@ -50,7 +53,7 @@ pub(super) async fn run(session: &Session, args: &CheckProxyArgs) -> Result<Exit
     let exit = dry.as_ref().map_or(Exit::Done, Dry::exit);
     let upstreams: Vec<&str> = config.upstreams.all().iter().map(|upstream| upstream.registry.as_str()).collect();
     if session.ui.json() {
-        let warnings: Vec<ReasonReport> = config.warnings.iter().map(ReasonReport::new).collect();
+        let warnings: Vec<ReasonReport> = warnings.iter().map(ReasonReport::new).collect();
         let report = json!({
             "schema": "trustctl/proxy-check/v1", "exit": exit.code(), "config": args.config, "policy": config.policy,
             "upstreams": upstreams, "image": dry.as_ref().map(Dry::report), "warnings": warnings,
@@ -58,7 +61,7 @@ pub(super) async fn run(session: &Session, args: &CheckProxyArgs) -> Result<Exit
         session.ui.say(report.to_string());
         return Ok(exit);
     }
-    for warning in &config.warnings {
+    for warning in &warnings {
         render::warning(&session.ui, warning);
     }
     session.ui.say(format!("usable: {}, in front of {}", args.config.display(), upstreams.join(", ")));
@@ -91,6 +94,15 @@ impl Observer for Note {
         if let Some(reason) = event.reason.filter(|reason| !reasons.contains(reason) && !warnings.contains(reason)) {
             let is_served = !matches!(event.outcome, Outcome::NotFound | Outcome::Refused | Outcome::Undecided);
             if is_served { &mut warnings } else { &mut reasons }.insert(0, reason.clone());
+        }
+        if event.outcome == Outcome::NotFound {
+            let name = match (event.tag, event.digest) {
+                (Some(tag), _) => format!("{}:{tag}", event.repository),
+                (None, digest) => {
+                    format!("{}{}", event.repository, digest.map(|digest| format!("@{digest}")).unwrap_or_default())
+                }
+            };
+            reasons.push(Reason::new(Code::ImageNotFound, format!("{name} does not exist, as its registry says")));
         }
         // What the canary is at its registry stands in the reason.
         let found = event.reason.and_then(|reason| reason.found.as_ref()).and_then(|found| found.parse().ok());
