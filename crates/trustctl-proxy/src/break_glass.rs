@@ -51,7 +51,7 @@ pub struct Token {
 pub struct Grant {
     /// What it says.
     pub token: Token,
-    /// The fingerprint of the key that signed it, shortened.
+    /// The fingerprint of the key that signed it ([`PublicKey::fingerprint`]).
     pub key: String,
 }
 
@@ -120,7 +120,7 @@ impl Token {
         if now < token.issued || now > token.until {
             return Err(TokenError::NotNow(token.issued, token.until));
         }
-        Ok(Grant { token, key: key.hint() })
+        Ok(Grant { token, key: key.fingerprint() })
     }
 }
 
@@ -241,7 +241,8 @@ mod tests {
         let glass = BreakGlass::new(folder.path().to_owned(), vec![Key::new().1, key.1.clone()]);
         assert_eq!(glass.reload(at(2000)), []);
         let Token { repository, digest, .. } = token();
-        assert_eq!(glass.grant(&repository, &digest, at(2000)).unwrap().token, token());
+        let grant = glass.grant(&repository, &digest, at(2000)).unwrap();
+        assert_eq!((&grant.token, &grant.key), (&token(), &key.1.fingerprint()));
         assert_eq!(glass.grant(&repository, &digest, at(4601)), None, "over");
         assert_eq!(glass.grant(&repository, &Digest::sha256_of(b"other"), at(2000)), None);
         assert_eq!(glass.grant(&"registry.example/shop/other".parse().unwrap(), &digest, at(2000)), None);

@@ -85,11 +85,19 @@ pub struct Place {
     pub repository: Repository,
 }
 
+impl Upstream {
+    /// Whether `repository` is the one that this upstream refuses to everybody.
+    #[must_use]
+    pub fn has_canary(&self, repository: &Repository) -> bool {
+        self.registry == repository.registry() && self.canary.as_deref() == Some(repository.path())
+    }
+}
+
 impl Place {
     /// Whether the repository is one that is refused to everybody.
     #[must_use]
     pub fn is_canary(&self) -> bool {
-        self.upstream.canary.as_deref() == Some(self.repository.path())
+        self.upstream.has_canary(&self.repository)
     }
 }
 

@@ -62,16 +62,64 @@ fn a_break_glass_token_lets_one_image_pass_and_says_so() {
     let image = format!("{}@{digest}", stage.world.name("shop/new"));
     std::fs::create_dir_all(stage.home.path().join("state/break-glass")).unwrap();
     let words = ["proxy", "break-glass", &image, "--key", "release", "--reason", "signing is down, INC-7"];
-    stage.done(&[&words[..], &["--to", "state/break-glass/new.json"]].concat());
+    stage.done(&[&words[..], &["--config", "proxy.toml", "--to", "state/break-glass/new.json"]].concat());
     until(&stage, "shop/new/manifests/1", 200);
     let answer = stage.get("shop/new/manifests/1");
     served(&answer, &digest);
-    assert!(answer.headers.first("Warning").unwrap().contains("INC-7"));
+    let key = stage.done(&["key", "show", "release"])["keys"][0]["fingerprint"].as_str().unwrap().to_owned();
+    let warning = answer.headers.first("Warning").unwrap();
+    assert!(warning.contains("INC-7") && warning.contains(&key), "the key as key show names it: {warning}");
     let index: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
     let child = index["manifests"][0]["digest"].as_str().unwrap().to_owned();
     served(&stage.get(&format!("shop/new/manifests/{child}")), &child);
     std::fs::remove_file(stage.home.path().join("state/break-glass/new.json")).unwrap();
     until(&stage, "shop/new/manifests/1", 403);
+}
+
+/// A token that the proxy would pass over is not made, where the proxy is named.
+#[test]
+fn a_break_glass_token_that_would_not_count_is_refused() {
+    let stage = Stage::without_proxy(trustctl_lab::world::WorldOptions::default());
+    stage.done(&["key", "generate", "other"]);
+    let config = "version = 1\npolicy = \"policy.toml\"\nstate = \"state\"\n[[listen]]\naddress = \"127.0.0.1:0\"\n\
+                  [break-glass]\nkeys = [\"release.pub\"]\n[[upstreams]]\nregistry = \"r.example\"\ndefault = true\n\
+                  canary = \"shop/canary\"\n";
+    stage.write("proxy.toml", config);
+    stage.write("policy.toml", &SIGNED.replace("HOST", "r.example"));
+    let key = |name: &str| stage.done(&["key", "show", name])["keys"][0]["fingerprint"].as_str().unwrap().to_owned();
+    let (release, other) = (key("release"), key("other"));
+    assert_eq!(stage.done(&["proxy", "check", "--config", "proxy.toml"])["breakGlass"], serde_json::json!([release]));
+    let make = |repository: &str, words: &[&str]| {
+        let image = format!("{repository}@sha256:{}", "a".repeat(64));
+        let all =
+            [&["proxy", "break-glass", &image, "--reason", "signing is down, INC-7", "--to", "token.json"][..], words].concat();
+        let (report, exit) = stage.user().json(&all).unwrap();
+        let is_there = std::fs::remove_file(stage.home.path().join("token.json")).is_ok();
+        assert_eq!(is_there, exit == Some(0), "{report:#}");
+        (exit.unwrap(), report)
+    };
+    let with = ["--config", "proxy.toml", "--key"];
+    let (exit, report) = make("r.example/shop/cart", &[&with[..], &["release"]].concat());
+    assert_eq!((exit, &report["key"]), (0, &release.clone().into()), "{report:#}");
+    let (exit, report) = make("r.example/shop/cart", &[&with[..], &["other"]].concat());
+    assert_eq!((exit, &report["error"]["code"]), (2, &"TC0802".into()), "{report:#}");
+    let said = report["error"]["message"].as_str().unwrap();
+    assert!(said.contains(&release) && said.contains(&other), "{said}");
+    for (repository, code) in [("r.example/shop/canary", "TC0655"), ("elsewhere.example/shop/cart", "TC0602")] {
+        let (exit, report) = make(repository, &[&with[..], &["release"]].concat());
+        assert_eq!((exit, &report["error"]["code"]), (2, &code.into()), "{report:#}");
+    }
+    assert_eq!(
+        make("r.example/shop/cart", &[&with[..], &["release", "--for", "25h"]].concat()).0,
+        2,
+        "longer than any proxy takes"
+    );
+    // Without a configuration nobody knows, and that is said.
+    let image = format!("r.example/shop/cart@sha256:{}", "a".repeat(64));
+    let words = ["proxy", "break-glass", &image, "--key", "other", "--reason", "signing is down", "--to", "token.json"];
+    let text = stage.user().run(&words).unwrap();
+    let unknown = format!("whether a proxy takes the key {other} is not known without --config");
+    assert!(text.code == Some(0) && text.stderr.contains(&unknown), "{text:?}");
 }
 
 #[test]

@@ -32,7 +32,9 @@ pub enum ProxyCommand {
     Doctor(DoctorArgs),
     /// Let one refused image pass for a short time, by a signed token with a reason
     #[command(
-        after_help = "Example:\n  trustctl proxy break-glass registry.example/shop/cart@sha256:0123… --key ops.key \\\n    \
+        after_help = "With --config, a token that this proxy would not take is refused: by another key, for its canary, for a registry that it\n\
+        does not serve. What its policy denies by digest passes with no token.\n\n\
+        Example:\n  trustctl proxy break-glass registry.example/shop/cart@sha256:0123… --config proxy.toml --key ops.key \\\n    \
         --reason \"signing service down, INC-7\" --for 4h --to state/break-glass/cart.json"
     )]
     BreakGlass(BreakGlassArgs),
@@ -83,9 +85,12 @@ pub struct ClientConfigArgs {
     /// The certificate of the authority that vouches for the proxy, by its absolute path on the client's host
     #[arg(long, value_name = "FILE")]
     pub ca: Option<PathBuf>,
-    /// Write the files into this folder, in place of the one that the client reads
+    /// Write the files into this folder, in place of the one that the client reads; where one is there with other content, nothing is written
     #[arg(long, value_name = "DIR")]
     pub to: Option<PathBuf>,
+    /// Write also where a file that this command made has other content, and keep that one under its name with .bak at the end
+    #[arg(long, requires = "to")]
+    pub force: bool,
 }
 
 /// Try a client
@@ -222,4 +227,7 @@ pub struct BreakGlassArgs {
     /// The file to write, in the break-glass folder of the proxy's state
     #[arg(long, value_name = "FILE")]
     pub to: PathBuf,
+    /// The configuration of the proxy, to find out beforehand whether it takes the token
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
 }

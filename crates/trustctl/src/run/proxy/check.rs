@@ -11,6 +11,7 @@ use http::request::Parts;
 use http::{HeaderMap, StatusCode};
 use serde_json::{Value, json};
 use trustctl_core::digest::Digest;
+use trustctl_core::public_key::PublicKey;
 use trustctl_core::reason::{Code, Reason, Step};
 use trustctl_core::reference::Reference;
 use trustctl_core::report::ReasonReport;
@@ -52,11 +53,12 @@ pub(super) async fn run(session: &Session, args: &CheckProxyArgs) -> Result<Exit
     };
     let exit = dry.as_ref().map_or(Exit::Done, Dry::exit);
     let upstreams: Vec<&str> = config.upstreams.all().iter().map(|upstream| upstream.registry.as_str()).collect();
+    let glass: Vec<String> = config.break_glass.iter().map(PublicKey::fingerprint).collect();
     if session.ui.json() {
         let warnings: Vec<ReasonReport> = warnings.iter().map(ReasonReport::new).collect();
         let report = json!({
             "schema": "trustctl/proxy-check/v1", "exit": exit.code(), "config": args.config, "policy": config.policy,
-            "upstreams": upstreams, "image": dry.as_ref().map(Dry::report), "warnings": warnings,
+            "upstreams": upstreams, "breakGlass": glass, "image": dry.as_ref().map(Dry::report), "warnings": warnings,
         });
         session.ui.say(report.to_string());
         return Ok(exit);
@@ -65,6 +67,7 @@ pub(super) async fn run(session: &Session, args: &CheckProxyArgs) -> Result<Exit
         render::warning(&session.ui, warning);
     }
     session.ui.say(format!("usable: {}, in front of {}", args.config.display(), upstreams.join(", ")));
+    glass.iter().for_each(|key| session.ui.note(format!("  break-glass: key {key}")));
     if let Some(dry) = &dry {
         dry.show(session);
     }
