@@ -128,10 +128,28 @@ fn files_of_others_are_never_written_over() {
     stage.done(&words);
     let path = stage.home.path().join("certs.d/_default/hosts.toml");
     let ours = std::fs::read_to_string(&path).unwrap();
-    stage.done(&["proxy", "client-config", "containerd", "--proxy", "https://other.example", "--to", "certs.d"]);
-    assert_ne!(std::fs::read_to_string(&path).unwrap(), ours, "what this command made is made anew");
-    std::fs::write(&path, "server = \"https://docker.io\"\n").unwrap();
+    stage.done(&words);
+    let kept = path.with_extension("toml.bak");
+    assert!(!kept.exists(), "the same again is no change");
+    let edited = format!("{ours}# by hand\n");
+    std::fs::write(&path, &edited).unwrap();
     let (report, exit) = stage.user().json(&words).unwrap();
     assert_eq!((exit, report["error"]["code"].as_str()), (Some(7), Some("TC0717")), "{report}");
+    assert!(report["error"]["next"].to_string().contains("--force"), "{report}");
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), edited);
+    let force = [&words[..], &["--force"]].concat();
+    stage.done(&force);
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), ours);
+    assert_eq!(std::fs::read_to_string(&kept).unwrap(), edited, "nothing is lost");
+    // Nor what was kept before.
+    std::fs::write(&path, format!("{ours}# once more\n")).unwrap();
+    let (report, exit) = stage.user().json(&force).unwrap();
+    assert_eq!((exit, report["error"]["code"].as_str()), (Some(7), Some("TC0717")), "{report}");
+    assert_eq!(std::fs::read_to_string(&kept).unwrap(), edited);
+    std::fs::write(&path, "server = \"https://docker.io\"\n").unwrap();
+    for words in [&words[..], &force] {
+        let (report, exit) = stage.user().json(words).unwrap();
+        assert_eq!((exit, report["error"]["code"].as_str()), (Some(7), Some("TC0717")), "{report}");
+    }
     assert_eq!(std::fs::read_to_string(&path).unwrap(), "server = \"https://docker.io\"\n");
 }

@@ -1,6 +1,6 @@
 //! `trustctl proxy client-config`: what a client needs so that it goes to the proxy and to nobody else.
 
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 
 use serde_json::json;
@@ -38,7 +38,7 @@ pub(super) fn run(session: &Session, args: &ClientConfigArgs) -> Result<Exit, Fa
     let setup = wanted(args)?.setup(args.client.into()).map_err(|error| wrong(&error))?;
     let files = placed(&setup, args.to.as_deref());
     if args.to.is_some() {
-        files.iter().try_for_each(|(path, text)| check_place(path, text))?;
+        files.iter().try_for_each(|(path, text)| check_place(path, text, args.force))?;
         files.iter().try_for_each(|(path, text)| write(path, text))?;
     }
     let warning = (!setup.enforced).then(|| {
@@ -93,22 +93,62 @@ fn placed(setup: &Setup, to: Option<&Path>) -> Vec<(PathBuf, String)> {
     setup.files.iter().map(|(path, text)| (folder.join(path), text.clone())).collect()
 }
 
-/// Whether a file may be put there: nothing is there, or what this command made.
-fn check_place(path: &Path, text: &str) -> Result<(), Failure> {
-    match trustctl_remote::file::read(path, MAX_FILE) {
+/// Whether a file may be put there: nothing is there, or the same; or what this command made, when it is to be kept beside.
+fn check_place(path: &Path, text: &str, force: bool) -> Result<(), Failure> {
+    let bytes = match trustctl_remote::file::read(path, MAX_FILE) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(Failure::file(path, &error)),
+        Ok(bytes) if bytes == text.as_bytes() => return Ok(()),
+        Ok(bytes) => bytes,
+    };
+    let refused = |words: String, step: &str| Err(Failure::new(Reason::new(Code::LocalFile, words).step(Step::words(step))));
+    let shown = path.display();
+    if !bytes.starts_with(format!("# {MARK}").as_bytes()) {
+        let step = "look whether it is still needed: move it away, or add by hand what is printed without --to";
+        return refused(format!("{shown} is there already, and was not made by this command"), step);
+    }
+    if !force {
+        let words = format!("{shown} is there with other content: it was edited, or made for other values; nothing was written");
+        let step = "compare it with what is printed without --to; then name another folder, or give --force, which keeps it with .bak at its end";
+        return refused(words, step);
+    }
+    let kept = kept(path);
+    match trustctl_remote::file::read(&kept, MAX_FILE) {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
-        Err(error) => Err(Failure::file(path, &error)),
-        Ok(bytes) if bytes == text.as_bytes() || bytes.starts_with(format!("# {MARK}").as_bytes()) => Ok(()),
+        Err(error) => Err(Failure::file(&kept, &error)),
+        Ok(old) if old == bytes => Ok(()),
         Ok(_) => {
-            let words = format!("{} is there already, and was not made by this command", path.display());
-            let step = Step::words("look whether it is still needed: move it away, or add by hand what is printed without --to");
-            Err(Failure::new(Reason::new(Code::LocalFile, words).step(step)))
+            let words = format!("{} is there already, with other content than {shown}; nothing was written", kept.display());
+            refused(words, "move it away, so that the file can be kept under that name")
         }
     }
 }
 
+/// Where a file is kept that another takes the place of. No client reads a file of that name.
+fn kept(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".bak");
+    name.into()
+}
+
+/// Writes the file; what was there is kept.
 fn write(path: &Path, text: &str) -> Result<(), Failure> {
     let folder = path.parent().unwrap_or(Path::new("."));
-    let made = std::fs::create_dir_all(folder).and_then(|()| trustctl_remote::file::replace(path, text.as_bytes()));
-    made.map_err(|error| Failure::file(path, &error))
+    std::fs::create_dir_all(folder).map_err(|error| Failure::file(path, &error))?;
+    match trustctl_remote::file::read(path, MAX_FILE) {
+        Ok(bytes) if bytes == text.as_bytes() => return Ok(()),
+        Ok(bytes) => keep(&kept(path), &bytes).map_err(|error| Failure::file(&kept(path), &error))?,
+        Err(error) if error.kind() == ErrorKind::NotFound => {}
+        Err(error) => return Err(Failure::file(path, &error)),
+    }
+    trustctl_remote::file::replace(path, text.as_bytes()).map_err(|error| Failure::file(path, &error))
+}
+
+/// Puts bytes into a file that is not there, or has them.
+fn keep(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    match std::fs::OpenOptions::new().write(true).create_new(true).open(path) {
+        Ok(mut file) => file.write_all(bytes).and_then(|()| file.sync_all()),
+        Err(error) if error.kind() == ErrorKind::AlreadyExists && trustctl_remote::file::read(path, MAX_FILE)? == bytes => Ok(()),
+        Err(error) => Err(error),
+    }
 }
