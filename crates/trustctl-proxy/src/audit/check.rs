@@ -14,6 +14,9 @@ use super::writer::renamed;
 const PUT_AWAY: &str = "if older files were put away, verify them, and give the hash of their last line by --from; \
                         else look for who could remove them";
 
+/// What to do where there is no line.
+const EMPTY: &str = "verify again when the proxy has decided something; if it has, look for who could remove the lines";
+
 /// What an unbroken log says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -69,10 +72,8 @@ pub fn verify_after(path: &Path, hash: &str) -> Result<Summary, Reason> {
         })?;
     }
     if reading.summary.lines == 0 {
-        return Err(Reason::new(
-            Code::AuditUnusable,
-            format!("{}: it has no whole line, so that nothing was verified", path.display()),
-        ));
+        let words = format!("{}: it has no whole line, so that nothing was verified", path.display());
+        return Err(Reason::new(Code::AuditUnusable, words).step(Step::words(EMPTY)));
     }
     Ok(reading.end())
 }

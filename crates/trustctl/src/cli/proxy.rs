@@ -161,7 +161,7 @@ pub enum AuditCommand {
         older lines are not here (TC0646); 4 when half a line stands at the end, which is being written or was when the proxy was\n  \
         killed (TC0647); 7 when there is no line to check (TC0645).\n\n\
         Examples:\n  trustctl proxy audit verify --config proxy.toml\n  trustctl proxy audit verify copy/audit.log\n  \
-        trustctl proxy audit verify --config proxy.toml --from 5b1f… (where older files were put away)"
+        trustctl proxy audit verify --config proxy.toml --from 5b1f…   # where older files were put away"
     )]
     Verify(AuditVerifyArgs),
     /// Print the last decisions
