@@ -12,6 +12,7 @@ mod flights;
 mod judge;
 mod outage;
 mod ruling;
+mod shared;
 mod tags;
 mod times;
 
@@ -45,8 +46,8 @@ use ruling::Words;
 pub use crate::store::SubjectKey;
 pub(crate) use artifact::{MAX_EVIDENCE_BLOB, is_json, media_type};
 pub use digests::{Decision, Permit, Why};
-use outage::manifest_in_words;
 pub(crate) use outage::{late, see_to};
+use outage::{manifest_in_words, out_of_time};
 pub use ruling::Ruling;
 pub use tags::Pinned;
 pub use times::Times;
@@ -61,6 +62,8 @@ const NAMES: u64 = 16_384;
 const UNDECIDED: Duration = Duration::from_secs(2);
 /// How often a question is asked anew because the policy was replaced meanwhile.
 const POLICIES: usize = 3;
+/// How often somebody joins work that others began, before it is given up that it will be good for who joins.
+const JOINS: usize = 3;
 
 /// Why there is no decision.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -76,6 +79,11 @@ impl From<Reason> for Trouble {
         Self::Unknown(reason)
     }
 }
+
+/// A tag of a repository.
+type TagKey = (Repository, Tag);
+/// Who asked, by the digest of the credentials, and what came of it. What a registry did not answer to one, it may answer to others.
+type Asked<T> = (Option<Digest>, Result<T, Trouble>);
 
 /// Wall-clock time.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
@@ -105,9 +113,13 @@ pub struct Decider {
     ground: Ground,
     judge: Judge,
     rulings: moka::sync::Cache<SubjectKey, Arc<Ruling>>,
-    judging: Flights<SubjectKey, Result<Arc<Ruling>, Trouble>>,
-    tags: moka::sync::Cache<(Repository, Tag), Arc<Pinned>>,
-    pinning: Flights<(Repository, Tag), Result<Arc<Pinned>, Trouble>>,
+    /// What was undecided or stale, for who asked alone: a registry may throttle or fail one caller and answer all others.
+    outages: moka::sync::Cache<(Option<Digest>, SubjectKey), Arc<Ruling>>,
+    judging: Flights<SubjectKey, Asked<Arc<Ruling>>>,
+    tags: moka::sync::Cache<TagKey, Arc<Pinned>>,
+    /// What came of questions about tags that were not answered, for who asked alone.
+    unanswered: moka::sync::Cache<(Option<Digest>, TagKey), Arc<Pinned>>,
+    pinning: Flights<TagKey, Asked<Arc<Pinned>>>,
     edges: moka::sync::Cache<(Repository, Digest), Arc<Vec<Parent>>>,
     /// The manifests whose content is in the records.
     opened: moka::sync::Cache<(Repository, Digest), ()>,
@@ -118,12 +130,19 @@ impl Decider {
     #[must_use]
     pub fn new(ground: Ground) -> Self {
         let judge = Judge::new(ground.memory.clone(), (ground.times.verify, ground.times.revocation), ground.metrics.clone());
-        let weigh = |_: &SubjectKey, ruling: &Arc<Ruling>| ruling.weight();
         Self {
             judge,
-            rulings: moka::sync::Cache::builder().max_capacity(RULINGS).weigher(weigh).build(),
+            rulings: moka::sync::Cache::builder()
+                .max_capacity(RULINGS)
+                .weigher(|_, ruling: &Arc<Ruling>| ruling.weight())
+                .build(),
+            outages: moka::sync::Cache::builder()
+                .max_capacity(RULINGS)
+                .weigher(|_, ruling: &Arc<Ruling>| ruling.weight())
+                .build(),
             judging: Flights::default(),
             tags: moka::sync::Cache::new(NAMES),
+            unanswered: moka::sync::Cache::new(NAMES),
             pinning: Flights::default(),
             edges: moka::sync::Cache::new(NAMES),
             opened: moka::sync::Cache::new(NAMES),
@@ -155,35 +174,30 @@ impl Decider {
     /// [`Trouble::NotFound`] when the upstream has no such manifest, [`Trouble::Unknown`] when its bytes could not be had or what is
     /// remembered could not be read. An undecided verdict is a ruling, not an error.
     pub async fn decide(self: &Arc<Self>, world: &World, key: &SubjectKey) -> Result<Arc<Ruling>, Trouble> {
-        let mut has_joined = false;
-        loop {
+        for join in 0..JOINS {
             let (trust, now) = (self.ground.trust.trust(), (self.ground.clock)());
-            if let Some(ruling) = self.rulings.get(key)
-                && ruling.is_good(&trust.fingerprint, now)
-            {
-                if ruling.passes() && Instant::now() >= ruling.renew_from {
+            if let Some(ruling) = self.remembered(world, key, (&trust.fingerprint, now)) {
+                if ruling.passes() && Instant::now() >= ruling.renew_from && !self.pauses(world, key) {
                     self.judging.start(key.clone(), || self.clone().anew(world.unhurried(), key.clone(), Renew::Yes));
                 }
                 return Ok(ruling);
             }
             let anew = || self.clone().anew(world.clone(), key.clone(), Renew::No);
-            let (ruling, joined) = self.judging.join(key.clone(), anew).await;
-            // What others began before this question may rest on a policy that was replaced, on their rights, or on old answers; what
-            // was begun since does not.
-            if has_joined || joined == Joined::Began || self.is_for_all(world, &ruling) {
+            let ((by, ruling), joined) = self.judging.join(key.clone(), anew).await;
+            if joined == Joined::Began || self.is_for_all(world, by, &ruling) {
                 return ruling;
             }
-            has_joined = true;
+            // What others began before this question may rest on a policy that was replaced, on their rights, or on old answers; what
+            // was begun since does not. Only that a registry answered nothing may be so for them alone, however late they asked.
+            if let Some(stale) = ruling.as_ref().ok().filter(|ruling| ruling.is_stale) {
+                if self.is_so_here(world, key, stale).await {
+                    return ruling;
+                }
+            } else if join > 0 {
+                return ruling;
+            }
         }
-    }
-
-    /// Whether what was found out for somebody else is good for whoever asks now in `world`.
-    fn is_for_all(&self, world: &World, found: &Result<Arc<Ruling>, Trouble>) -> bool {
-        match found {
-            Ok(ruling) if ruling.verdict == VerdictKind::Undecided => world.caller.is_none(),
-            Ok(ruling) => ruling.is_good(&self.fingerprint(), (self.ground.clock)()),
-            Err(_) => world.caller.is_none(),
-        }
+        Err(out_of_time(&key.repository, &format!("an answer about {}", key.digest)).into())
     }
 
     /// Which policy is in force, with its keys.
@@ -191,8 +205,12 @@ impl Decider {
         self.ground.trust.trust().fingerprint
     }
 
+    async fn anew(self: Arc<Self>, world: World, key: SubjectKey, renew: Renew) -> Asked<Arc<Ruling>> {
+        (world.caller, self.find_out(world, key, renew).await)
+    }
+
     /// Makes a decision and remembers it.
-    async fn anew(self: Arc<Self>, world: World, key: SubjectKey, renew: Renew) -> Result<Arc<Ruling>, Trouble> {
+    async fn find_out(&self, world: World, key: SubjectKey, renew: Renew) -> Result<Arc<Ruling>, Trouble> {
         let (trust, now) = (self.ground.trust.trust(), (self.ground.clock)());
         let world = world.within(self.patience());
         let records = self.ground.records.clone();
@@ -204,7 +222,12 @@ impl Decider {
             && let Some(kept) = kept.as_ref().filter(|kept| age(kept) < self.ground.times.revocation)
             && let Some(ruling) = self.of_kept(&trust, kept, now).await?
         {
-            return Ok(self.remember(key, ruling));
+            return Ok(self.remember(&world, key, ruling));
+        }
+        if world.is_late() {
+            // Nobody is asked without time for an answer, and what is not asked says nothing to those who ask later.
+            let late = out_of_time(&key.repository, &format!("all that was asked before {}", key.digest));
+            return self.fall_back((&world, &trust, renew), key, kept, Err(late.into())).await;
         }
         let manifest = match self.manifest(&world, &key, kept.is_some()).await {
             Ok(manifest) => manifest,
@@ -214,7 +237,7 @@ impl Decider {
         let subject = Subject::from_manifest(key.repository.clone(), key.tag.clone(), announced)?;
         if artifact::is_evidence(&manifest.0) && !self.is_denied(&key.repository, &key.digest) {
             self.connect_content(&key.repository, &key.digest, &manifest.0).await?;
-            return Ok(self.remember(key, Ruling::of_evidence(&trust, (subject, manifest.0), now)));
+            return Ok(self.remember(&world, key, Ruling::of_evidence(&trust, (subject, manifest.0), now)));
         }
         let leave = match self.leave_to_gather(&world, &key.repository, renew).await {
             Ok(leave) => leave,
@@ -228,7 +251,7 @@ impl Decider {
         match ruling.verdict {
             VerdictKind::Trusted => {
                 self.keep(&ruling, found.evidence).await?;
-                Ok(self.remember(key, ruling))
+                Ok(self.remember(&world, key, ruling))
             }
             VerdictKind::Undecided => self.fall_back((&world, &trust, renew), key, kept, Ok(ruling)).await,
             VerdictKind::Rejected | VerdictKind::Unsigned => {
@@ -237,7 +260,7 @@ impl Decider {
                 }
                 let (records, name) = (self.ground.records.clone(), key.clone());
                 blocking(move || records.forget(&name).map_err(Reason::from)).await?;
-                Ok(self.remember(key, ruling))
+                Ok(self.remember(&world, key, ruling))
             }
         }
     }
@@ -294,12 +317,6 @@ impl Decider {
             is_evidence: false,
             answer: OnceLock::new(),
         }
-    }
-
-    fn remember(&self, key: SubjectKey, ruling: Ruling) -> Arc<Ruling> {
-        let ruling = Arc::new(ruling);
-        self.rulings.insert(key, ruling.clone());
-        ruling
     }
 
     /// Stores the evidence for a trusted image, and what it leads to.

@@ -1,13 +1,17 @@
 //! Callers with credentials of their own: what one may read, another does not get from the cache.
 
+use std::thread;
+use std::time::Duration;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use trustctl_lab::access::{Access, Account, Rights, TokenAccess};
+use trustctl_lab::faults::{Fault, FaultRule};
 use trustctl_lab::image::Artifact;
 use trustctl_lab::world::WorldOptions;
 use trustctl_tests::http::{Request, Response};
 
-use crate::stage::{Setup, Stage, served};
+use crate::stage::{Setup, Stage, refused, served};
 
 const ACCEPT: &str = "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json";
 
@@ -76,4 +80,38 @@ fn with_an_account_of_the_proxy_s_own() {
     stage.write("password", "\n");
     let (report, exit) = stage.user().json(&["proxy", "check", "--config", "proxy.toml"]).unwrap();
     assert_eq!((exit, report["error"]["name"].as_str()), (Some(7), Some("proxy.secret-missing")), "{report:#}");
+}
+
+/// What a registry does not answer to one caller is no answer for the others: not which image a tag names, and not whether one was revoked.
+#[test]
+fn a_caller_who_is_not_answered_leaves_nothing_to_others() {
+    let reader = |name: &str| Account { name: name.to_owned(), password: "secret".to_owned(), rights: Rights::Pull };
+    let access = Access::Basic(vec![Account::admin("alice", "alice's"), reader("carol"), reader("dave")]);
+    let upstream = "credentials = \"pass-through\"";
+    let setup = Setup { upstream, times: "tag-ttl = \"0s\"\nrevocation = \"1s\"\nrefusal = \"0s\"", ..Setup::default() };
+    let stage = Stage::of(WorldOptions { access, ..WorldOptions::default() }, &setup);
+    let old = stage.world.registry().tag("shop/cart", "1").unwrap().to_string();
+    let (alice, carol, dave) = ("alice:alice's", "carol:secret", "dave:secret");
+    for who in [alice, carol, dave] {
+        served(&as_(&stage, who, "shop/cart/manifests/1"), &old);
+    }
+    let new = stage.push("shop/cart:1", &Artifact::image("newer"));
+    stage.sign("shop/cart:1");
+    thread::sleep(Duration::from_millis(1100));
+    // The lab cannot tell callers apart: the registry fails while Carol or Dave asks, and is well when Alice does.
+    let throttled = Fault::Status { status: 429, retry_after: Some(60) };
+    let faults = stage.world.registry().faults();
+    faults.add(FaultRule::always("*/manifests/1", throttled.clone()));
+    let stale = as_(&stage, carol, "shop/cart/manifests/1");
+    served(&stale, &old);
+    assert!(stale.headers.first("Warning").is_some());
+    faults.clear();
+    served(&as_(&stage, alice, "shop/cart/manifests/1"), &new);
+
+    stage.revoke("shop/cart:1");
+    thread::sleep(Duration::from_millis(1100));
+    faults.add(FaultRule::always("*", throttled));
+    served(&as_(&stage, dave, "shop/cart/manifests/1"), &new);
+    faults.clear();
+    refused(&as_(&stage, alice, "shop/cart/manifests/1"), "TC0309");
 }

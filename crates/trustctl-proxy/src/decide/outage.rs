@@ -50,7 +50,8 @@ pub(super) fn manifest_in_words(name: &ManifestName) -> String {
     }
 }
 
-fn out_of_time(repository: &Repository, what: &str) -> Reason {
+/// That no answer of the registry came in time.
+pub(super) fn out_of_time(repository: &Repository, what: &str) -> Reason {
     let registry = repository.registry();
     Reason::new(Code::OutOfBudget, format!("{what} did not come from {registry} in time")).step(see_to(registry))
 }
@@ -98,17 +99,19 @@ impl Decider {
         {
             let begins = Instant::now();
             let (good_until, renew_from) = (begins + self.ground.times.stale().min(left), begins + UNDECIDED);
-            return Ok(self.remember(key, Ruling { is_stale: true, good_until, renew_from, ..ruling }));
+            return Ok(self.remember(world, key, Ruling { is_stale: true, good_until, renew_from, ..ruling }));
         }
         let mut ruling = answer?;
         if world.is_late() && ruling.reasons.first().is_some_and(|reason| reason.code == Code::OutOfBudget) {
-            ruling.reasons.insert(0, out_of_time(&key.repository, &format!("all evidence about {}", key.digest)));
+            let registry = key.repository.registry();
+            let words = format!("all evidence about {} did not come from {registry} and what it names in time", key.digest);
+            ruling.reasons.insert(0, Reason::new(Code::OutOfBudget, words).step(see_to(registry)));
         }
         if renew == Renew::Yes && ruling.says_nothing_of_the_image() {
             // What was to be renewed is good to its end; whoever asks then is told.
             return Ok(Arc::new(ruling));
         }
-        Ok(self.remember(key, ruling))
+        Ok(self.remember(world, key, ruling))
     }
 
     /// Whether servers that cannot be reached are the whole reason for an answer.
@@ -128,8 +131,12 @@ impl Decider {
         if !reasons.iter().all(|reason| matches!(reason.code, Code::Unavailable | Code::OutOfBudget)) {
             return false;
         }
-        let name = ManifestName::Digest(key.digest);
-        let asked = world.registry.head_manifest(&key.repository, &name, Deadline::after(PROBE)).await;
+        self.is_silent(world, &key.repository, &ManifestName::Digest(key.digest)).await
+    }
+
+    /// Whether the registry leaves a small question of who asks in `world` without an answer.
+    pub(super) async fn is_silent(&self, world: &World, repository: &Repository, name: &ManifestName) -> bool {
+        let asked = world.registry.head_manifest(repository, name, Deadline::after(PROBE)).await;
         asked.is_err_and(|error| matches!(error.reason().code, Code::Unavailable | Code::OutOfBudget))
     }
 

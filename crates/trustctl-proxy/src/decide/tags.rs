@@ -11,7 +11,8 @@ use trustctl_remote::registry::ManifestName;
 
 use super::artifact::media_type as media_type_of;
 use super::flights::Joined;
-use super::{CLOCK_SLACK, Decider, Trouble, UNDECIDED, blocking, late};
+use super::outage::out_of_time;
+use super::{Asked, CLOCK_SLACK, Decider, JOINS, TagKey, Trouble, UNDECIDED, blocking, late};
 use crate::store::TagRecord;
 use crate::world::World;
 
@@ -36,57 +37,85 @@ impl Decider {
     /// what it last said is too old.
     pub async fn pin(self: &Arc<Self>, world: &World, repository: &Repository, tag: &Tag) -> Result<Arc<Pinned>, Trouble> {
         let key = (repository.clone(), tag.clone());
-        let anew = || self.clone().pin_anew(world.clone(), key.clone());
         let now = Instant::now();
-        if let Some(pinned) = self.tags.get(&key).filter(|pinned| now < pinned.good_until) {
-            if now >= pinned.renew_from {
+        if let Some(pinned) = self.pinned(world, &key, now) {
+            let pauses = || self.unanswered.get(&(world.caller, key.clone())).is_some_and(|last| now < last.renew_from);
+            if now >= pinned.renew_from && !pauses() {
                 self.pinning.start(key.clone(), || self.clone().pin_anew(world.unhurried(), key.clone()));
             }
             return Ok(pinned);
         }
-        let (pinned, joined) = self.pinning.join(key.clone(), anew).await;
-        let is_for_all = match &pinned {
-            Ok(pinned) => Instant::now() < pinned.good_until || self.ground.times.tag.is_zero(),
-            Err(_) => world.caller.is_none(),
-        };
-        if joined == Joined::Began || is_for_all {
-            return pinned;
+        for join in 0..JOINS {
+            let anew = || self.clone().pin_anew(world.clone(), key.clone());
+            let ((by, pinned), joined) = self.pinning.join(key.clone(), anew).await;
+            // What others began before this question, and with their rights, may be too old or not for who asks; what is begun since is
+            // not older. Only that a registry answered nothing may be so for them alone, however late they asked.
+            let is_own = joined == Joined::Began || by == world.caller;
+            let Ok(found) = &pinned else {
+                if is_own || join > 0 {
+                    return pinned;
+                }
+                continue;
+            };
+            if !found.is_stale {
+                let is_good = Instant::now() < found.good_until || self.ground.times.tag.is_zero();
+                if joined == Joined::Began || is_good || join > 0 {
+                    return pinned;
+                }
+            } else if is_own || self.is_silent(world, repository, &ManifestName::Tag(tag.clone())).await {
+                self.unanswered.insert((world.caller, key), found.clone());
+                return pinned;
+            }
         }
-        // Others began it before this question, and with their rights; what is begun now is not older than it.
-        self.pinning.join(key.clone(), || self.clone().pin_anew(world.clone(), key.clone())).await.0
+        Err(out_of_time(repository, &format!("what the tag {tag} names")).into())
     }
 
-    async fn pin_anew(self: Arc<Self>, world: World, (repository, tag): (Repository, Tag)) -> Result<Arc<Pinned>, Trouble> {
+    /// What is known of a tag without asking: what anybody was told a moment ago, else what is left to who asks and is not answered.
+    fn pinned(&self, world: &World, key: &TagKey, now: Instant) -> Option<Arc<Pinned>> {
+        let is_good = |pinned: &Arc<Pinned>| now < pinned.good_until;
+        let own = || self.unanswered.get(&(world.caller, key.clone())).filter(is_good);
+        self.tags.get(key).filter(is_good).or_else(own)
+    }
+
+    async fn pin_anew(self: Arc<Self>, world: World, name: TagKey) -> Asked<Arc<Pinned>> {
+        (world.caller, self.find_tag(world, name).await)
+    }
+
+    async fn find_tag(&self, world: World, (repository, tag): TagKey) -> Result<Arc<Pinned>, Trouble> {
         let world = world.within(self.patience());
         let (records, name) = (self.ground.records.clone(), (repository.clone(), tag.clone()));
         let known = blocking(move || super::known(records.tag(&name.0, &name.1))).await?;
         // The answer is as old as the question.
         let (begins, now) = (Instant::now(), (self.ground.clock)());
         let asked = self.ask(&world, (&repository, &tag), known.as_ref()).await;
-        let pinned = match asked {
+        let key = (repository.clone(), tag.clone());
+        let trouble = match asked {
             Ok(record) => {
                 let (digest, record) = (record.digest, TagRecord { at: now, ..record });
-                let (records, name) = (self.ground.records.clone(), (repository.clone(), tag.clone()));
+                let (records, name) = (self.ground.records.clone(), key.clone());
                 blocking(move || records.keep_tag(&name.0, &name.1, &record).map_err(Reason::from)).await?;
                 let good = self.ground.times.tag;
-                Pinned { digest, good_until: begins + good, renew_from: begins + good * 3 / 4, is_stale: false }
+                let pinned = Pinned { digest, good_until: begins + good, renew_from: begins + good * 3 / 4, is_stale: false };
+                let pinned = Arc::new(pinned);
+                self.unanswered.invalidate(&(world.caller, key.clone()));
+                self.tags.insert(key, pinned.clone());
+                return Ok(pinned);
             }
-            Err(trouble) => {
-                let now = Instant::now();
-                let good = self.tags.get(&(repository.clone(), tag.clone())).filter(|pinned| now < pinned.good_until);
-                match (self.last_known(known, trouble), good) {
-                    (Ok((digest, left)), _) => {
-                        let good_until = now + self.ground.times.stale().min(left);
-                        Pinned { digest, good_until, renew_from: now + UNDECIDED, is_stale: true }
-                    }
-                    // It is good to its end all the same, and asked about again only after a pause.
-                    (Err(_), Some(good)) => Pinned { renew_from: now + UNDECIDED, ..(*good).clone() },
-                    (Err(trouble), None) => return Err(trouble),
-                }
+            Err(trouble) => trouble,
+        };
+        let now = Instant::now();
+        let good = self.tags.get(&key).filter(|pinned| now < pinned.good_until);
+        let pinned = match (self.last_known(known, trouble), good) {
+            (Ok((digest, left)), _) => {
+                let good_until = now + self.ground.times.stale().min(left);
+                Pinned { digest, good_until, renew_from: now + UNDECIDED, is_stale: true }
             }
+            // It is good to its end all the same, and who asked this time asks again only after a pause.
+            (Err(_), Some(good)) => Pinned { renew_from: now + UNDECIDED, ..(*good).clone() },
+            (Err(trouble), None) => return Err(trouble),
         };
         let pinned = Arc::new(pinned);
-        self.tags.insert((repository, tag), pinned.clone());
+        self.unanswered.insert((world.caller, key), pinned.clone());
         Ok(pinned)
     }
 
