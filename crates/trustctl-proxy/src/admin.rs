@@ -7,7 +7,7 @@ mod page;
 mod status;
 
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Instant, SystemTime};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -85,11 +85,12 @@ impl<R: Reporter> Admin<R> {
     /// What is in force, and which upstreams are silent: what was trusted is served all the same, so that is no question of readiness.
     fn report(&self) -> Report {
         let mut report = self.reporter.report();
+        let now = Instant::now();
         let silent = self.upstreams.all().iter().filter_map(|upstream| {
-            let (registry, silence) = (&upstream.registry, self.metrics.upstream(&upstream.registry)?.silence()?);
-            let (requests, seconds) = (silence.requests, silence.since.elapsed().as_secs());
+            let (registry, silence) = (&upstream.registry, self.metrics.upstream(&upstream.registry)?.silence(now)?);
+            let (requests, seconds) = (silence.requests, now.saturating_duration_since(silence.last).as_secs());
             let words = format!(
-                "{registry} has answered nothing for {seconds} s ({requests} in a row); what was trusted before is served meanwhile"
+                "{registry} has answered none of the last {requests} requests, or with an error of its own, the last {seconds} s ago; what was trusted before is served meanwhile"
             );
             Some(Reason::new(Code::Unavailable, words))
         });

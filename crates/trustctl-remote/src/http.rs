@@ -132,6 +132,10 @@ impl Http {
         let host = request.origin.to_string();
         let mut attempt = 1;
         loop {
+            if deadline.remaining().is_zero() {
+                // Begun without time, it would count as a request that its server did not answer.
+                return Err(RemoteError::OutOfTime { host });
+            }
             let under_way = UnderWay::default();
             let failure = match deadline.limit(&host, self.attempt(request, take, &under_way)).await {
                 Ok(Ok(response)) => return Ok(response),

@@ -20,7 +20,7 @@ keep it on loopback, or give it `certificate`, `key` and `client-ca`.\n\n\
 | `/status.json` | the same as JSON, see below |\n\
 | `/metrics` | the metrics, in the text format of OpenMetrics 1.0 |\n\
 | `/healthz` | 200 while the process lives |\n\
-| `/readyz` | 200 while images can be served, else 503; JSON with what that depends on, and `notices` of what should be looked at, such as trust material that ends within two weeks, or an upstream that answers nothing |\n\n\
+| `/readyz` | 200 while images can be served, else 503; JSON with what that depends on, and `notices` of what should be looked at, such as trust material that ends within two weeks, or a registry that answered none of the last three requests or more, or only with errors of its own, the last within a minute |\n\n\
 ## Metrics\n\n\
 No label holds anything that a client chose. `rule` is a name of the policy's; more than 256 of them are counted as `(others)`.\n\
 `reason` is a [reason code](reasons.md). `call` is one of blob, manifest, ping, referrers, tags, other.\n\n\

@@ -66,7 +66,7 @@ fn a_registry_that_hangs_costs_the_time_for_one_image_and_the_refusal_names_it()
     };
     let digest = stage.world.registry().tag("shop/cart", "1").unwrap().to_string();
     served(&stage.get("shop/cart/manifests/1"), &digest);
-    let silent = format!("{} has answered nothing for", stage.host());
+    let silent = format!("{} has answered none of the last", stage.host());
     assert!(!admin("/readyz").1.contains(&silent));
     thread::sleep(Duration::from_millis(1500));
     stage.world.registry().faults().add(FaultRule::always("*", Fault::Hang));

@@ -1,9 +1,12 @@
 #![expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
+use std::time::Instant;
+
 use trustctl_core::claim::SchemeName;
 use trustctl_core::reason::Code;
 use trustctl_core::time::Timestamp;
 
+use super::upstream::Silence;
 use super::*;
 use crate::observe::Outcome;
 use crate::upstreams::Upstream;
@@ -31,11 +34,8 @@ fn what_happens_is_counted_where_it_belongs() {
     for status in [Some(200), Some(429), Some(503), None] {
         hub.asked(status, Duration::from_millis(30));
     }
-    assert_eq!(hub.silence().map(|silence| silence.requests), Some(2), "503 and nothing at all, after 429");
     hub.timed_out(Duration::from_secs(8));
-    assert_eq!(hub.silence().map(|silence| silence.requests), Some(3));
     hub.asked(Some(404), Duration::from_millis(30));
-    assert_eq!(hub.silence(), None, "it answers");
     hub.sent_wrong();
     hub.received(10);
     metrics.trust_ends(&[TrustEnd { name: "gone".to_owned(), at: Timestamp::UNIX_EPOCH }]);
@@ -75,6 +75,45 @@ fn what_happens_is_counted_where_it_belongs() {
     let totals = metrics.totals();
     assert_eq!((totals.answers_ok, totals.answers_refused, totals.cache_hits, totals.sent_bytes), (1, 1, 1, 1500));
     assert!(metrics.upstream("evil.example").is_none() && text.ends_with("# EOF\n"));
+}
+
+#[test]
+fn a_registry_is_silent_while_three_requests_in_a_row_have_just_failed() {
+    let endpoint = Some("http://127.0.0.1:5001".to_owned());
+    let local = Upstream { endpoint, ..Upstream::new("ghcr.io") };
+    let metrics = Metrics::new(&Upstreams::new(vec![Upstream::new("docker.io"), local]).unwrap());
+    let (hub, own) = (metrics.upstream("docker.io").unwrap(), ("registry-1.docker.io", "/v2/library/alpine/manifests/1"));
+    let begin = Instant::now();
+    let after = |seconds| begin + Duration::from_secs(seconds);
+    hub.hear(own, false, after(0));
+    hub.hear(own, false, after(1));
+    assert_eq!(hub.silence(after(1)), None, "two failures are common");
+    hub.hear(own, false, after(2));
+    assert_eq!(hub.silence(after(61)).unwrap(), Silence { last: after(2), requests: 3 });
+    assert_eq!(hub.silence(after(62)), None, "nobody has asked for a minute");
+    // Others that answer say nothing of it.
+    for (server, path) in [
+        ("auth.docker.io", "/token"),
+        ("notary.docker.io", "/v2/docker.io/library/alpine/_trust/tuf/root.json"),
+        ("storage.example", "/v2/blob"),
+        ("registry-1.docker.io", "/token"),
+    ] {
+        hub.hear((server, path), true, after(3));
+    }
+    hub.hear(own, false, after(63));
+    assert_eq!(hub.silence(after(64)).unwrap().requests, 4);
+    hub.hear(own, true, after(65));
+    assert_eq!(hub.silence(after(65)), None, "it answers");
+    for second in 0..3 {
+        hub.hear(("auth.docker.io", "/v2/"), false, after(second));
+    }
+    assert_eq!(hub.silence(after(3)), None, "a token server is not the registry");
+
+    let ghcr = metrics.upstream("ghcr.io").unwrap();
+    for second in 0..3 {
+        ghcr.hear(("127.0.0.1:5001", "/v2/"), false, after(second));
+    }
+    assert!(ghcr.silence(after(3)).is_some(), "it is served elsewhere");
 }
 
 #[test]

@@ -10,8 +10,14 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
 use super::labels::{ErrorLabels, UpstreamLabels};
-use crate::upstreams::Upstreams;
+use crate::upstreams::{Upstream, Upstreams};
+use trustctl_remote::http::origin::Origin;
 use trustctl_remote::http::{Exchange, Watch};
+
+/// From so many failures in a row a registry is called silent: one alone is common, and the tries of one request are three.
+const SILENT_FROM: u64 = 3;
+/// For so long after its last failure a registry is called silent. After that nobody has asked, and nobody knows.
+const SILENT_FOR: Duration = Duration::from_secs(60);
 
 /// What is counted of one upstream.
 pub struct UpstreamMetrics {
@@ -23,14 +29,16 @@ pub struct UpstreamMetrics {
     wrong: Counter,
     received: Counter,
     seconds: Histogram,
+    /// The registry's own server, as exchanges name it.
+    server: String,
     silence: Mutex<Option<Silence>>,
 }
 
-/// That none of the last requests was answered.
+/// That none of the last requests was answered, or only with an error of the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Silence {
-    /// When the first of them had failed.
-    pub since: Instant,
+    /// When the last of them had failed.
+    pub last: Instant,
     /// How many they are.
     pub requests: u64,
 }
@@ -47,7 +55,8 @@ impl UpstreamMetrics {
             Family::<UpstreamLabels, Histogram, fn() -> Histogram>::new_with_constructor(|| Histogram::new(super::SECONDS));
         let help = "How long upstreams took to answer; of a layer, until it began to come";
         registry.register_with_unit("upstream_answer", help, Unit::Seconds, seconds.clone());
-        let series = |name: &String| {
+        let series = |upstream: &Upstream| {
+            let name = &upstream.registry;
             let labels = UpstreamLabels { upstream: name.clone() };
             let error = |kind| errors.get_or_create_owned(&ErrorLabels { upstream: name.clone(), kind });
             Arc::new(Self {
@@ -59,17 +68,17 @@ impl UpstreamMetrics {
                 wrong: error("wrong"),
                 received: bytes.get_or_create_owned(&labels),
                 seconds: seconds.get_or_create_owned(&labels),
+                server: server_of(upstream),
                 silence: Mutex::default(),
             })
         };
-        upstreams.all().iter().map(|upstream| (upstream.registry.clone(), series(&upstream.registry))).collect()
+        upstreams.all().iter().map(|upstream| (upstream.registry.clone(), series(upstream))).collect()
     }
 
     /// A request was answered with a status, or was not, after a time.
     pub fn asked(&self, status: Option<u16>, took: Duration) {
         self.requests.inc();
         self.seconds.observe(took.as_secs_f64());
-        self.hear(status.is_some_and(|status| status < 500));
         match status {
             None => self.unreachable.inc(),
             Some(429) => self.throttled.inc(),
@@ -82,22 +91,26 @@ impl UpstreamMetrics {
     pub fn timed_out(&self, took: Duration) {
         self.requests.inc();
         self.seconds.observe(took.as_secs_f64());
-        self.hear(false);
         self.timeout.inc();
     }
 
-    /// That none of the last requests was answered, where that is so. An error of the server is no answer.
+    /// That none of the last requests to the registry itself was answered, where that is so at `now`. An error of the server is no
+    /// answer; one failure or two are no silence, and neither is a minute in which nobody asked.
     #[must_use]
-    pub fn silence(&self) -> Option<Silence> {
-        *self.silence.lock().unwrap_or_else(PoisonError::into_inner)
+    pub fn silence(&self, now: Instant) -> Option<Silence> {
+        let silence = *self.silence.lock().unwrap_or_else(PoisonError::into_inner);
+        silence.filter(|silence| silence.requests >= SILENT_FROM && now.saturating_duration_since(silence.last) < SILENT_FOR)
     }
 
-    fn hear(&self, is_answer: bool) {
+    /// A request to `server` for `path` was answered at `now`, or was not. What a token server, a Notary server or the storage behind
+    /// a redirect does says nothing of the registry.
+    pub(super) fn hear(&self, (server, path): (&str, &str), is_answer: bool, now: Instant) {
+        if server != self.server || !path.starts_with("/v2/") {
+            return;
+        }
         let mut silence = self.silence.lock().unwrap_or_else(PoisonError::into_inner);
-        *silence = (!is_answer).then(|| {
-            let before = silence.unwrap_or(Silence { since: Instant::now(), requests: 0 });
-            Silence { requests: before.requests + 1, ..before }
-        });
+        let requests = silence.map_or(0, |silence| silence.requests) + 1;
+        *silence = (!is_answer).then_some(Silence { last: now, requests });
     }
 
     /// It sent bytes that do not have the digest they were asked by.
@@ -120,6 +133,8 @@ impl UpstreamMetrics {
 
 impl Watch for UpstreamMetrics {
     fn exchanged(&self, exchange: &Exchange) {
+        let is_answer = !exchange.out_of_time && exchange.status.is_some_and(|status| status < 500);
+        self.hear((&exchange.server, &exchange.path), is_answer, Instant::now());
         match exchange.out_of_time {
             true => self.timed_out(exchange.took),
             false => self.asked(exchange.status, exchange.took),
@@ -133,4 +148,13 @@ impl Watch for UpstreamMetrics {
     fn stalled(&self) {
         self.timeout.inc();
     }
+}
+
+/// The server that `upstream` is asked at, as exchanges name it.
+fn server_of(upstream: &Upstream) -> String {
+    let origin = match &upstream.endpoint {
+        Some(endpoint) => Origin::parse_url(endpoint).map(|(origin, _)| origin),
+        None => Origin::of_registry(&upstream.registry),
+    };
+    origin.map_or_else(|_| upstream.registry.clone(), |origin| origin.to_string())
 }

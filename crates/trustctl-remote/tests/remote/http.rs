@@ -150,6 +150,17 @@ async fn a_wait_beyond_the_deadline_is_not_begun() {
 }
 
 #[tokio::test]
+async fn without_time_nobody_is_asked_and_nothing_counted() {
+    let server = Server::start(|_| Reply::Silent).await;
+    let http = Http::new(network());
+    let error = http.send(&get(&server, "/"), Deadline::after(Duration::ZERO)).await.unwrap_err();
+    assert_eq!(error, RemoteError::OutOfTime { host: server.address.clone() });
+    assert_eq!((http.counts().requests, http.exchanges()), (0, Vec::new()));
+    http.send(&get(&server, "/"), Deadline::after(Duration::from_millis(80))).await.unwrap_err();
+    assert!(http.exchanges().iter().any(|exchange| exchange.out_of_time));
+}
+
+#[tokio::test]
 async fn the_deadline_ends_everything() {
     let server = Server::start(|_| Reply::Silent).await;
     let error = Http::new(network()).send(&get(&server, "/"), Deadline::after(Duration::from_millis(80))).await.unwrap_err();
