@@ -361,12 +361,12 @@ impl Policy {
         anchors
     }
 
-    /// The signers that `rule` names anywhere, each once.
     /// Whose revocations count where `rule` decides: the signers that it requires, and its revokers.
     pub fn revokers<'a>(&'a self, rule: &'a Rule) -> impl Iterator<Item = &'a SignerRule> {
         rule.require.of.iter().chain(&rule.revokers).filter_map(|name| self.signers.get(name))
     }
 
+    /// The signers that `rule` names anywhere, each once.
     fn named_by<'a>(&'a self, rule: &'a Rule) -> impl Iterator<Item = (&'a str, &'a SignerRule)> {
         let attesting = rule.attestations.iter().flat_map(|attestation| &attestation.signers);
         let names: BTreeSet<&String> = rule.require.of.iter().chain(&rule.revokers).chain(attesting).collect();
