@@ -11,6 +11,9 @@ const BEGINNINGS: [&str; 4] = ["/", "./", "../", "~/"];
 /// How the paths of registries' interfaces begin, which anybody may know.
 const OF_SERVERS: &str = "/v2/";
 
+/// What stands in front of `//` in an address that is no path.
+const SCHEMES: [&str; 2] = ["http:", "https:"];
+
 /// The paths that this machine's own files are named by.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Places {
@@ -70,7 +73,7 @@ impl Places {
         }
         let below = self.folders.iter().find_map(|folder| rest.strip_prefix(folder.as_str()));
         let path = below.or_else(|| {
-            let is_address = before.ends_with(':') && rest.starts_with("//") && !before.ends_with("file:");
+            let is_address = rest.starts_with("//") && SCHEMES.iter().any(|scheme| before.ends_with(scheme));
             let is_server_s = is_address || rest.starts_with(OF_SERVERS);
             let after = BEGINNINGS.iter().find_map(|beginning| rest.strip_prefix(beginning)).filter(|_| !is_server_s)?;
             Some(after).filter(|after| !after.is_empty() && !after.starts_with(ends_path))
@@ -84,7 +87,7 @@ impl Places {
 
 /// Whether what comes next goes on in a word, so that no path begins there.
 fn is_inside_word(before: &str) -> bool {
-    before.chars().next_back().is_some_and(|c| c.is_alphanumeric() || "/._-@%~".contains(c))
+    before.chars().next_back().is_some_and(|c| c.is_ascii_alphanumeric() || "/._-@%~".contains(c))
 }
 
 /// Whether the name before this goes on.
@@ -120,6 +123,8 @@ mod tests {
             ("in /var/lib/proxy/records", "in a file of the proxy"),
             ("the file '/etc/ssl/ca.pem', and ~/.docker/config.json", "the file 'a file of the proxy', and a file of the proxy"),
             ("../keys/a.pub and file:///etc/key", "a file of the proxy and file:a file of the proxy"),
+            ("unix:///var/run/docker.sock x:///root/secret", "unix:a file of the proxy x:a file of the proxy"),
+            ("é/etc/passwd", "éa file of the proxy"),
             ("cut in the middle of /srv/trust of u…", "cut in the middle of a file of the proxy of u…"),
         ] {
             assert_eq!(places().without(text), told, "{text}");
