@@ -123,7 +123,9 @@ fn unreadable_policy(config: &Config, reason: Reason) -> Reason {
 }
 
 async fn serve(session: &Session, args: &RunProxyArgs) -> Result<Exit, Failure> {
-    let config = Config::load(&args.config)?;
+    // Paths from its folder are absolute then, and recognised in what clients are told.
+    let path = std::path::absolute(&args.config).unwrap_or_else(|_| args.config.clone());
+    let config = Config::load(&path)?;
     for warning in &config.warnings {
         render::warning(&session.ui, warning);
     }
@@ -165,7 +167,7 @@ fn assemble(config: &Config, engine: Engine, observer: Arc<dyn Observer>) -> Pro
         clock: engine.clock,
         help: config.help.clone(),
         metrics: engine.metrics,
-        places: Places::new(&config.policy, [config.state.as_path()]),
+        places: Places::new(&config.policy, [config.state.as_path()].into_iter().chain(config.audit.parent())),
         admission: ADMISSION,
     })
 }
