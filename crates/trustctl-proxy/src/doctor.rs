@@ -7,6 +7,7 @@
 
 #[cfg(test)]
 mod tests;
+mod words;
 
 use std::path::Path;
 
@@ -16,14 +17,12 @@ use serde_json::Value;
 use trustctl_core::digest::Digest;
 use trustctl_core::reason::{Code, Ending, clean};
 
-use crate::answer::{DENIED_MEDIA_TYPE, NOBODY_S};
+use crate::answer::DENIED_MEDIA_TYPE;
+
+pub use words::{Denied, Signs, outcome, said};
 
 /// Where containerd's programs find the hosts of registries unless told otherwise.
 pub const HOSTS: &str = "/etc/containerd/certs.d";
-/// Most characters of what an engine says that are repeated.
-const SAID: usize = 280;
-/// What clients say, in small letters, of bytes that have another digest than the one asked for: Podman, Buildah and Skopeo; containerd.
-const OTHER_BYTES: [&str; 2] = ["does not match provided manifest digest", "unexpected commit digest"];
 
 /// A program that has images pulled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -56,6 +55,8 @@ pub struct Pull<'a> {
     pub hosts: &'a Path,
     /// An empty folder, for what keeps no store of its own.
     pub folder: &'a Path,
+    /// Whether the client is to tell whom it asks, where it can.
+    pub tells: bool,
 }
 
 /// What a pull came to.
@@ -64,7 +65,9 @@ pub struct Pull<'a> {
 pub enum Outcome {
     /// The image is there.
     Arrived,
-    /// It is not, for another reason than a refusal of the proxy.
+    /// It is not, and the client came to no registry: the way is closed.
+    Closed,
+    /// It is not, for another reason, such as that a registry has nothing of that name.
     Failed,
     /// It is not, and the client met the refusal of the proxy.
     Refused,
@@ -128,6 +131,11 @@ impl Engine {
         let mut words: Vec<String> = pull.options.to_vec();
         let mut add = |more: &[&str]| words.extend(more.iter().map(|word| (*word).to_owned()));
         match self {
+            Self::Buildah | Self::Podman if pull.tells => add(&["--log-level=debug"]),
+            Self::Skopeo if pull.tells => add(&["--debug"]),
+            _ => {}
+        }
+        match self {
             Self::Buildah => add(&["pull", "--policy", "always", pull.image]),
             Self::Crictl | Self::Docker | Self::Nerdctl | Self::Podman => add(&["pull", pull.image]),
             Self::Ctr => add(&["content", "fetch", "--hosts-dir", &shown(pull.hosts), pull.image]),
@@ -139,45 +147,6 @@ impl Engine {
         }
         words
     }
-}
-
-/// By what it shows that a client met the refusal of the proxy.
-#[derive(Clone, Copy, Debug)]
-pub struct Signs<'a> {
-    /// The proxy's host and port.
-    pub proxy: &'a str,
-    /// Its reason to refuse.
-    pub code: Code,
-    /// The digest that is asked for, where the proxy answers with a denial manifest: the bytes that the client gets are others then.
-    pub denied: Option<Digest>,
-}
-
-/// What a pull came to, by how the program ended and what it wrote.
-///
-/// Some clients repeat the proxy's message or, of a denial manifest, its media type; both name the code. Others stop at the configuration
-/// that a denial manifest names, and which nobody has, or, by digest, because the manifest has another one. Those that make a HEAD request
-/// first have no message: containerd names the host and the status.
-#[must_use]
-pub fn outcome(success: bool, output: &str, signs: &Signs<'_>) -> Outcome {
-    if success {
-        return Outcome::Arrived;
-    }
-    let text = output.to_ascii_lowercase();
-    let is_code = text.contains(&signs.code.id().to_ascii_lowercase()) || text.contains(NOBODY_S);
-    let proxy = signs.proxy.to_ascii_lowercase();
-    let is_status = text.lines().any(|line| line.contains(&proxy) && line.contains("403 forbidden"));
-    let is_other = signs.denied.is_some_and(|digest| {
-        let named = |line: &str| line.contains(&digest.hex()) && OTHER_BYTES.iter().any(|words| line.contains(words));
-        text.lines().any(named)
-    });
-    if is_code || is_status || is_other { Outcome::Refused } else { Outcome::Failed }
-}
-
-/// The last line that a program wrote, in which the cause stands, for people.
-#[must_use]
-pub fn said(output: &str) -> String {
-    let last = output.lines().map(str::trim).rfind(|line| !line.is_empty()).unwrap_or("nothing");
-    clean(&last.chars().take(SAID).collect::<String>())
 }
 
 /// What an answer for the manifest of the image means.
@@ -257,11 +226,12 @@ pub fn standing(endpoint: &Endpoint, pulls: &[Outcome], by_proxy: Option<Outcome
         Endpoint::Gives => Standing::NotEnforced,
         Endpoint::Unclear(_) => Standing::CannotTell,
         Endpoint::Forbids(..) | Endpoint::Refuses(_) if pulls.is_empty() => Standing::Refusing,
-        // Some clients take from elsewhere by digest what they are refused by tag, and that was not tried.
-        Endpoint::Forbids(_, None) => Standing::CannotTell,
+        // Some clients take from elsewhere by digest what they are refused by tag, and that was not tried; and whether a registry has what
+        // no digest was said of is not known.
+        Endpoint::Forbids(_, None) | Endpoint::Refuses(None) => Standing::CannotTell,
         Endpoint::Forbids(..) | Endpoint::Refuses(_) if all(Outcome::Refused) => Standing::Enforced,
         // The way to the registry is closed, and the client works.
-        Endpoint::Forbids(..) | Endpoint::Refuses(_) if all(Outcome::Failed) && by_proxy == Some(Outcome::Refused) => {
+        Endpoint::Forbids(..) | Endpoint::Refuses(_) if all(Outcome::Closed) && by_proxy == Some(Outcome::Refused) => {
             Standing::Enforced
         }
         // Also where one was refused: another that failed by itself may arrive the next time, and not from the proxy.

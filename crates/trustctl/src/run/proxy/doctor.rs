@@ -114,11 +114,12 @@ fn show(session: &Session, found: &Found, attempts: &[Attempt]) {
     for attempt in attempts.iter().filter(|attempt| Some(attempt.client) == found.client) {
         let words = match attempt.outcome {
             Outcome::Arrived => "arrived",
+            Outcome::Closed => "did not arrive: there is no way to the registry",
             Outcome::Failed => "did not arrive, by no refusal of the proxy",
             Outcome::Refused => "refused by the proxy",
         };
         ui.note(format!("  {}: {words}", attempt.image));
-        if attempt.outcome == Outcome::Failed {
+        if matches!(attempt.outcome, Outcome::Closed | Outcome::Failed) {
             ui.note(format!("    {}", attempt.said));
         }
     }
@@ -157,8 +158,14 @@ fn conclude(asked: &Asked, client: Option<Engine>, tried: &[Attempt], image: &st
             let words = format!("the proxy does not say which digest of {image} it refuses, so that none was pulled by digest");
             Some(Reason::new(Code::ProxyUntold, words).step(Step::words("name the image by its digest")))
         }
+        (Standing::CannotTell, Endpoint::Refuses(None)) => {
+            let words = format!("the proxy does not say whether the registry has {image}: what is nowhere arrives nowhere");
+            Some(Reason::new(Code::ProxyUntold, words).step(Step::words("name the canary by its tag")))
+        }
         (Standing::CannotTell, _) => {
-            let failed = tried.iter().find(|attempt| attempt.outcome == Outcome::Failed);
+            let is_no_refusal = |attempt: &&Attempt| matches!(attempt.outcome, Outcome::Closed | Outcome::Failed);
+            let is_failed = |attempt: &&Attempt| attempt.outcome == Outcome::Failed;
+            let failed = tried.iter().find(is_failed).or_else(|| tried.iter().find(is_no_refusal));
             let (image, said) = failed.map(|failed| (failed.image.as_str(), failed.said.as_str())).unwrap_or_default();
             let met = if outcomes.contains(&Outcome::Refused) { "the proxy refused one pull, and another" } else { "the pull" };
             let words = format!("{met} of {image} by {who} failed for a reason that is no refusal of the proxy: {said}");
@@ -173,6 +180,8 @@ struct Asked {
     endpoint: Endpoint,
     /// Whether it refuses by a denial manifest.
     is_sticky: bool,
+    /// The digest of the denial manifest that it gives for the image's digest, where that was asked for.
+    denial: Option<Digest>,
     /// The image's digest at the registry, where that was said.
     digest: Option<Digest>,
     /// The path of the repository at the proxy, where clients can ask for it by the proxy's name.
@@ -199,12 +208,13 @@ async fn ask(session: &Session, args: &DoctorArgs, reference: &Reference, proxy:
         (path.to_owned(), String::new()),
     ];
     let endpoint = Endpoint::Unclear("it was not asked".to_owned());
-    let mut asked = Asked { endpoint, is_sticky: false, digest: reference.digest, path: None };
+    let mut asked = Asked { endpoint, is_sticky: false, denial: None, digest: reference.digest, path: None };
     let mut is_first = true;
     for (path, query) in routes {
-        let (answer, is_sticky) = one(session, &http, &url, &format!("/v2/{path}/manifests/{name}{query}")).await?;
+        let place = |name: &str| format!("/v2/{path}/manifests/{name}{query}");
+        let (answer, is_sticky) = one(session, &http, &url, &place(&name)).await?;
         if answer.refuses() && query.is_empty() && asked.path.is_none() {
-            asked.path = Some(path);
+            asked.path = Some(path.clone());
         }
         let unknown = matches!(asked.endpoint, Endpoint::Unclear(_));
         if is_first || (unknown && !matches!(answer, Endpoint::Unclear(_))) {
@@ -212,6 +222,9 @@ async fn ask(session: &Session, args: &DoctorArgs, reference: &Reference, proxy:
                 asked.digest = reference.digest.or(digest);
             }
             asked.is_sticky = is_sticky;
+            if let (true, Some(digest)) = (is_sticky, asked.digest) {
+                asked.denial = denial(session, &http, &url, &place(&digest.to_string())).await;
+            }
             asked.endpoint = match answer {
                 Endpoint::Forbids(code, digest) => Endpoint::Forbids(code, reference.digest.or(digest)),
                 other => other,
@@ -236,6 +249,12 @@ async fn one(session: &Session, http: &Http, url: &str, path: &str) -> Result<(E
         Err(failure) if failure.exit == Exit::Usage => return Err(failure),
         Err(failure) => (Endpoint::Unclear(failure.reason.message), false),
     })
+}
+
+/// The digest of the denial manifest that is given.
+async fn denial(session: &Session, http: &Http, url: &str, path: &str) -> Option<Digest> {
+    let (status, body) = answer(session, http, url, path).await.ok()?;
+    is_denial(status, &body).then(|| Digest::sha256_of(&body))
 }
 
 async fn answer(session: &Session, http: &Http, url: &str, path: &str) -> Result<(StatusCode, Bytes), Failure> {

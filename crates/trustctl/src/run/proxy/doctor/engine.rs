@@ -7,7 +7,8 @@ use tokio::process::Command;
 use trustctl_core::digest::Digest;
 use trustctl_core::reason::{Code, Reason};
 use trustctl_core::reference::Reference;
-use trustctl_proxy::doctor::{Engine, Outcome, Pull, Signs, outcome, said};
+use trustctl_proxy::doctor::{Denied, Engine, Outcome, Pull, Signs, outcome, said};
+use trustctl_remote::http::origin::Origin;
 
 use super::{Asked, Attempt};
 use crate::cli::DoctorArgs;
@@ -49,8 +50,8 @@ impl Tries<'_> {
             let image = format!("{}@{digest}", self.reference.repository);
             done.push(self.pull(client, &Try { image: &image, digest: Some(digest), by_proxy: false }).await?);
         }
-        let is_met = done.iter().any(|attempt| attempt.outcome != Outcome::Failed);
-        if let (false, Some(path)) = (is_met, &self.asked.path) {
+        let is_closed = done.iter().all(|attempt| attempt.outcome == Outcome::Closed);
+        if let (true, Some(path)) = (is_closed, &self.asked.path) {
             let (colon, name) = match (&self.reference.digest, self.reference.tag_or_latest()) {
                 (Some(digest), _) => ('@', digest.to_string()),
                 (None, tag) => (':', tag.map(|tag| tag.to_string()).unwrap_or_default()),
@@ -65,9 +66,13 @@ impl Tries<'_> {
         let Try { image, digest, by_proxy } = *wanted;
         let scratch = tempfile::tempdir().map_err(|error| Failure::new(Reason::new(Code::LocalFile, error.to_string())))?;
         let options = &self.args.client_arg;
-        let pull = Pull { image, options, hosts: &self.args.hosts_dir, folder: scratch.path() };
-        let denied = digest.filter(|_| self.asked.is_sticky);
-        let signs = Signs { proxy: self.proxy, code: self.asked.endpoint.code(), denied };
+        let denied = digest.filter(|_| self.asked.is_sticky).map(|asked| Denied { asked, given: self.asked.denial });
+        let (hosts, tells) = (self.args.hosts_dir.as_path(), denied.is_some());
+        let pull = Pull { image, options, hosts, folder: scratch.path(), tells };
+        let repository = &self.reference.repository;
+        let served = Origin::of_registry(repository.registry()).map_err(|error| Failure::new(error.reason()))?.to_string();
+        let (path, code) = (repository.path(), self.asked.endpoint.code());
+        let signs = Signs { proxy: self.proxy, registry: &served, path, code, denied };
         let ran = self.session.deadline()?.limit(client.program(), run(client, &pull)).await;
         let (outcome, said) = match ran {
             Ok(Ok((success, text))) => (outcome(success, &text, &signs), said(&text)),
