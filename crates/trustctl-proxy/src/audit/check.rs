@@ -2,7 +2,8 @@
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read as _};
-use std::path::Path;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
 
 use trustctl_core::reason::{Code, Reason, Step};
 use trustctl_core::time::Timestamp;
@@ -56,12 +57,25 @@ pub fn verify(path: &Path) -> Result<Summary, Reason> {
 /// # Errors
 /// As for [`verify`].
 pub fn verify_after(path: &Path, hash: &str) -> Result<Summary, Reason> {
-    let mut files = renamed(path).map_err(|error| unreadable(path, &error))?;
-    files.push(path.to_owned());
+    let newest = File::open(path).map_err(|error| unreadable(path, &error))?;
+    verify_opened(path, &newest, hash)
+}
+
+/// As [`verify_after`], with the newest file as it was opened: before the others are listed, so that none can come between them. When the
+/// proxy has begun another file since, it is one of the others by now, and the log is verified up to the last of these.
+pub(super) fn verify_opened(path: &Path, newest: &File, hash: &str) -> Result<Summary, Reason> {
+    let unusable = |error: io::Error| unreadable(path, &error);
+    let own = newest.metadata().map_err(unusable)?;
+    let is_own = |file: &PathBuf| file.metadata().is_ok_and(|other| (other.dev(), other.ino()) == (own.dev(), own.ino()));
+    let mut files = renamed(path).map_err(unusable)?;
+    if !files.iter().any(is_own) {
+        files.push(path.to_owned());
+    }
     let mut reading = Reading::new(Some(hash.to_owned()), files.len());
-    for file in &files {
-        let opened = File::open(file).map_err(|error| unreadable(file, &error))?;
-        let read = reading.file(BufReader::new(opened), file == path);
+    for (at, file) in files.iter().enumerate() {
+        let opened = if file == path { newest.try_clone() } else { File::open(file) };
+        let opened = opened.map_err(|error| unreadable(file, &error))?;
+        let read = reading.file(BufReader::new(opened), at + 1 == files.len());
         let is_beginning = reading.head.is_none() && reading.summary.first > 1;
         reading.summary.unfinished = read.map_err(|trouble| match trouble {
             Trouble::Broken(number, why) => {

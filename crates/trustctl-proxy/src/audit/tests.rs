@@ -219,6 +219,27 @@ async fn a_chain_goes_on_in_the_next_file() {
 }
 
 #[tokio::test]
+async fn a_file_begun_while_a_log_is_verified_does_not_look_like_lines_that_are_missing() {
+    let folder = TempDir::new().unwrap();
+    let options = AuditOptions { rotate_at: 100, ..AuditOptions::default() };
+    for count in 1..=3 {
+        write(&folder, options.clone(), 1).await;
+        assert_eq!(verify(&path(&folder)).unwrap().lines, count);
+    }
+    let opened = fs::File::open(path(&folder)).unwrap();
+    let check = |file: &fs::File| check::verify_opened(&path(&folder), file, line::BEGINNING);
+    write(&folder, options.clone(), 1).await;
+    write(&folder, options, 1).await;
+    let summary = check(&opened).unwrap();
+    assert_eq!((summary.lines, summary.files, summary.unfinished), (4, 4, false), "up to the last that was renamed");
+    assert_eq!(verify(&path(&folder)).unwrap().lines, 5);
+    // A file that is not there is still missed.
+    fs::remove_file(&writer::renamed(&path(&folder)).unwrap()[1]).unwrap();
+    assert_eq!(check(&opened).unwrap_err().code, Code::AuditBroken);
+    assert_eq!(verify(&path(&folder)).unwrap_err().code, Code::AuditBroken);
+}
+
+#[tokio::test]
 async fn where_there_is_no_line_nothing_is_verified() {
     let folder = TempDir::new().unwrap();
     let code = || verify(&path(&folder)).unwrap_err().code;
