@@ -1,6 +1,7 @@
 //! Real clients, set up by `trustctl proxy client-config`: what is trusted arrives bit-identical, what is not never does, although the
 //! registry behind the proxy would give it to them.
 
+use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -152,4 +153,60 @@ fn files_of_others_are_never_written_over() {
         assert_eq!((exit, report["error"]["code"].as_str()), (Some(7), Some("TC0717")), "{report}");
     }
     assert_eq!(std::fs::read_to_string(&path).unwrap(), "server = \"https://docker.io\"\n");
+}
+
+/// Who could not read a file can read neither what takes its place nor what is kept of it.
+#[test]
+fn a_file_that_is_replaced_keeps_its_rights() {
+    let stage = Stage::without_proxy(trustctl_lab::world::WorldOptions::default());
+    let words = ["proxy", "client-config", "containerd", "--proxy", "https://proxy.example:5000", "--to", "certs.d", "--force"];
+    let path = stage.home.path().join("certs.d/_default/hosts.toml");
+    let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    for rights in [0o600, 0o640, 0o644] {
+        stage.done(&words);
+        let ours = std::fs::read_to_string(&path).unwrap();
+        std::fs::write(&path, format!("{ours}# by hand\n")).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(rights)).unwrap();
+        stage.done(&words);
+        let kept = path.with_extension("toml.bak");
+        assert_eq!((mode(&path), mode(&kept)), (rights, rights));
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), ours);
+        std::fs::remove_file(kept).unwrap();
+    }
+}
+
+/// A link is found before anything is written, also where it leads nowhere, and at the last of several files.
+#[test]
+fn where_a_link_is_nothing_is_written() {
+    let stage = Stage::without_proxy(trustctl_lab::world::WorldOptions::default());
+    let mut words =
+        vec!["proxy", "client-config", "containerd", "--proxy", "https://proxy.example:5000", "--to", "certs.d", "--force"];
+    words.extend(["--registry", "a.example", "--registry", "b.example"]);
+    stage.done(&words);
+    let [first, last] = ["a", "b"].map(|name| stage.home.path().join(format!("certs.d/{name}.example/hosts.toml")));
+    let edited = format!("{}# by hand\n", std::fs::read_to_string(&first).unwrap());
+    let refuses = || {
+        for path in [&first, &last] {
+            std::fs::write(path, &edited).unwrap();
+        }
+        let (report, exit) = stage.user().json(&words).unwrap();
+        assert_eq!((exit, report["error"]["code"].as_str()), (Some(7), Some("TC0717")), "{report}");
+        assert!(report["error"]["message"].as_str().unwrap().contains("is a link"), "{report}");
+        assert_eq!(std::fs::read_to_string(&first).unwrap(), edited);
+        assert!(!first.with_extension("toml.bak").exists(), "nothing is written");
+    };
+    let (kept, elsewhere) = (last.with_extension("toml.bak"), stage.home.path().join("elsewhere.toml"));
+    symlink(stage.home.path().join("nowhere"), &kept).unwrap();
+    refuses();
+    assert!(!stage.home.path().join("nowhere").exists());
+    std::fs::remove_file(&kept).unwrap();
+    std::fs::write(&elsewhere, "").unwrap();
+    std::fs::remove_file(&last).unwrap();
+    symlink(&elsewhere, &last).unwrap();
+    refuses();
+    assert!(std::fs::symlink_metadata(&kept).is_err());
+    std::fs::remove_file(&last).unwrap();
+    std::fs::write(&last, &edited).unwrap();
+    stage.done(&words);
+    assert_eq!(std::fs::read_to_string(&kept).unwrap(), edited);
 }

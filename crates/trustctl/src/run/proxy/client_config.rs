@@ -1,6 +1,8 @@
 //! `trustctl proxy client-config`: what a client needs so that it goes to the proxy and to nobody else.
 
+use std::fs::Permissions;
 use std::io::{ErrorKind, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use serde_json::json;
@@ -95,8 +97,10 @@ fn placed(setup: &Setup, to: Option<&Path>) -> Vec<(PathBuf, String)> {
 
 /// Whether a file may be put there: nothing is there, or the same; or what this command made, when it is to be kept beside.
 fn check_place(path: &Path, text: &str, force: bool) -> Result<(), Failure> {
+    if !is_file(path)? {
+        return Ok(());
+    }
     let bytes = match trustctl_remote::file::read(path, MAX_FILE) {
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(Failure::file(path, &error)),
         Ok(bytes) if bytes == text.as_bytes() => return Ok(()),
         Ok(bytes) => bytes,
@@ -113,14 +117,30 @@ fn check_place(path: &Path, text: &str, force: bool) -> Result<(), Failure> {
         return refused(words, step);
     }
     let kept = kept(path);
+    if !is_file(&kept)? {
+        return Ok(());
+    }
     match trustctl_remote::file::read(&kept, MAX_FILE) {
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
         Err(error) => Err(Failure::file(&kept, &error)),
         Ok(old) if old == bytes => Ok(()),
         Ok(_) => {
             let words = format!("{} is there already, with other content than {shown}; nothing was written", kept.display());
             refused(words, "move it away, so that the file can be kept under that name")
         }
+    }
+}
+
+/// Whether a file is there, and not nothing. A link is neither, wherever it leads: what it stands for is not this command's to replace.
+fn is_file(path: &Path) -> Result<bool, Failure> {
+    match path.symlink_metadata() {
+        Ok(found) if found.is_file() => Ok(true),
+        Ok(_) => {
+            let words = format!("{} is there already, and is a link, a folder or a device; nothing was written", path.display());
+            let step = Step::words("move it away, or name the folder that the link leads to by --to");
+            Err(Failure::new(Reason::new(Code::LocalFile, words).step(step)))
+        }
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(Failure::file(path, &error)),
     }
 }
 
@@ -131,23 +151,28 @@ fn kept(path: &Path) -> PathBuf {
     name.into()
 }
 
-/// Writes the file; what was there is kept.
+/// Writes the file; what was there is kept, and who could not read it can read neither.
 fn write(path: &Path, text: &str) -> Result<(), Failure> {
     let folder = path.parent().unwrap_or(Path::new("."));
     std::fs::create_dir_all(folder).map_err(|error| Failure::file(path, &error))?;
-    match trustctl_remote::file::read(path, MAX_FILE) {
+    let written = match trustctl_remote::file::read(path, MAX_FILE) {
         Ok(bytes) if bytes == text.as_bytes() => return Ok(()),
-        Ok(bytes) => keep(&kept(path), &bytes).map_err(|error| Failure::file(&kept(path), &error))?,
-        Err(error) if error.kind() == ErrorKind::NotFound => {}
-        Err(error) => return Err(Failure::file(path, &error)),
-    }
-    trustctl_remote::file::replace(path, text.as_bytes()).map_err(|error| Failure::file(path, &error))
+        Ok(bytes) => {
+            let rights = path.symlink_metadata().map_err(|error| Failure::file(path, &error))?.permissions();
+            keep(&kept(path), &bytes, &rights).map_err(|error| Failure::file(&kept(path), &error))?;
+            // Nobody else reads it before it has the rights.
+            trustctl_remote::file::replace_private(path, text.as_bytes()).and_then(|()| std::fs::set_permissions(path, rights))
+        }
+        Err(error) if error.kind() == ErrorKind::NotFound => trustctl_remote::file::replace(path, text.as_bytes()),
+        Err(error) => Err(error),
+    };
+    written.map_err(|error| Failure::file(path, &error))
 }
 
 /// Puts bytes into a file that is not there, or has them.
-fn keep(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    match std::fs::OpenOptions::new().write(true).create_new(true).open(path) {
-        Ok(mut file) => file.write_all(bytes).and_then(|()| file.sync_all()),
+fn keep(path: &Path, bytes: &[u8], rights: &Permissions) -> std::io::Result<()> {
+    match std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
+        Ok(mut file) => file.write_all(bytes).and_then(|()| file.set_permissions(rights.clone())).and_then(|()| file.sync_all()),
         Err(error) if error.kind() == ErrorKind::AlreadyExists && trustctl_remote::file::read(path, MAX_FILE)? == bytes => Ok(()),
         Err(error) => Err(error),
     }
