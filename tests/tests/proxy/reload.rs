@@ -101,6 +101,7 @@ fn a_break_glass_token_that_would_not_count_is_refused() {
     let with = ["--config", "proxy.toml", "--key"];
     let (exit, report) = make("r.example/shop/cart", &[&with[..], &["release"]].concat());
     assert_eq!((exit, &report["key"]), (0, &release.clone().into()), "{report:#}");
+    assert!(report["copyTo"].as_str().unwrap().ends_with("state/break-glass"), "{report:#}");
     let (exit, report) = make("r.example/shop/cart", &[&with[..], &["other"]].concat());
     assert_eq!((exit, &report["error"]["code"]), (2, &"TC0802".into()), "{report:#}");
     let said = report["error"]["message"].as_str().unwrap();
@@ -114,8 +115,22 @@ fn a_break_glass_token_that_would_not_count_is_refused() {
         2,
         "longer than any proxy takes"
     );
-    // Without a configuration nobody knows, and that is said.
+    // Where the proxy does not look, it counts for nothing, and that is said.
+    std::fs::create_dir_all(stage.home.path().join("state/break-glass")).unwrap();
     let image = format!("r.example/shop/cart@sha256:{}", "a".repeat(64));
+    for (file, is_told) in [("state/break-glass/a.json", false), ("state/break-glass/a.token", true), ("a.json", true)] {
+        let words =
+            ["proxy", "break-glass", &image, "--key", "release", "--reason", "signing is down", "--config", "proxy.toml", "--to"];
+        let text = stage.user().run(&[&words[..], &[file]].concat()).unwrap();
+        assert!(text.code == Some(0) && text.stderr.contains("the proxy does not read") == is_told, "{text:?}");
+    }
+    // What the policy denies by digest passes with no token.
+    let denied =
+        format!("{}[[deny]]\ndigest = \"sha256:{}\"\nreason = \"a worm\"\n", SIGNED.replace("HOST", "r.example"), "a".repeat(64));
+    stage.write("policy.toml", &denied);
+    let (exit, report) = make("r.example/shop/cart", &[&with[..], &["release"]].concat());
+    assert_eq!((exit, &report["error"]["code"]), (2, &trustctl_core::reason::Code::PolicyDenied.id().into()), "{report:#}");
+    // Without a configuration nobody knows, and that is said.
     let words = ["proxy", "break-glass", &image, "--key", "other", "--reason", "signing is down", "--to", "token.json"];
     let text = stage.user().run(&words).unwrap();
     let unknown = format!("whether a proxy takes the key {other} is not known without --config");

@@ -1,7 +1,8 @@
 //! `trustctl proxy break-glass`: an operator's signed word for one image and a short time.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use trustctl_core::digest::Digest;
 use trustctl_core::public_key::PublicKey;
 use trustctl_core::reason::{Code, Step};
 use trustctl_core::reference::Repository;
@@ -10,7 +11,7 @@ use trustctl_core::time::parse_age;
 use trustctl_proxy::break_glass::{LONGEST, Token};
 use trustctl_proxy::config::Config;
 
-use super::super::{Session, clock, parse_image};
+use super::super::{Session, clock, parse_image, policy};
 use crate::cli::BreakGlassArgs;
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -27,6 +28,7 @@ pub(super) fn run(session: &Session, args: &BreakGlassArgs) -> Result<Exit, Fail
     };
     if let Some(proxy) = &proxy {
         proxy.serves(&token.repository)?;
+        proxy.denies_not(session, &token.digest)?;
     }
     let key = session.private_key(&args.key, args.passphrase.as_deref(), None)?;
     if let Some(proxy) = &proxy {
@@ -35,9 +37,11 @@ pub(super) fn run(session: &Session, args: &BreakGlassArgs) -> Result<Exit, Fail
     let bytes = token.sign(&key)?;
     trustctl_remote::file::replace(&args.to, &bytes).map_err(|error| Failure::file(&args.to, &error))?;
     let fingerprint = key.fingerprint();
+    let copy_to = proxy.as_ref().and_then(|proxy| proxy.copy_to(&args.to));
     if session.ui.json() {
         let report = serde_json::json!({
             "schema": "trustctl/break-glass/v1", "exit": 0, "token": token, "file": args.to, "key": fingerprint, "config": args.config,
+            "copyTo": copy_to,
         });
         session.ui.say(report.to_string());
         return Ok(Exit::Done);
@@ -45,6 +49,10 @@ pub(super) fn run(session: &Session, args: &BreakGlassArgs) -> Result<Exit, Fail
     session.ui.say(format!("{}@{} may pass until {}", token.repository, token.digest, token.until));
     if proxy.is_none() {
         session.ui.note(format!("whether a proxy takes the key {fingerprint} is not known without --config"));
+    }
+    if let Some(folder) = copy_to {
+        let (file, folder) = (args.to.display(), folder.display());
+        session.ui.note(format!("the proxy does not read {file}: copy it to {folder}, by a name that ends in .json"));
     }
     Ok(Exit::Done)
 }
@@ -93,6 +101,23 @@ impl Proxy<'_> {
         let words = format!("{config} names no upstream {}: no image is called {repository} there", repository.registry());
         let step = format!("name the image as the policy does, by its registry: {}", registries.join(", "));
         Err(Failure::usage(Code::ProxyNoUpstream, words).step(Step::words(step)))
+    }
+
+    /// Whether the policy lets a token count for the digest.
+    fn denies_not(&self, session: &Session, digest: &Digest) -> Result<(), Failure> {
+        let policy = policy::load_with(session, &self.config.policy, &policy::read_limited)?;
+        let Some(deny) = policy.deny.iter().find(|deny| deny.digest == *digest) else { return Ok(()) };
+        let words = format!("the policy of {} denies {digest}: {}; no token lets it pass", self.path.display(), deny.reason);
+        Err(Failure::usage(Code::PolicyDenied, words))
+    }
+
+    /// The folder of the proxy's tokens, where the file is none that is looked at there: it may be copied later, and from another host.
+    fn copy_to(&self, file: &Path) -> Option<PathBuf> {
+        let folder = self.config.state.join("break-glass");
+        let parent = file.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let is_there = matches!((parent.canonicalize(), folder.canonicalize()), (Ok(own), Ok(known)) if own == known);
+        let is_token = is_there && file.extension().is_some_and(|extension| extension == "json");
+        (!is_token).then_some(folder)
     }
 
     /// Whether the key may sign tokens.
