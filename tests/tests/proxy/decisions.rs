@@ -1,5 +1,6 @@
 //! What is served and what is refused.
 
+use std::thread;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -112,7 +113,7 @@ fn a_revocation_counts_within_its_time_whatever_is_cached() {
     let end = std::time::Instant::now() + Duration::from_secs(10);
     while stage.get("shop/cart/manifests/1").status == 200 {
         assert!(std::time::Instant::now() < end, "a revocation counts after a second");
-        std::thread::sleep(Duration::from_millis(100));
+        thread::sleep(Duration::from_millis(100));
     }
     refused(&stage.get("shop/cart/manifests/1"), "TC0309");
     refused(&stage.get(&format!("shop/cart/manifests/{child}")), "TC0309");
@@ -308,7 +309,7 @@ fn a_revocation_that_comes_while_answers_are_slow_counts_in_its_time() {
     let stage = Stage::new(&Setup { times, ..Setup::default() });
     let slow = FaultRule::times(1, "/v2/shop/cart/manifests/sha256-*.sig", Fault::Slow(Duration::from_secs(4)));
     stage.world.registry().faults().add(slow);
-    std::thread::scope(|scope| {
+    thread::scope(|scope| {
         let before = stage.world.registry().requests().all().len();
         let first = scope.spawn(|| stage.get("shop/cart/manifests/1"));
         while !stage
@@ -320,10 +321,30 @@ fn a_revocation_that_comes_while_answers_are_slow_counts_in_its_time() {
             .skip(before)
             .any(|request| request.path.contains("/cart/referrers/"))
         {
-            std::thread::sleep(Duration::from_millis(20));
+            thread::sleep(Duration::from_millis(20));
         }
         stage.revoke("shop/cart:1");
         assert_eq!(first.join().unwrap().status, 200, "nothing was withdrawn when it was looked at");
     });
     refused(&stage.get("shop/cart/manifests/1"), "TC0309");
+}
+
+/// What comes last, when the time of a request is used up, was not asked about: it is decided when the next one asks.
+#[test]
+fn what_there_was_no_time_for_is_not_remembered() {
+    let times = "tag-ttl = \"0s\"\nrevocation = \"1s\"\nrefusal = \"0s\"\nverify = \"1s\"";
+    let stage = Stage::new(&Setup { times, ..Setup::default() });
+    let (index, manifest) = stage.world.registry().manifest("shop/cart", "1").unwrap();
+    let manifest: Value = serde_json::from_slice(&manifest.bytes).unwrap();
+    let child = manifest["manifests"][0]["digest"].as_str().unwrap();
+    // By itself at first, so that there is evidence about it to look at again.
+    served(&stage.get(&format!("shop/cart/manifests/{child}")), child);
+    served(&stage.get("shop/cart/manifests/1"), &index.to_string());
+    thread::sleep(Duration::from_millis(1100));
+    let faults = stage.world.registry().faults();
+    faults.add(FaultRule::always(&format!("*/referrers/{index}"), Fault::Hang));
+    // The child is signed itself, but the time goes into the index: as its tag's at first, then by itself.
+    let child = format!("shop/cart/manifests/{child}");
+    let statuses = [(); 3].map(|()| stage.get(&child).status);
+    assert_eq!(statuses, [503, 503, 200]);
 }

@@ -123,7 +123,7 @@ mod tests {
             ("in /var/lib/proxy/records", "in a file of the proxy"),
             ("the file '/etc/ssl/ca.pem', and ~/.docker/config.json", "the file 'a file of the proxy', and a file of the proxy"),
             ("../keys/a.pub and file:///etc/key", "a file of the proxy and file:a file of the proxy"),
-            ("unix:///var/run/docker.sock x:///root/secret", "unix:a file of the proxy x:a file of the proxy"),
+            ("unix:///var/run/docker.sock x:///srv/secret", "unix:a file of the proxy x:a file of the proxy"),
             ("é/etc/passwd", "éa file of the proxy"),
             ("cut in the middle of /srv/trust of u…", "cut in the middle of a file of the proxy of u…"),
         ] {
