@@ -1,6 +1,7 @@
 //! The body of an answer: nothing, bytes at hand, or a stream.
 
 use std::fmt;
+use std::fs::File;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -20,13 +21,46 @@ pub enum ProxyBody {
     /// Bytes that are at hand.
     Full(Bytes),
     /// Bytes that are still coming. Where they end with an error the connection is cut, so that a client cannot take what came for the whole.
-    Streamed(Pin<Box<dyn Body<Data = Bytes, Error = io::Error> + Send>>),
+    Streamed(Pin<Box<dyn Streamed>>),
+}
+
+/// A body that streams, some of which may lie in a file.
+pub trait Streamed: Body<Data = Bytes, Error = io::Error> + Send {
+    /// The next part of the body as a part of a file that is in memory, so that the system can send it without waiting for the disk.
+    /// What is handed out here does not come as a frame too. Nothing where the next part has to come as a frame.
+    fn file_part(self: Pin<&mut Self>) -> Option<FilePart> {
+        None
+    }
+}
+
+/// Some bytes of a file.
+#[derive(Clone, Debug)]
+pub struct FilePart {
+    /// The file.
+    pub file: Arc<File>,
+    /// Where the bytes begin.
+    pub at: u64,
+    /// How many they are, [`Self::MOST`] at most.
+    pub length: usize,
+}
+
+impl FilePart {
+    /// Most bytes of a part. More at once is not faster (measured), and keeps the others of a thread waiting.
+    pub const MOST: usize = 256 * 1024;
 }
 
 impl ProxyBody {
     /// A body that streams.
-    pub fn streamed(body: impl Body<Data = Bytes, Error = io::Error> + Send + 'static) -> Self {
+    pub fn streamed(body: impl Streamed + 'static) -> Self {
         Self::Streamed(Box::pin(body))
+    }
+
+    /// The next part of the body, where it lies in a file: see [`Streamed::file_part`].
+    pub fn file_part(&mut self) -> Option<FilePart> {
+        match self {
+            Self::Streamed(body) => body.as_mut().file_part(),
+            Self::Empty | Self::Full(_) => None,
+        }
     }
 }
 
@@ -47,8 +81,16 @@ impl ProxyBody {
 
 /// A body that streams and is counted.
 struct Counted {
-    body: Pin<Box<dyn Body<Data = Bytes, Error = io::Error> + Send>>,
+    body: Pin<Box<dyn Streamed>>,
     metrics: Arc<Metrics>,
+}
+
+impl Streamed for Counted {
+    fn file_part(mut self: Pin<&mut Self>) -> Option<FilePart> {
+        let part = self.body.as_mut().file_part()?;
+        self.metrics.sent(u64::try_from(part.length).unwrap_or(u64::MAX));
+        Some(part)
+    }
 }
 
 impl Body for Counted {

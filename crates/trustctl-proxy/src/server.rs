@@ -6,6 +6,7 @@
 mod client;
 mod connection;
 mod pace;
+mod parts;
 mod tls;
 
 use std::future::Future;

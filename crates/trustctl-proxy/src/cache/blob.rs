@@ -18,6 +18,10 @@ use super::buffers::{Buffer, Buffers};
 use super::error::CacheError;
 use super::file;
 use super::fill::{Following, Progress};
+use crate::body::{FilePart, Streamed};
+
+/// What is shorter is read: it goes out in one write with the head of the answer then.
+const LEAST_PART: usize = 64 * 1024;
 
 /// Something from the cache, of known length. While it is held, eviction does not reach it.
 #[derive(Clone)]
@@ -174,6 +178,19 @@ impl BlobBody {
                 receiver
             }));
         }
+    }
+}
+
+impl Streamed for BlobBody {
+    fn file_part(mut self: Pin<&mut Self>) -> Option<FilePart> {
+        let Reading::File(file) = &self.reading else { return None };
+        let length = usize::try_from(self.remaining()).unwrap_or(usize::MAX).min(FilePart::MOST);
+        let part = FilePart { file: Arc::clone(file), at: self.at, length };
+        if length < LEAST_PART || self.read.is_some() || !file::is_in_memory(&part) {
+            return None;
+        }
+        self.at += u64::try_from(length).unwrap_or(u64::MAX);
+        Some(part)
     }
 }
 

@@ -10,12 +10,12 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::{Semaphore, watch};
 
 use super::client::Client;
 use super::pace::{Pace, Paced, Watched};
+use super::parts::{Parts, Socket};
 use super::tls::Acceptor;
 use super::{Numbers, Received, Site, Stage};
 use crate::answer::without_body;
@@ -55,13 +55,14 @@ impl<S: Site> Connections<S> {
         }
     }
 
-    async fn talk(&self, stream: impl AsyncRead + AsyncWrite + Unpin, client: Client) {
-        let pace = Arc::new(Pace::new());
-        let client = Arc::new(client);
-        let service = service_fn(|request| self.respond(request, &client, &pace));
+    async fn talk<T: Socket>(&self, stream: T, client: Client) {
+        let (pace, client) = (Arc::new(Pace::new()), Arc::new(client));
+        let parts = T::SENDS_FILES.then(Arc::<Parts>::default);
+        let service = service_fn(|request| self.respond(request, &client, (&pace, &parts)));
         let mut http = http1::Builder::new();
         http.header_read_timeout(None).max_header_size(MAX_HEAD).max_headers(MAX_FIELDS).max_buf_size(BUFFER);
-        let mut connection = pin!(http.serve_connection(TokioIo::new(Watched::new(stream, pace.clone())), service));
+        let mut connection =
+            pin!(http.serve_connection(TokioIo::new(Watched::new(stream, pace.clone(), parts.clone())), service));
         let mut stage = self.stage.clone();
         let Some(first_look) = pace.next_look(&self.limits) else { return };
         let mut look = pin!(tokio::time::sleep_until(first_look));
@@ -87,7 +88,7 @@ impl<S: Site> Connections<S> {
         &self,
         request: Request<Incoming>,
         client: &Arc<Client>,
-        pace: &Arc<Pace>,
+        (pace, parts): (&Arc<Pace>, &Option<Arc<Parts>>),
     ) -> Result<Response<Paced>, Infallible> {
         pace.answering();
         let (head, _) = request.into_parts();
@@ -96,6 +97,6 @@ impl<S: Site> Connections<S> {
         let answer = self.site.answer(Received { head, client: client.clone(), id }).await;
         let mut answer = if is_head { without_body(answer) } else { answer };
         answer.headers_mut().insert(REQUEST_ID, id.header());
-        Ok(answer.map(|body| Paced::new(body, pace.clone())))
+        Ok(answer.map(|body| Paced::new(body, pace.clone(), parts.clone())))
     }
 }

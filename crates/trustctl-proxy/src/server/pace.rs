@@ -12,6 +12,7 @@ use http_body::{Body, Frame, SizeHint};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 
+use super::parts::{self, Parts, Socket};
 use crate::body::ProxyBody;
 use crate::config::Limits;
 
@@ -69,15 +70,16 @@ impl Pace {
     }
 }
 
-/// A connection whose reads and writes are noticed.
+/// A connection whose reads and writes are noticed, and which sends the parts of files that bytes stand for.
 pub(super) struct Watched<S> {
     stream: S,
     pace: Arc<Pace>,
+    parts: Option<Arc<Parts>>,
 }
 
 impl<S> Watched<S> {
-    pub(super) fn new(stream: S, pace: Arc<Pace>) -> Self {
-        Self { stream, pace }
+    pub(super) fn new(stream: S, pace: Arc<Pace>, parts: Option<Arc<Parts>>) -> Self {
+        Self { stream, pace, parts }
     }
 
     fn wrote<T>(&self, done: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
@@ -102,18 +104,22 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
-    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let done = Pin::new(&mut self.stream).poll_write(context, bytes);
-        self.wrote(done)
+impl<S: Socket> AsyncWrite for Watched<S> {
+    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.poll_write_vectored(context, &[io::IoSlice::new(bytes)])
     }
 
     fn poll_write_vectored(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
-        parts: &[io::IoSlice<'_>],
+        pieces: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let done = Pin::new(&mut self.stream).poll_write_vectored(context, parts);
+        let this = &mut *self;
+        let done = match (&this.parts, parts::split(pieces)) {
+            (Some(parts), ([], Some(blank))) => parts.poll_send(blank, &this.stream, context),
+            (Some(_), (bytes, _)) => Pin::new(&mut this.stream).poll_write_vectored(context, bytes),
+            (None, _) => Pin::new(&mut this.stream).poll_write_vectored(context, pieces),
+        };
         self.wrote(done)
     }
 
@@ -135,11 +141,12 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
 pub(super) struct Paced {
     body: ProxyBody,
     pace: Arc<Pace>,
+    parts: Option<Arc<Parts>>,
 }
 
 impl Paced {
-    pub(super) fn new(body: ProxyBody, pace: Arc<Pace>) -> Self {
-        Self { body, pace }
+    pub(super) fn new(body: ProxyBody, pace: Arc<Pace>, parts: Option<Arc<Parts>>) -> Self {
+        Self { body, pace, parts }
     }
 }
 
@@ -154,7 +161,13 @@ impl Body for Paced {
     type Error = io::Error;
 
     fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
-        Pin::new(&mut self.body).poll_frame(context)
+        let this = &mut *self;
+        if let Some(parts) = &this.parts
+            && let Some(part) = this.body.file_part()
+        {
+            return Poll::Ready(Some(Ok(Frame::data(parts.stand_in(part)))));
+        }
+        Pin::new(&mut this.body).poll_frame(context)
     }
 
     fn is_end_stream(&self) -> bool {

@@ -1,5 +1,6 @@
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a failed unwrap or index fails the test")]
 
+mod parts;
 mod tls;
 
 use std::io;
@@ -15,7 +16,7 @@ use tokio::sync::{Notify, mpsc, oneshot};
 
 use super::*;
 use crate::answer::{error, full};
-use crate::body::ProxyBody;
+use crate::body::{ProxyBody, Streamed};
 
 /// Longer than anything here takes; what is not there by then does not come.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -62,6 +63,8 @@ impl Body for Endless {
     }
 }
 
+impl Streamed for Endless {}
+
 impl Drop for Endless {
     fn drop(&mut self) {
         let _ = self.0.send(());
@@ -79,6 +82,8 @@ impl Body for Broken {
         Poll::Ready(Some(Err(io::ErrorKind::ConnectionReset.into())))
     }
 }
+
+impl Streamed for Broken {}
 
 struct Running {
     address: SocketAddr,

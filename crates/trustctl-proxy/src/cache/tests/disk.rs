@@ -1,10 +1,13 @@
 //! What lies on disk: found, checked, evicted, counted.
 
 use std::fs;
+use std::ops::Range;
 use std::os::unix::fs::FileExt as _;
 use std::path::PathBuf;
 
 use super::*;
+use crate::body::{FilePart, Streamed as _};
+use crate::cache::file::read_now;
 
 async fn store(cache: &DiskCache, blob: &Bytes) -> Digest {
     let asked = digest(blob);
@@ -60,6 +63,38 @@ async fn a_part_is_a_part() {
             assert!(got == blob[at(from.min(to))..at(to)], "{from} {to}");
         }
     }
+}
+
+#[tokio::test]
+async fn a_file_can_be_handed_out_in_parts_for_the_system_to_send() {
+    let (folder, cache) = cache(hasty());
+    let blob = bytes(3 * FilePart::MOST + 70_000);
+    let found = cache.find(&store(&cache, &blob).await).await.unwrap().unwrap();
+    let can_tell = read_now(&fs::File::open(path(&folder, &digest(&blob))).unwrap(), &mut [0], 0).is_ok();
+    let whole = Range { start: 0, end: blob.len() };
+    for (wanted, parts) in [(whole.clone(), 4), (5..900, 0), (100..FilePart::MOST + 50_000, 1)] {
+        let from_to = |place| u64::try_from(place).unwrap();
+        let mut body = Box::pin(found.body(from_to(wanted.start)..from_to(wanted.end)));
+        let (mut got, mut handed_out) = (Vec::new(), 0);
+        loop {
+            if let Some(part) = body.as_mut().file_part() {
+                let mut piece = vec![0; part.length];
+                part.file.read_exact_at(&mut piece, part.at).unwrap();
+                got.extend_from_slice(&piece);
+                handed_out += 1;
+            } else if let Some(frame) = body.frame().await {
+                got.extend_from_slice(&frame.unwrap().into_data().unwrap());
+            } else {
+                break;
+            }
+        }
+        assert!(got == blob[wanted.clone()], "{wanted:?}");
+        assert_eq!(handed_out, if can_tell { parts } else { 0 }, "{wanted:?}");
+    }
+    let upstream = Upstream::good(&bytes(500_000));
+    let (_folder, cache) = super::cache(hasty());
+    let mut filling = Box::pin(cache.fill(&digest(&bytes(500_000)), upstream).await.unwrap().body(0..500_000));
+    assert!(filling.as_mut().file_part().is_none(), "what is being fetched is held back until its digest is known");
 }
 
 #[tokio::test]

@@ -8,6 +8,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 use tempfile::TempDir;
 use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 use trustctl_core::reason::Code;
 
 use super::*;
@@ -52,8 +53,8 @@ fn listen(folder: &Path, clients: Option<bool>) -> Listen {
     Listen { address: "127.0.0.1:0".parse().unwrap(), tls: Some(tls) }
 }
 
-/// The answer to `/client`, and the certificate that was shown.
-async fn ask(address: SocketAddr, authority: &Authority, client: Option<&Identity>) -> io::Result<(String, Vec<u8>)> {
+/// A connection to `address`.
+async fn connect(address: SocketAddr, authority: &Authority, client: Option<&Identity>) -> io::Result<TlsStream<TcpStream>> {
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_slice(authority.pem.as_bytes()).unwrap()).unwrap();
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
@@ -69,12 +70,24 @@ async fn ask(address: SocketAddr, authority: &Authority, client: Option<&Identit
     };
     let stream = TcpStream::connect(address).await?;
     let name = ServerName::try_from("127.0.0.1").unwrap();
-    let mut stream = within(TlsConnector::from(Arc::new(config)).connect(name, stream)).await?;
+    within(TlsConnector::from(Arc::new(config)).connect(name, stream)).await
+}
+
+/// The answer to `/client`, and the certificate that was shown.
+async fn ask(address: SocketAddr, authority: &Authority, client: Option<&Identity>) -> io::Result<(String, Vec<u8>)> {
+    let mut stream = connect(address, authority, client).await?;
     let shown = stream.get_ref().1.peer_certificates().unwrap()[0].to_vec();
     stream.write_all(b"GET /client HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await?;
     let mut answer = String::new();
     within(stream.read_to_string(&mut answer)).await?;
     Ok((answer, shown))
+}
+
+/// A listener with a certificate of its own, and how to get through to it.
+pub(super) async fn listener(folder: &Path) -> (Listen, impl AsyncFn(SocketAddr) -> TlsStream<TcpStream>) {
+    let authority = Authority::new();
+    write(folder, &authority.certify("server"));
+    (listen(folder, None), async move |address| connect(address, &authority, None).await.unwrap())
 }
 
 #[tokio::test]
