@@ -11,6 +11,7 @@ mod digests;
 mod flights;
 mod judge;
 mod outage;
+mod records;
 mod ruling;
 mod shared;
 mod tags;
@@ -24,7 +25,7 @@ use tokio::time::Instant;
 use trustctl_core::digest::Digest;
 use trustctl_core::evidence::Evidence;
 use trustctl_core::policy::Applies;
-use trustctl_core::reason::{Code, Reason};
+use trustctl_core::reason::Reason;
 use trustctl_core::reference::{Repository, Tag};
 use trustctl_core::subject::{ManifestBytes, Subject};
 use trustctl_core::time::Timestamp;
@@ -41,6 +42,7 @@ use crate::trust::{InForce, Trust};
 use crate::world::World;
 use flights::{Flights, Joined};
 use judge::{Found, Judge};
+use records::AsyncRecords;
 use ruling::Words;
 
 pub use crate::store::SubjectKey;
@@ -111,6 +113,7 @@ pub struct Ground {
 /// Decides. One for all upstreams.
 pub struct Decider {
     ground: Ground,
+    records: AsyncRecords,
     judge: Judge,
     rulings: moka::sync::Cache<SubjectKey, Arc<Ruling>>,
     /// What was undecided or stale, for who asked alone: a registry may throttle or fail one caller and answer all others.
@@ -131,6 +134,7 @@ impl Decider {
     pub fn new(ground: Ground) -> Self {
         let judge = Judge::new(ground.memory.clone(), (ground.times.verify, ground.times.revocation), ground.metrics.clone());
         Self {
+            records: AsyncRecords::new(ground.records.clone()),
             judge,
             rulings: moka::sync::Cache::builder()
                 .max_capacity(RULINGS)
@@ -213,9 +217,8 @@ impl Decider {
     async fn find_out(&self, world: World, key: SubjectKey, renew: Renew) -> Result<Arc<Ruling>, Trouble> {
         let (trust, now) = (self.ground.trust.trust(), (self.ground.clock)());
         let world = world.within(self.patience());
-        let records = self.ground.records.clone();
         let name = key.clone();
-        let kept = blocking(move || known(records.kept(&name))).await?;
+        let kept = self.records.look(move |records| records.kept(&name)).await?;
         let kept = kept.filter(|kept| kept.gathered <= now.saturating_add(CLOCK_SLACK));
         let age = |kept: &Kept| now.since(kept.gathered);
         if renew == Renew::No
@@ -258,8 +261,8 @@ impl Decider {
                 if ruling.verdict == VerdictKind::Unsigned && kept.is_some() {
                     self.sees(&world, &key).await?;
                 }
-                let (records, name) = (self.ground.records.clone(), key.clone());
-                blocking(move || records.forget(&name).map_err(Reason::from)).await?;
+                let name = key.clone();
+                self.records.change(move |records| records.forget(&name)).await?;
                 Ok(self.remember(&world, key, ruling))
             }
         }
@@ -322,13 +325,12 @@ impl Decider {
     /// Stores the evidence for a trusted image, and what it leads to.
     async fn keep(&self, ruling: &Ruling, evidence: Evidence) -> Result<(), Trouble> {
         let kept = Kept { subject: ruling.subject.clone(), evidence, gathered: ruling.gathered };
-        let records = self.ground.records.clone();
-        let kept = blocking(move || match records.keep(&kept) {
+        let keep = self.records.change(move |records| match records.keep(&kept) {
             // It is trusted all the same; it will have to be gathered again.
             Err(StoreError::TooLarge { .. }) => Ok(()),
-            kept => kept.map_err(Reason::from),
+            kept => kept,
         });
-        kept.await?;
+        keep.await?;
         if let Some(tag) = &ruling.subject.tag {
             self.connect(&ruling.subject.repository, Parent::Tag(tag.clone()), vec![ruling.subject.digest]).await?;
         }
@@ -382,18 +384,4 @@ impl Decider {
 enum Renew {
     No,
     Yes,
-}
-
-/// What is in the store. An entry that cannot be read is none: it is gathered again, and nothing is served for it.
-fn known<T>(found: Result<Option<T>, StoreError>) -> Result<Option<T>, Reason> {
-    match found {
-        Err(StoreError::Damaged { .. }) => Ok(None),
-        found => found.map_err(Reason::from),
-    }
-}
-
-/// The result of blocking work, done off the executor.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, Reason> + Send + 'static) -> Result<T, Reason> {
-    let failed = |_| Reason::new(Code::ConfigUnusable, "a worker of the proxy came to an end");
-    tokio::task::spawn_blocking(work).await.map_err(failed)?
 }

@@ -9,7 +9,7 @@ use trustctl_core::reference::{Repository, Tag};
 use trustctl_core::verdict::VerdictKind;
 use trustctl_remote::registry::ManifestName;
 
-use super::{Decider, POLICIES, Ruling, SubjectKey, Trouble, artifact, blocking};
+use super::{Decider, POLICIES, Ruling, SubjectKey, Trouble, artifact};
 use crate::break_glass::Grant;
 use crate::store::Parent;
 use crate::world::World;
@@ -230,8 +230,8 @@ impl Decider {
         if let Some(parents) = self.edges.get(&key) {
             return Ok(parents);
         }
-        let (records, name) = (self.ground.records.clone(), key.clone());
-        let found = blocking(move || super::known(records.parents(&name.0, &name.1).map(Some))).await?;
+        let name = key.clone();
+        let found = self.records.look(move |records| records.parents(&name.0, &name.1).map(Some)).await?;
         let parents = Arc::new(found.unwrap_or_default());
         if !parents.is_empty() {
             self.edges.insert(key, parents.clone());
@@ -241,12 +241,12 @@ impl Decider {
 
     /// Stores that `parent` names `children`.
     pub(super) async fn connect(&self, repository: &Repository, parent: Parent, children: Vec<Digest>) -> Result<(), Trouble> {
-        let (records, name) = (self.ground.records.clone(), repository.clone());
+        let name = repository.clone();
         for child in &children {
             self.edges.invalidate(&(repository.clone(), *child));
         }
         let touched = children.clone();
-        blocking(move || records.keep_edges(&name, &parent, &children).map_err(Reason::from)).await?;
+        self.records.change(move |records| records.keep_edges(&name, &parent, &children)).await?;
         for child in &touched {
             // Somebody may have read the old list meanwhile.
             self.edges.invalidate(&(repository.clone(), *child));
@@ -273,12 +273,11 @@ impl Decider {
         if !self.opened.contains_key(&key) {
             self.connect_content(repository, &permit.digest, &bytes).await?;
             // Whoever has the manifest asks for its content, also when the proxy was killed in between and started again.
-            let records = self.ground.records.clone();
-            blocking(move || {
+            let settle = self.records.change(|records| {
                 records.settle();
                 Ok(())
-            })
-            .await?;
+            });
+            settle.await?;
             self.opened.insert(key, ());
         }
         Ok(bytes)

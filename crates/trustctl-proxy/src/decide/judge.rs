@@ -105,7 +105,7 @@ impl Judge {
         let names = remembered_names(subject, trust.signature_repository.as_ref());
         let store = self.memory.clone();
         let load = move || store.load(names.iter().map(|(scheme, name)| (*scheme, name.as_str())));
-        super::blocking(load).await
+        super::records::blocking(load).await
     }
 
     async fn learn(&self, assessment: &Assessment) -> Result<(), Reason> {
@@ -122,7 +122,7 @@ impl Judge {
             }
             Ok(())
         };
-        super::blocking(learn).await
+        super::records::blocking(learn).await
     }
 }
 

@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 use trustctl_core::digest::Digest;
-use trustctl_core::reason::{Code, Reason};
+use trustctl_core::reason::Code;
 use trustctl_core::reference::{Repository, Tag};
 use trustctl_remote::registry::ManifestName;
 
 use super::artifact::media_type as media_type_of;
 use super::flights::Joined;
 use super::outage::out_of_time;
-use super::{Asked, CLOCK_SLACK, Decider, JOINS, TagKey, Trouble, UNDECIDED, blocking, late};
+use super::{Asked, CLOCK_SLACK, Decider, JOINS, TagKey, Trouble, UNDECIDED, late};
 use crate::store::TagRecord;
 use crate::world::World;
 
@@ -83,8 +83,8 @@ impl Decider {
 
     async fn find_tag(&self, world: World, (repository, tag): TagKey) -> Result<Arc<Pinned>, Trouble> {
         let world = world.within(self.patience());
-        let (records, name) = (self.ground.records.clone(), (repository.clone(), tag.clone()));
-        let known = blocking(move || super::known(records.tag(&name.0, &name.1))).await?;
+        let name = (repository.clone(), tag.clone());
+        let known = self.records.look(move |records| records.tag(&name.0, &name.1)).await?;
         // The answer is as old as the question.
         let (begins, now) = (Instant::now(), (self.ground.clock)());
         let asked = self.ask(&world, (&repository, &tag), known.as_ref()).await;
@@ -92,8 +92,8 @@ impl Decider {
         let trouble = match asked {
             Ok(record) => {
                 let (digest, record) = (record.digest, TagRecord { at: now, ..record });
-                let (records, name) = (self.ground.records.clone(), key.clone());
-                blocking(move || records.keep_tag(&name.0, &name.1, &record).map_err(Reason::from)).await?;
+                let name = key.clone();
+                self.records.change(move |records| records.keep_tag(&name.0, &name.1, &record)).await?;
                 let good = self.ground.times.tag;
                 let pinned = Pinned { digest, good_until: begins + good, renew_from: begins + good * 3 / 4, is_stale: false };
                 let pinned = Arc::new(pinned);
