@@ -91,7 +91,7 @@ impl Http {
         Self::of(network, None)
     }
 
-    /// A client that tells `watch` of everything it does.
+    /// A client that tells `watch` of everything it does, and keeps nothing of it but the counts.
     #[must_use]
     pub fn watched(network: Network, watch: Arc<dyn Watch>) -> Self {
         Self::of(network, Some(watch))
@@ -165,7 +165,8 @@ impl Http {
         self.ledger().counts
     }
 
-    /// The requests made so far, in the order of their answers; the first 4,096 of them.
+    /// The requests made so far, in the order of their answers; the first 4,096 of them. None of a client that is watched: it may run for
+    /// months.
     #[must_use]
     pub fn exchanges(&self) -> Vec<Exchange> {
         self.ledger().exchanges.clone()
@@ -306,10 +307,13 @@ impl Http {
             took: began.at.elapsed(),
             round_trip: began.round_trip,
         };
-        if let Some(watch) = &self.0.watch {
-            watch.exchanged(&exchange);
+        match &self.0.watch {
+            Some(watch) => {
+                watch.exchanged(&exchange);
+                self.ledger().answered(exchange.round_trip);
+            }
+            None => self.ledger().record(exchange),
         }
-        self.ledger().record(exchange);
     }
 
     fn received(&self, bytes: usize) {

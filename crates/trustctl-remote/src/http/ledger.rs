@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-/// Most exchanges that are remembered for `-v` and for tests.
+/// Most exchanges that are remembered for `-v` and for tests: a megabyte.
 const MAX_EXCHANGES: usize = 4096;
 
 /// One request that was made, for `-v` and for tests. No query, no header, no secret.
@@ -72,16 +72,21 @@ impl Ledger {
     /// Counts a request that begins.
     pub(super) fn begin(&mut self, server: &str, path: &str) -> Began {
         self.counts.requests += 1;
-        let round_trip = self.answered + 1;
+        let round_trip = self.answered.saturating_add(1);
         self.counts.round_trips = self.counts.round_trips.max(round_trip);
         Began { at: Instant::now(), round_trip, server: server.to_owned(), path: path.to_owned() }
     }
 
-    /// Notes that a request has ended.
+    /// Notes that a request has ended, and keeps it where there is room.
     pub(super) fn record(&mut self, exchange: Exchange) {
-        self.answered = self.answered.max(exchange.round_trip);
+        self.answered(exchange.round_trip);
         if self.exchanges.len() < MAX_EXCHANGES {
             self.exchanges.push(exchange);
         }
+    }
+
+    /// Notes that a request has ended, and nothing else of it.
+    pub(super) fn answered(&mut self, round_trip: u32) {
+        self.answered = self.answered.max(round_trip);
     }
 }

@@ -1,13 +1,14 @@
 //! The HTTP client.
 
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use trustctl_core::evidence::RefusalKind;
 use trustctl_core::reason::Code;
 use trustctl_remote::error::RemoteError;
 use trustctl_remote::http::origin::{Origin, Scheme};
-use trustctl_remote::http::{Authorization, Http, Method, Request};
+use trustctl_remote::http::{Authorization, Exchange, Http, Method, Request, Watch};
 use trustctl_remote::limits::{Deadline, MAX_ERROR_BODY};
 
 use crate::server::{Reply, Server, answer, empty, redirect, refusal};
@@ -35,6 +36,34 @@ async fn plain_http_on_loopback_costs_no_additional_request() {
     assert_eq!(http.scheme_of(&Origin::of_registry(&server.address).unwrap()), Some(Scheme::Http));
     let exchange = http.exchanges().remove(0);
     assert_eq!((exchange.path.as_str(), exchange.status, exchange.round_trip), ("/a", Some(200), 1));
+}
+
+/// Writes down what it is told.
+#[derive(Default)]
+struct Told(Mutex<Vec<String>>);
+
+impl Watch for Told {
+    fn exchanged(&self, exchange: &Exchange) {
+        self.0.lock().unwrap().push(format!("{} {:?} {}", exchange.path, exchange.status, exchange.round_trip));
+    }
+
+    fn received(&self, bytes: u64) {
+        self.0.lock().unwrap().push(format!("{bytes} bytes"));
+    }
+
+    fn stalled(&self) {}
+}
+
+#[tokio::test]
+async fn a_client_that_is_watched_keeps_nothing_of_what_it_told() {
+    let server = Server::start(|_| answer(200, "text/plain", "hello")).await;
+    let told = Arc::new(Told::default());
+    let http = Http::watched(network(), told.clone());
+    for path in ["/a", "/b"] {
+        http.send(&get(&server, path), soon()).await.unwrap();
+    }
+    assert_eq!(*told.0.lock().unwrap(), ["/a Some(200) 1", "5 bytes", "/b Some(200) 2", "5 bytes"]);
+    assert_eq!((http.exchanges(), http.counts().requests, http.counts().round_trips), (Vec::new(), 2, 2));
 }
 
 #[tokio::test]
