@@ -1,7 +1,6 @@
 //! The body of an answer: nothing, bytes at hand, or a stream.
 
 use std::fmt;
-use std::fs::File;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -10,6 +9,7 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
+use crate::file_part::FilePart;
 use crate::metrics::Metrics;
 
 /// What goes out after the headers of an answer.
@@ -31,22 +31,6 @@ pub trait Streamed: Body<Data = Bytes, Error = io::Error> + Send {
     fn file_part(self: Pin<&mut Self>) -> Option<FilePart> {
         None
     }
-}
-
-/// Some bytes of a file.
-#[derive(Clone, Debug)]
-pub struct FilePart {
-    /// The file.
-    pub file: Arc<File>,
-    /// Where the bytes begin.
-    pub at: u64,
-    /// How many they are, [`Self::MOST`] at most.
-    pub length: usize,
-}
-
-impl FilePart {
-    /// Most bytes of a part. More at once is not faster (measured), and keeps the others of a thread waiting.
-    pub const MOST: usize = 256 * 1024;
 }
 
 impl ProxyBody {
@@ -88,7 +72,7 @@ struct Counted {
 impl Streamed for Counted {
     fn file_part(mut self: Pin<&mut Self>) -> Option<FilePart> {
         let part = self.body.as_mut().file_part()?;
-        self.metrics.sent(u64::try_from(part.length).unwrap_or(u64::MAX));
+        self.metrics.sent(u64::try_from(part.length()).unwrap_or(u64::MAX));
         Some(part)
     }
 }

@@ -261,8 +261,9 @@ impl Decider {
                 if ruling.verdict == VerdictKind::Unsigned && kept.is_some() {
                     self.sees(&world, &key).await?;
                 }
-                let name = key.clone();
-                self.records.change(move |records| records.forget(&name)).await?;
+                let (kept, name) = (key.clone(), key.clone());
+                let is_kept = move |records: &dyn Records| records.kept(&kept).map(|kept| kept.is_some());
+                self.records.change_if(is_kept, move |records| records.forget(&name)).await?;
                 Ok(self.remember(&world, key, ruling))
             }
         }

@@ -135,6 +135,12 @@ pub trait Records: Send + Sync {
     /// [`StoreError::Damaged`] when an entry cannot be read; [`StoreError::Failed`].
     fn keep_edges(&self, repository: &Repository, parent: &Parent, children: &[Digest]) -> Result<(), StoreError>;
 
+    /// Whether [`Records::keep_edges`] of the same would change nothing.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`] when an entry cannot be read; [`StoreError::Failed`].
+    fn knows_edges(&self, repository: &Repository, parent: &Parent, children: &[Digest]) -> Result<bool, StoreError>;
+
     /// Waits until what was kept so far outlives the process, however that ends. What goes wrong is told to who keeps something next: it
     /// can be gathered again.
     fn settle(&self);

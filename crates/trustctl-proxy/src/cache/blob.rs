@@ -16,9 +16,9 @@ use tokio::task::JoinHandle;
 
 use super::buffers::{Buffer, Buffers};
 use super::error::CacheError;
-use super::file;
 use super::fill::{Following, Progress};
-use crate::body::{FilePart, Streamed};
+use crate::body::Streamed;
+use crate::file_part::{self, FilePart};
 
 /// What is shorter is read: it goes out in one write with the head of the answer then.
 const LEAST_PART: usize = 64 * 1024;
@@ -133,7 +133,7 @@ impl BlobBody {
             None => {
                 let wanted = limit - self.at;
                 let mut buffer = self.buffers.take(wanted);
-                match file::read_now(file, buffer.room(wanted), self.at) {
+                match file_part::read_now(file, buffer.room(wanted), self.at) {
                     Ok(read) => (buffer, read),
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                         self.read = Some(read_later(Arc::clone(file), buffer, wanted, self.at));
@@ -185,10 +185,10 @@ impl Streamed for BlobBody {
     fn file_part(mut self: Pin<&mut Self>) -> Option<FilePart> {
         let Reading::File(file) = &self.reading else { return None };
         let length = usize::try_from(self.remaining()).unwrap_or(usize::MAX).min(FilePart::MOST);
-        let part = FilePart { file: Arc::clone(file), at: self.at, length };
-        if length < LEAST_PART || self.read.is_some() || !file::is_in_memory(&part) {
+        if length < LEAST_PART || self.read.is_some() {
             return None;
         }
+        let part = FilePart::new(Arc::clone(file), self.at, length).filter(FilePart::is_in_memory)?;
         self.at += u64::try_from(length).unwrap_or(u64::MAX);
         Some(part)
     }
@@ -196,7 +196,7 @@ impl Streamed for BlobBody {
 
 fn read_later(file: Arc<File>, mut buffer: Buffer, wanted: u64, at: u64) -> JoinHandle<io::Result<(Buffer, usize)>> {
     tokio::task::spawn_blocking(move || {
-        let read = file::read_at(&file, buffer.room(wanted), at)?;
+        let read = file_part::read_at(&file, buffer.room(wanted), at)?;
         Ok((buffer, read))
     })
 }

@@ -2,19 +2,16 @@
 
 use std::fs::{File, Metadata};
 use std::io;
-use std::os::unix::fs::{FileExt as _, MetadataExt as _};
+use std::os::unix::fs::MetadataExt as _;
 
 use trustctl_core::digest::{Digest, DigestAlgorithm};
 use trustctl_core::hashes::Hasher;
 use trustctl_core::public_key::Hash;
 
-use crate::body::FilePart;
+use crate::file_part::read_at;
 
 /// How many bytes are hashed at a time.
 const PIECE: usize = 256 * 1024;
-
-/// How far apart is looked whether a file is in memory.
-const LOOK: usize = 64 * 1024;
 
 /// What of a file's metadata changes when its content does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,40 +90,4 @@ pub(super) fn has_digest(file: &File, digest: &Digest) -> io::Result<bool> {
         check.update(buffer.get(..read).unwrap_or_default());
         at += u64::try_from(read).unwrap_or(u64::MAX);
     }
-}
-
-/// Reads, waiting for the disk where it has to.
-pub(super) fn read_at(file: &File, buffer: &mut [u8], at: u64) -> io::Result<usize> {
-    loop {
-        match file.read_at(buffer, at) {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            read => return read,
-        }
-    }
-}
-
-/// Reads what is in memory already; [`io::ErrorKind::WouldBlock`] when the disk would have to be waited for.
-#[cfg(target_os = "linux")]
-pub(super) fn read_now(file: &File, buffer: &mut [u8], at: u64) -> io::Result<usize> {
-    use rustix::io::{Errno, ReadWriteFlags};
-    match rustix::io::preadv2(file, &mut [io::IoSliceMut::new(buffer)], at, ReadWriteFlags::NOWAIT) {
-        Ok(read) => Ok(read),
-        // File systems that cannot tell are asked where waiting does no harm.
-        Err(Errno::AGAIN | Errno::OPNOTSUPP | Errno::NOSYS | Errno::INTR | Errno::INVAL) => Err(io::ErrorKind::WouldBlock.into()),
-        Err(error) => Err(error.into()),
-    }
-}
-
-/// Whether a part of a file that is not empty is in memory, as far as a look here and there can tell: the pages between two that are there
-/// nearly always are, because they came with them.
-pub(super) fn is_in_memory(part: &FilePart) -> bool {
-    let last = u64::try_from(part.length.saturating_sub(1)).unwrap_or(u64::MAX);
-    let is_there = |offset| read_now(&part.file, &mut [0], part.at.saturating_add(offset)).is_ok_and(|read| read == 1);
-    (0..last).step_by(LOOK).all(is_there) && is_there(last)
-}
-
-/// Nothing is known to be in memory on other systems.
-#[cfg(not(target_os = "linux"))]
-pub(super) fn read_now(_: &File, _: &mut [u8], _: u64) -> io::Result<usize> {
-    Err(io::ErrorKind::WouldBlock.into())
 }

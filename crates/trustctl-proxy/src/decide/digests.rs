@@ -11,7 +11,7 @@ use trustctl_remote::registry::ManifestName;
 
 use super::{Decider, POLICIES, Ruling, SubjectKey, Trouble, artifact};
 use crate::break_glass::Grant;
-use crate::store::Parent;
+use crate::store::{Parent, Records};
 use crate::world::World;
 
 /// Most things naming a digest that are tried.
@@ -246,7 +246,10 @@ impl Decider {
             self.edges.invalidate(&(repository.clone(), *child));
         }
         let touched = children.clone();
-        self.records.change(move |records| records.keep_edges(&name, &parent, &children)).await?;
+        let edges = Arc::new((name, parent, children));
+        let known = edges.clone();
+        let is_new = move |records: &dyn Records| records.knows_edges(&known.0, &known.1, &known.2).map(|knows| !knows);
+        self.records.change_if(is_new, move |records| records.keep_edges(&edges.0, &edges.1, &edges.2)).await?;
         for child in &touched {
             // Somebody may have read the old list meanwhile.
             self.edges.invalidate(&(repository.clone(), *child));
@@ -273,11 +276,7 @@ impl Decider {
         if !self.opened.contains_key(&key) {
             self.connect_content(repository, &permit.digest, &bytes).await?;
             // Whoever has the manifest asks for its content, also when the proxy was killed in between and started again.
-            let settle = self.records.change(|records| {
-                records.settle();
-                Ok(())
-            });
-            settle.await?;
+            self.records.settle().await?;
             self.opened.insert(key, ());
         }
         Ok(bytes)

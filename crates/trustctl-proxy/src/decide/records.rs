@@ -14,11 +14,13 @@ use crate::store::{Records, StoreError};
 pub(super) struct AsyncRecords {
     records: Arc<dyn Records>,
     changing: Arc<Semaphore>,
+    settling: Arc<Semaphore>,
 }
 
 impl AsyncRecords {
     pub(super) fn new(records: Arc<dyn Records>) -> Self {
-        Self { records, changing: Arc::new(Semaphore::new(1)) }
+        let turns = || Arc::new(Semaphore::new(1));
+        Self { records, changing: turns(), settling: turns() }
     }
 
     /// What is in the store. An entry that cannot be read is none: it is gathered again, and nothing is served for it.
@@ -37,7 +39,7 @@ impl AsyncRecords {
         .await
     }
 
-    /// Changes what is in the store, or makes it durable.
+    /// Changes what is in the store, also where nobody waits for it any more.
     ///
     /// # Errors
     /// As the store's.
@@ -45,14 +47,46 @@ impl AsyncRecords {
         &self,
         change: impl FnOnce(&dyn Records) -> Result<(), StoreError> + Send + 'static,
     ) -> Result<(), Reason> {
-        let records = self.records.clone();
-        let turn = self.changing.clone().acquire_owned().await.map_err(|_| ended())?;
-        blocking(move || {
-            // It is given back when the work is done, also where nobody waits for it any more.
-            let _turn = turn;
-            change(&*records).map_err(Reason::from)
-        })
-        .await
+        self.in_turn(&self.changing, change).await
+    }
+
+    /// Changes what is in the store where `is_needed` finds that there is something to change: whoever changes nothing waits for nobody.
+    ///
+    /// # Errors
+    /// As the store's.
+    pub(super) async fn change_if(
+        &self,
+        is_needed: impl FnOnce(&dyn Records) -> Result<bool, StoreError> + Send + 'static,
+        change: impl FnOnce(&dyn Records) -> Result<(), StoreError> + Send + 'static,
+    ) -> Result<(), Reason> {
+        // What cannot be read is for the change to find.
+        let needed = self.look(|records| is_needed(records).map(Some)).await?;
+        if needed == Some(false) { Ok(()) } else { self.change(change).await }
+    }
+
+    /// Waits until what was kept so far outlives the process: see [`Records::settle`].
+    ///
+    /// # Errors
+    /// None of the store's.
+    pub(super) async fn settle(&self) -> Result<(), Reason> {
+        let settle = |records: &dyn Records| {
+            records.settle();
+            Ok(())
+        };
+        self.in_turn(&self.settling, settle).await
+    }
+
+    async fn in_turn(
+        &self,
+        turns: &Arc<Semaphore>,
+        work: impl FnOnce(&dyn Records) -> Result<(), StoreError> + Send + 'static,
+    ) -> Result<(), Reason> {
+        let (records, turns) = (self.records.clone(), turns.clone());
+        let task = tokio::spawn(async move {
+            let _turn = turns.acquire_owned().await.map_err(|_| ended())?;
+            blocking(move || work(&*records).map_err(Reason::from)).await
+        });
+        task.await.map_err(|_| ended())?
     }
 }
 
@@ -104,6 +138,8 @@ mod tests {
                 tokio::task::yield_now().await;
             }
             assert_eq!(records.look(|_| Ok(Some(1))).await, Ok(Some(1)), "it goes on beside a change");
+            assert_eq!(records.change_if(|_| Ok(false), |_| unreachable!()).await, Ok(()), "nor does what changes nothing");
+            records.settle().await.unwrap();
             assert!(has_begun.try_recv().is_err(), "another change waits");
             release.send(()).unwrap();
             assert_eq!(change.await.unwrap(), Ok(()));
@@ -116,6 +152,8 @@ mod tests {
         let damaged = || StoreError::Damaged { file: "records".to_owned(), detail: "torn".to_owned() };
         assert_eq!(records.look::<()>(move |_| Err(damaged())).await, Ok(None));
         assert!(records.change(move |_| Err(damaged())).await.is_err(), "a change that did not happen is told");
+        let changed = records.change_if(move |_| Err(damaged()), move |_| Err(damaged())).await;
+        assert!(changed.is_err(), "what cannot be read is changed");
         let failed = || StoreError::Failed { file: "records".to_owned(), detail: "no disk".to_owned() };
         assert!(records.look::<()>(move |_| Err(failed())).await.is_err());
     }

@@ -61,6 +61,10 @@ impl<S: Site> Connections<S> {
         let service = service_fn(|request| self.respond(request, &client, (&pace, &parts)));
         let mut http = http1::Builder::new();
         http.header_read_timeout(None).max_header_size(MAX_HEAD).max_headers(MAX_FIELDS).max_buf_size(BUFFER);
+        if parts.is_some() {
+            // Bytes that stand for parts of files must come out as they went in.
+            http.writev(true);
+        }
         let mut connection =
             pin!(http.serve_connection(TokioIo::new(Watched::new(stream, pace.clone(), parts.clone())), service));
         let mut stage = self.stage.clone();

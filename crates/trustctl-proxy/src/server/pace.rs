@@ -82,6 +82,19 @@ impl<S> Watched<S> {
         Self { stream, pace, parts }
     }
 
+    fn none_waits(&self) -> io::Result<()> {
+        self.parts.as_ref().map_or(Ok(()), |parts| parts.none_waits())
+    }
+
+    /// Takes note of bytes that went out, or of a client that takes none.
+    fn sent(&self, done: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        if let (Poll::Ready(Ok(_)), IDLE | READING) = (&done, self.pace.phase.load(Ordering::Relaxed)) {
+            // The end of an answer is still going out.
+            self.pace.since.store(self.pace.now(), Ordering::Relaxed);
+        }
+        self.wrote(done)
+    }
+
     fn wrote<T>(&self, done: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         let blocked = &self.pace.blocked;
         match (&done, blocked.load(Ordering::Relaxed)) {
@@ -105,8 +118,11 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
 }
 
 impl<S: Socket> AsyncWrite for Watched<S> {
-    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        self.poll_write_vectored(context, &[io::IoSlice::new(bytes)])
+    /// Not used where bytes can stand for parts: hyper hands over all its buffers then.
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.none_waits()?;
+        let done = Pin::new(&mut self.stream).poll_write(context, bytes);
+        self.sent(done)
     }
 
     fn poll_write_vectored(
@@ -116,18 +132,24 @@ impl<S: Socket> AsyncWrite for Watched<S> {
     ) -> Poll<io::Result<usize>> {
         let this = &mut *self;
         let done = match (&this.parts, parts::split(pieces)) {
-            (Some(parts), ([], Some(blank))) => parts.poll_send(blank, &this.stream, context),
+            (Some(parts), ([], Some(blank))) => {
+                // It is not the client who is waited for.
+                std::task::ready!(parts.poll_at_hand(context));
+                parts.poll_send(blank, &this.stream, context)
+            }
             (Some(_), (bytes, _)) => Pin::new(&mut this.stream).poll_write_vectored(context, bytes),
             (None, _) => Pin::new(&mut this.stream).poll_write_vectored(context, pieces),
         };
-        self.wrote(done)
+        self.sent(done)
     }
 
     fn is_write_vectored(&self) -> bool {
         self.stream.is_write_vectored()
     }
 
+    /// hyper flushes when it has written everything.
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.none_waits()?;
         let done = Pin::new(&mut self.stream).poll_flush(context);
         self.wrote(done)
     }
@@ -181,3 +203,50 @@ impl Body for Paced {
 
 /// Connections are not looked at more often than four times in this time, however short the limits.
 const SHORTEST: Duration = Duration::from_millis(200);
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
+    use tokio::io::AsyncWriteExt as _;
+
+    use super::*;
+
+    const LIMIT: Duration = Duration::from_secs(10);
+    const LIMITS: Limits = Limits { connections: 1, header: LIMIT, idle: LIMIT, shutdown: LIMIT };
+
+    /// A connection that has been in a phase for longer than the limit.
+    fn long_since(phase: u8) -> Arc<Pace> {
+        let epoch = Instant::now().checked_sub(LIMIT * 2).unwrap();
+        Arc::new(Pace { epoch, phase: AtomicU8::new(phase), since: AtomicU64::new(0), blocked: AtomicU64::new(NOT_BLOCKED) })
+    }
+
+    #[tokio::test]
+    async fn whoever_takes_the_end_of_an_answer_slowly_is_not_idle() {
+        for phase in [IDLE, READING] {
+            let pace = long_since(phase);
+            let (stream, _client) = tokio::io::duplex(1000);
+            let mut watched = Watched::new(stream, pace.clone(), None);
+            watched.flush().await.unwrap();
+            assert!(pace.next_look(&LIMITS).is_none(), "nothing goes out");
+            watched.write_all(b"the end of an answer").await.unwrap();
+            assert!(pace.next_look(&LIMITS).is_some(), "something goes out");
+        }
+    }
+
+    #[tokio::test]
+    async fn nothing_comes_before_a_part_that_waits() {
+        let parts = Arc::new(Parts::default());
+        let (stream, _client) = tokio::io::duplex(1000);
+        let mut watched = Watched::new(stream, Arc::new(Pace::new()), Some(parts.clone()));
+        watched.write_all(b"a head").await.unwrap();
+        watched.flush().await.unwrap();
+        let file = Arc::new(tempfile::tempfile().unwrap());
+        let blank = parts.stand_in(crate::file_part::FilePart::new(file, 0, 100).unwrap());
+        // Blank bytes that were copied are bytes like others, and must not go out.
+        let (copied, split) = (blank.to_vec(), [&b"a head"[..], &blank[..], &b"more"[..]].map(io::IoSlice::new));
+        assert!(watched.write_all(&copied).await.is_err() && watched.flush().await.is_err());
+        assert!(parts::split(&[io::IoSlice::new(&copied)]).1.is_none());
+        let (before, part) = parts::split(&split);
+        assert_eq!((before.len(), part.map(<[u8]>::as_ptr)), (1, Some(blank.as_ptr())));
+    }
+}

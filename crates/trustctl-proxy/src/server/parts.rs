@@ -1,23 +1,25 @@
 //! Parts of files among the bytes of an answer: the system sends them, and their bytes never come into this program.
 //!
 //! hyper takes bytes and nothing else. A part of a file goes through it as so many blank bytes, which nobody reads; where these come out
-//! at the socket, the file is sent in their place. They are known by where they lie in memory. Should hyper copy bytes one day, a client
-//! would get blank ones, which do not have the digest it asked for; the tests would find it first.
+//! at the socket, the file is sent in their place. They are known by where they lie in memory. Should hyper copy bytes one day, blank ones
+//! would come out elsewhere: then the connection is cut, and the tests would find it first.
 
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
-use std::sync::{Mutex, PoisonError};
-use std::task::{Context, Poll};
+use std::pin::Pin;
+use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
+use tokio::task::JoinHandle;
 use tokio_rustls::server::TlsStream;
 
-use crate::body::FilePart;
+use crate::file_part::FilePart;
 
 /// As many bytes as a part of a file can have. Nobody touches them, so they take no memory.
-static BLANK: [u8; FilePart::MOST] = [0; FilePart::MOST];
+static BLANK: LazyLock<Box<[u8]>> = LazyLock::new(|| vec![0; FilePart::MOST].into_boxed_slice());
 /// How much is read at a time where the system does not send files.
 #[cfg(target_os = "linux")]
 const READ: usize = 32 * 1024;
@@ -43,13 +45,22 @@ impl Socket for TlsStream<TcpStream> {
     }
 }
 
+#[cfg(test)]
+impl Socket for tokio::io::DuplexStream {
+    const SENDS_FILES: bool = false;
+
+    fn poll_send(&self, _: &FilePart, _: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        Poll::Ready(Err(io::ErrorKind::Unsupported.into()))
+    }
+}
+
 impl Socket for TcpStream {
     const SENDS_FILES: bool = cfg!(target_os = "linux");
 
     #[cfg(target_os = "linux")]
     fn poll_send(&self, part: &FilePart, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
         loop {
-            std::task::ready!(self.poll_write_ready(context))?;
+            ready!(self.poll_write_ready(context))?;
             match self.try_io(tokio::io::Interest::WRITABLE, || send(self, part)) {
                 Ok(0) => return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into())),
                 // The first is told as often as the socket is full, the second when a signal comes.
@@ -65,15 +76,16 @@ impl Socket for TcpStream {
     }
 }
 
-/// Sends without waiting: from file to socket where the system does that and a sandbox does not forbid it, else by reading and writing.
+/// Sends without waiting for the client: from file to socket where the system does that and a sandbox does not forbid it, else by reading
+/// and writing.
 #[cfg(target_os = "linux")]
 fn send(socket: &TcpStream, part: &FilePart) -> io::Result<usize> {
     use rustix::io::Errno;
-    let mut at = part.at;
-    match rustix::fs::sendfile(socket, &part.file, Some(&mut at), part.length) {
-        Err(Errno::INVAL | Errno::NOSYS | Errno::PERM | Errno::OPNOTSUPP) => {
-            let mut buffer = vec![0; part.length.min(READ)];
-            let read = std::os::unix::fs::FileExt::read_at(&*part.file, &mut buffer, part.at)?;
+    let mut at = part.at();
+    match rustix::fs::sendfile(socket, part.file(), Some(&mut at), part.length()) {
+        Err(Errno::INVAL | Errno::NOSYS | Errno::PERM | Errno::ACCESS | Errno::OPNOTSUPP) => {
+            let mut buffer = vec![0; part.length().min(READ)];
+            let read = crate::file_part::read_at(part.file(), &mut buffer, part.at())?;
             Ok(rustix::io::write(socket, buffer.get(..read).unwrap_or_default())?)
         }
         sent => Ok(sent?),
@@ -82,14 +94,47 @@ fn send(socket: &TcpStream, part: &FilePart) -> io::Result<usize> {
 
 /// The parts that blank bytes of one connection stand for, in their order.
 #[derive(Default)]
-pub(super) struct Parts(Mutex<VecDeque<FilePart>>);
+pub(super) struct Parts(Mutex<VecDeque<Waiting>>);
+
+/// A part that was not sent yet.
+struct Waiting {
+    part: FilePart,
+    /// How many of its first bytes were in memory a moment ago.
+    looked: usize,
+    /// Whoever brings them in.
+    bringing: Option<JoinHandle<()>>,
+}
+
+impl Waiting {
+    /// Waits until the next bytes are in memory, so that the thread that sends them does not wait for a disk.
+    fn poll_at_hand(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        if self.looked == 0 && self.bringing.is_none() {
+            let next = self.part.start(FilePart::AT_ONCE);
+            self.looked = next.length();
+            if !next.is_in_memory() {
+                self.bringing = Some(tokio::task::spawn_blocking(move || next.bring_in()));
+            }
+        }
+        if let Some(bringing) = &mut self.bringing {
+            // It has no way to fail; what cannot be read cannot be sent either, and then that is told.
+            let _ = ready!(Pin::new(bringing).poll(context));
+            self.bringing = None;
+        }
+        Poll::Ready(())
+    }
+}
 
 impl Parts {
-    /// Bytes that stand for `part`.
+    /// Bytes that stand for `part`, which was looked at just now.
     pub(super) fn stand_in(&self, part: FilePart) -> Bytes {
-        let blank = BLANK.get(..part.length).unwrap_or(&BLANK);
-        self.list().push_back(FilePart { length: blank.len(), ..part });
+        let blank = BLANK.get(..part.length()).unwrap_or_default();
+        self.list().push_back(Waiting { looked: part.length(), part, bringing: None });
         Bytes::from_static(blank)
+    }
+
+    /// Waits for the disk where the next bytes are not in memory any more.
+    pub(super) fn poll_at_hand(&self, context: &mut Context<'_>) -> Poll<()> {
+        self.list().front_mut().map_or(Poll::Ready(()), |waiting| waiting.poll_at_hand(context))
     }
 
     /// Sends of the part that `blank` stands for.
@@ -98,21 +143,36 @@ impl Parts {
     /// As [`Socket::poll_send`]; another one when `blank` is not as long as the rest of the part.
     pub(super) fn poll_send(&self, blank: &[u8], socket: &impl Socket, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
         let mut list = self.list();
-        let Some(part) = list.front_mut().filter(|part| part.length == blank.len()) else {
-            return Poll::Ready(Err(io::Error::other("bytes of an answer got lost")));
+        let Some(waiting) = list.front_mut().filter(|waiting| waiting.part.length() == blank.len()) else {
+            return Poll::Ready(Err(lost()));
         };
-        let sent = std::task::ready!(socket.poll_send(part, context))?;
-        part.at += u64::try_from(sent).unwrap_or(u64::MAX);
-        part.length = part.length.saturating_sub(sent);
-        if part.length == 0 {
-            list.pop_front();
+        let Poll::Ready(sent) = socket.poll_send(&waiting.part.start(waiting.looked), context) else {
+            // The client takes its time, and what was looked at may go.
+            waiting.looked = 0;
+            return Poll::Pending;
+        };
+        let sent = sent?;
+        waiting.looked = waiting.looked.saturating_sub(sent);
+        match waiting.part.clone().after(sent) {
+            Some(rest) => waiting.part = rest,
+            None => drop(list.pop_front()),
         }
         Poll::Ready(Ok(sent))
     }
 
-    fn list(&self) -> std::sync::MutexGuard<'_, VecDeque<FilePart>> {
+    /// # Errors
+    /// When a part waits: its blank bytes have to come before whatever comes now.
+    pub(super) fn none_waits(&self) -> io::Result<()> {
+        if self.list().is_empty() { Ok(()) } else { Err(lost()) }
+    }
+
+    fn list(&self) -> MutexGuard<'_, VecDeque<Waiting>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn lost() -> io::Error {
+    io::Error::other("bytes of an answer got lost")
 }
 
 /// What of `pieces` comes before the first blank one, and that one.

@@ -173,34 +173,24 @@ impl Records for FileRecords {
 
     fn keep_edges(&self, repository: &Repository, parent: &Parent, children: &[Digest]) -> Result<(), StoreError> {
         let inner = &self.inner;
-        let now = now();
-        let keys: Vec<Vec<u8>> = children.iter().map(|child| form::parents_key(repository, child)).collect();
-        let mut missing = Vec::new();
-        for key in &keys {
-            let known = match inner.get(PARENTS, key)? {
-                Some(value) => {
-                    let recent = form::unstamped(&value).is_some_and(|(seconds, _)| seconds.saturating_add(RENEW) > now);
-                    recent && inner.read(&value, Parents::read)?.holds(parent)
-                }
-                None => false,
-            };
-            if !known {
-                missing.push(key);
-            }
-        }
+        let missing = inner.missing_edges(repository, parent, children)?;
         if missing.is_empty() {
             return Ok(());
         }
         inner.change(PARENTS, |entries| {
             for key in missing {
-                let known = entries.get(key).map_err(|error| inner.broken(error))?;
+                let known = entries.get(&key).map_err(|error| inner.broken(error))?;
                 let mut parents = known.map_or(Ok(Parents::default()), |value| inner.read(&value, Parents::read))?;
                 parents.add(parent);
                 let json = parents.write().map_err(|error| inner.failed(&error))?;
-                entries.put(key, now, &json).map_err(|error| inner.broken(error))?;
+                entries.put(&key, now(), &json).map_err(|error| inner.broken(error))?;
             }
             Ok(())
         })
+    }
+
+    fn knows_edges(&self, repository: &Repository, parent: &Parent, children: &[Digest]) -> Result<bool, StoreError> {
+        self.inner.missing_edges(repository, parent, children).map(|missing| missing.is_empty())
     }
 
     fn settle(&self) {
@@ -253,6 +243,26 @@ impl Inner {
             Ok(table.get(key)?.map(|value| value.value().to_vec()))
         };
         self.with(|database| find(database).map_err(|error| self.broken(error)))
+    }
+
+    /// The keys of those of `children` that are not known to be named by `parent`, or not lately.
+    fn missing_edges(&self, repository: &Repository, parent: &Parent, children: &[Digest]) -> Result<Vec<Vec<u8>>, StoreError> {
+        let now = now();
+        let mut missing = Vec::new();
+        for child in children {
+            let key = form::parents_key(repository, child);
+            let is_known = match self.get(PARENTS, &key)? {
+                Some(value) => {
+                    let recent = form::unstamped(&value).is_some_and(|(seconds, _)| seconds.saturating_add(RENEW) > now);
+                    recent && self.read(&value, Parents::read)?.holds(parent)
+                }
+                None => false,
+            };
+            if !is_known {
+                missing.push(key);
+            }
+        }
+        Ok(missing)
     }
 
     /// The content of a stored value.

@@ -82,7 +82,14 @@ fn what_is_kept_is_there_at_once_and_after_a_restart() {
     store.keep(&image).unwrap();
     store.keep_tag(&app, &tag("1"), &tag_record("a", now())).unwrap();
     store.keep_tag(&app, &tag("1"), &tag_record("b", now())).unwrap();
+    let knows = |parent: &Parent, names: &[&str]| {
+        let children: Vec<Digest> = names.iter().map(|name| digest(name)).collect();
+        store.knows_edges(&app, parent, &children).unwrap()
+    };
+    assert!(!knows(&parent, &["config"]) && knows(&parent, &[]));
     store.keep_edges(&app, &parent, &[digest("config"), digest("layer")]).unwrap();
+    assert!(knows(&parent, &["config", "layer"]) && !knows(&parent, &["config", "other"]));
+    assert!(!knows(&Parent::Tag(tag("1")), &["layer"]), "another parent");
     store.keep_edges(&app, &Parent::Tag(tag("1")), &[digest("layer")]).unwrap();
     store.keep_edges(&app, &parent, &[digest("layer")]).unwrap();
     check(&store);

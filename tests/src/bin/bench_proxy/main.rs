@@ -11,6 +11,8 @@ mod pace;
 mod small;
 mod soak;
 
+use std::time::Instant;
+
 use arena::Arena;
 use trustctl_tests::failure::Failure;
 
@@ -18,6 +20,8 @@ fn main() -> Result<(), Failure> {
     let wanted: Vec<String> = std::env::args().skip(1).collect();
     let runs = |name: &str| wanted.is_empty() || wanted.iter().any(|word| word == name);
     let arena = Arena::build()?;
+    // Parts of an image are served once the image is known to be trusted.
+    client::Client::new(&arena.ours.server.address(), &arena.small).ask(client::Kind::Manifest, Instant::now());
     println!("{} CPUs; {}\n", std::thread::available_parallelism().map_or(1, usize::from), arena.versions());
     if runs("small") {
         small::contests(&arena)?;

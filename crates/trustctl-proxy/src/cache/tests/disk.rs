@@ -6,8 +6,8 @@ use std::os::unix::fs::FileExt as _;
 use std::path::PathBuf;
 
 use super::*;
-use crate::body::{FilePart, Streamed as _};
-use crate::cache::file::read_now;
+use crate::body::Streamed as _;
+use crate::file_part::{FilePart, read_now};
 
 async fn store(cache: &DiskCache, blob: &Bytes) -> Digest {
     let asked = digest(blob);
@@ -78,8 +78,8 @@ async fn a_file_can_be_handed_out_in_parts_for_the_system_to_send() {
         let (mut got, mut handed_out) = (Vec::new(), 0);
         loop {
             if let Some(part) = body.as_mut().file_part() {
-                let mut piece = vec![0; part.length];
-                part.file.read_exact_at(&mut piece, part.at).unwrap();
+                let mut piece = vec![0; part.length()];
+                part.file().read_exact_at(&mut piece, part.at()).unwrap();
                 got.extend_from_slice(&piece);
                 handed_out += 1;
             } else if let Some(frame) = body.frame().await {

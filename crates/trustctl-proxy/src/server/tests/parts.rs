@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use tokio::io::AsyncRead;
 
 use super::*;
-use crate::body::FilePart;
+use crate::file_part::FilePart;
 
 const LENGTH: usize = 3_000_001;
 const REQUEST: &[u8] = b"GET /file HTTP/1.1\r\nhost: x\r\n\r\n";
@@ -32,8 +32,8 @@ struct InFile {
 impl InFile {
     /// The next piece; their sizes go up and down, and the last one is small.
     fn next(&mut self) -> FilePart {
-        let length = (self.end - self.at).min(FilePart::MOST >> (self.at % 5));
-        let part = FilePart { file: self.file.clone(), at: u64::try_from(self.at).unwrap(), length };
+        let length = (self.end - self.at).min((256 * 1024) >> (self.at % 5));
+        let part = FilePart::new(self.file.clone(), u64::try_from(self.at).unwrap(), length).unwrap();
         self.at += length;
         part
     }
@@ -58,8 +58,8 @@ impl Body for InFile {
             return Poll::Ready(None);
         }
         let part = self.next();
-        let mut bytes = vec![0; part.length];
-        let read = part.file.read_exact_at(&mut bytes, part.at);
+        let mut bytes = vec![0; part.length()];
+        let read = part.file().read_exact_at(&mut bytes, part.at());
         Poll::Ready(Some(read.map(|()| Frame::data(bytes.into()))))
     }
 }
