@@ -7,12 +7,16 @@ use trustctl_core::reason::{Code, Reason};
 
 use crate::store::{Records, StoreError};
 
+/// Looks at the store at the same time. Most take microseconds, and more of them only start threads.
+const LOOKS: usize = 4;
+
 /// The records for the decision path.
 ///
-/// The store takes one change after the other, and each waits while another is made durable. Here they wait as tasks, not as threads: a thread
-/// costs its stack and a part of the heap for good, a hundred kilobytes together (measured).
+/// The store takes one change after the other, and each waits while another is made durable. Here they wait as tasks, not as threads, and so
+/// do looks beyond some: a thread costs its stack and a part of the heap for good, a hundred kilobytes together (measured).
 pub(super) struct AsyncRecords {
     records: Arc<dyn Records>,
+    looking: Semaphore,
     changing: Arc<Semaphore>,
     settling: Arc<Semaphore>,
 }
@@ -20,7 +24,7 @@ pub(super) struct AsyncRecords {
 impl AsyncRecords {
     pub(super) fn new(records: Arc<dyn Records>) -> Self {
         let turns = || Arc::new(Semaphore::new(1));
-        Self { records, changing: turns(), settling: turns() }
+        Self { records, looking: Semaphore::new(LOOKS), changing: turns(), settling: turns() }
     }
 
     /// What is in the store. An entry that cannot be read is none: it is gathered again, and nothing is served for it.
@@ -32,6 +36,7 @@ impl AsyncRecords {
         look: impl FnOnce(&dyn Records) -> Result<Option<T>, StoreError> + Send + 'static,
     ) -> Result<Option<T>, Reason> {
         let records = self.records.clone();
+        let _leave = self.looking.acquire().await.map_err(|_| ended())?;
         blocking(move || match look(&*records) {
             Err(StoreError::Damaged { .. }) => Ok(None),
             found => found.map_err(Reason::from),
