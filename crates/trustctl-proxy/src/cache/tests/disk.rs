@@ -91,6 +91,9 @@ async fn a_file_can_be_handed_out_in_parts_for_the_system_to_send() {
         assert!(got == blob[wanted.clone()], "{wanted:?}");
         assert_eq!(handed_out, if can_tell { parts } else { 0 }, "{wanted:?}");
     }
+    let file = fs::File::options().write(true).open(path(&folder, &digest(&blob))).unwrap();
+    file.set_len(100).unwrap();
+    assert!(Box::pin(found.body(0..500_000)).as_mut().file_part().is_none(), "what a look does not find is read");
     let upstream = Upstream::good(&bytes(500_000));
     let (_folder, cache) = super::cache(hasty());
     let mut filling = Box::pin(cache.fill(&digest(&bytes(500_000)), upstream).await.unwrap().body(0..500_000));
