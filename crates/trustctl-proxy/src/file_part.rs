@@ -5,7 +5,7 @@ use std::io;
 use std::sync::Arc;
 
 /// How far apart is looked whether a file is in memory. Each look costs a hundredth of what sending so much costs (measured).
-const LOOK: usize = 256 * 1024;
+const LOOK: usize = 512 * 1024;
 /// How much is read at a time of what has to come into memory.
 const READ: usize = 64 * 1024;
 

@@ -4,7 +4,7 @@ use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -75,11 +75,13 @@ pub(super) struct Watched<S> {
     stream: S,
     pace: Arc<Pace>,
     parts: Option<Arc<Parts>>,
+    /// Whether the system waits for whole segments: half the packets of a large answer (measured).
+    holds_back: bool,
 }
 
 impl<S> Watched<S> {
     pub(super) fn new(stream: S, pace: Arc<Pace>, parts: Option<Arc<Parts>>) -> Self {
-        Self { stream, pace, parts }
+        Self { stream, pace, parts, holds_back: false }
     }
 
     fn none_waits(&self) -> io::Result<()> {
@@ -134,7 +136,11 @@ impl<S: Socket> AsyncWrite for Watched<S> {
         let done = match (&this.parts, parts::split(pieces)) {
             (Some(parts), ([], Some(blank))) => {
                 // It is not the client who is waited for.
-                std::task::ready!(parts.poll_at_hand(context));
+                ready!(parts.poll_at_hand(context));
+                if !this.holds_back {
+                    this.stream.hold_back(true);
+                    this.holds_back = true;
+                }
                 parts.poll_send(blank, &this.stream, context)
             }
             (Some(_), (bytes, _)) => Pin::new(&mut this.stream).poll_write_vectored(context, bytes),
@@ -150,6 +156,11 @@ impl<S: Socket> AsyncWrite for Watched<S> {
     /// hyper flushes when it has written everything.
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.none_waits()?;
+        if self.holds_back && self.pace.phase.load(Ordering::Relaxed) != ANSWERING {
+            // The end of the answer.
+            self.stream.hold_back(false);
+            self.holds_back = false;
+        }
         let done = Pin::new(&mut self.stream).poll_flush(context);
         self.wrote(done)
     }
@@ -210,6 +221,7 @@ mod tests {
     use tokio::io::AsyncWriteExt as _;
 
     use super::*;
+    use crate::file_part::FilePart;
 
     const LIMIT: Duration = Duration::from_secs(10);
     const LIMITS: Limits = Limits { connections: 1, header: LIMIT, idle: LIMIT, shutdown: LIMIT };
@@ -241,7 +253,7 @@ mod tests {
         watched.write_all(b"a head").await.unwrap();
         watched.flush().await.unwrap();
         let file = Arc::new(tempfile::tempfile().unwrap());
-        let blank = parts.stand_in(crate::file_part::FilePart::new(file, 0, 100).unwrap());
+        let blank = parts.stand_in(FilePart::new(file, 0, 100).unwrap());
         // Blank bytes that were copied are bytes like others, and must not go out.
         let (copied, split) = (blank.to_vec(), [&b"a head"[..], &blank[..], &b"more"[..]].map(io::IoSlice::new));
         assert!(watched.write_all(&copied).await.is_err() && watched.flush().await.is_err());
@@ -251,5 +263,33 @@ mod tests {
         assert!(cut.to_string().contains("got lost"), "{cut}");
         let (before, part) = parts::split(&split);
         assert_eq!((before.len(), part.map(<[u8]>::as_ptr)), (1, Some(blank.as_ptr())));
+    }
+
+    /// Segments that are not full cost a third of the throughput; an end that is held back, 200 ms.
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn segments_are_filled_until_the_answer_has_ended() {
+        let (pace, parts) = (Arc::new(Pace::new()), Arc::new(Parts::default()));
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let _client = tokio::net::TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let mut watched = Watched::new(listener.accept().await.unwrap().0, pace.clone(), Some(parts.clone()));
+        let file = tempfile::tempfile().unwrap();
+        file.set_len(100).unwrap();
+        let part = FilePart::new(Arc::new(file), 0, 100).unwrap();
+        let holds_back = |watched: &Watched<_>| rustix::net::sockopt::tcp_cork(&watched.stream).unwrap();
+        for _ in 0..2 {
+            pace.answering();
+            watched.write_all(b"a head").await.unwrap();
+            assert!(!holds_back(&watched), "what is not from a file goes at once");
+            for _ in 0..2 {
+                let blank = parts.stand_in(part.clone());
+                assert_eq!(watched.write_vectored(&[io::IoSlice::new(&blank)]).await.unwrap(), 100);
+                watched.flush().await.unwrap();
+                assert!(holds_back(&watched), "more will come");
+            }
+            pace.enter(IDLE);
+            watched.flush().await.unwrap();
+            assert!(!holds_back(&watched), "the answer has ended");
+        }
     }
 }

@@ -9,17 +9,21 @@ use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 use tokio_rustls::server::TlsStream;
 
 use crate::file_part::FilePart;
 
 /// As many bytes as a part of a file can have. Nobody touches them, so they take no memory.
 static BLANK: LazyLock<Box<[u8]>> = LazyLock::new(|| vec![0; FilePart::MOST].into_boxed_slice());
+/// How long what was seen in memory is taken to be there still: a client that keeps up has taken a whole part by then.
+const FRESH: Duration = Duration::from_millis(20);
 /// How much is read at a time where the system does not send files.
 #[cfg(target_os = "linux")]
 const READ: usize = 32 * 1024;
@@ -34,6 +38,10 @@ pub(super) trait Socket: AsyncRead + AsyncWrite + Unpin {
     /// # Errors
     /// As the system; [`io::ErrorKind::UnexpectedEof`] when the file has become shorter.
     fn poll_send(&self, part: &FilePart, context: &mut Context<'_>) -> Poll<io::Result<usize>>;
+
+    /// Whether the system keeps what does not fill a segment until more comes (for 200 ms at most: tcp(7), `TCP_CORK`). Where it can't,
+    /// nothing but time is lost.
+    fn hold_back(&self, hold: bool);
 }
 
 /// What is encrypted has to pass through this program.
@@ -43,6 +51,8 @@ impl Socket for TlsStream<TcpStream> {
     fn poll_send(&self, _: &FilePart, _: &mut Context<'_>) -> Poll<io::Result<usize>> {
         Poll::Ready(Err(io::ErrorKind::Unsupported.into()))
     }
+
+    fn hold_back(&self, _: bool) {}
 }
 
 #[cfg(test)]
@@ -52,6 +62,8 @@ impl Socket for tokio::io::DuplexStream {
     fn poll_send(&self, _: &FilePart, _: &mut Context<'_>) -> Poll<io::Result<usize>> {
         Poll::Ready(Err(io::ErrorKind::Unsupported.into()))
     }
+
+    fn hold_back(&self, _: bool) {}
 }
 
 impl Socket for TcpStream {
@@ -74,6 +86,14 @@ impl Socket for TcpStream {
     fn poll_send(&self, _: &FilePart, _: &mut Context<'_>) -> Poll<io::Result<usize>> {
         Poll::Ready(Err(io::ErrorKind::Unsupported.into()))
     }
+
+    #[cfg(target_os = "linux")]
+    fn hold_back(&self, hold: bool) {
+        let _ = rustix::net::sockopt::set_tcp_cork(self, hold);
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn hold_back(&self, _: bool) {}
 }
 
 /// Sends without waiting for the client: from file to socket where the system does that and a sandbox does not forbid it, else by reading
@@ -99,8 +119,10 @@ pub(super) struct Parts(Mutex<VecDeque<Waiting>>);
 /// A part that was not sent yet.
 struct Waiting {
     part: FilePart,
-    /// How many of its first bytes were in memory a moment ago.
+    /// How many of its first bytes were in memory,
     looked: usize,
+    /// at this time.
+    when: Instant,
     /// Whoever brings them in.
     bringing: Option<JoinHandle<()>>,
 }
@@ -108,9 +130,9 @@ struct Waiting {
 impl Waiting {
     /// Waits until the next bytes are in memory, so that the thread that sends them does not wait for a disk.
     fn poll_at_hand(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        if self.looked == 0 && self.bringing.is_none() {
+        if self.bringing.is_none() && (self.looked == 0 || self.when.elapsed() > FRESH) {
             let next = self.part.start(FilePart::AT_ONCE);
-            self.looked = next.length();
+            (self.looked, self.when) = (next.length(), Instant::now());
             if !next.is_in_memory() {
                 self.bringing = Some(tokio::task::spawn_blocking(move || next.bring_in()));
             }
@@ -118,7 +140,7 @@ impl Waiting {
         if let Some(bringing) = &mut self.bringing {
             // It has no way to fail; what cannot be read cannot be sent either, and then that is told.
             let _ = ready!(Pin::new(bringing).poll(context));
-            self.bringing = None;
+            (self.bringing, self.when) = (None, Instant::now());
         }
         Poll::Ready(())
     }
@@ -128,7 +150,7 @@ impl Parts {
     /// Bytes that stand for `part`, which was looked at just now.
     pub(super) fn stand_in(&self, part: FilePart) -> Bytes {
         let blank = BLANK.get(..part.length()).unwrap_or_default();
-        self.list().push_back(Waiting { looked: part.length(), part, bringing: None });
+        self.list().push_back(Waiting { looked: part.length(), when: Instant::now(), part, bringing: None });
         Bytes::from_static(blank)
     }
 
@@ -146,12 +168,7 @@ impl Parts {
         let Some(waiting) = list.front_mut().filter(|waiting| waiting.part.length() == blank.len()) else {
             return Poll::Ready(Err(lost()));
         };
-        let Poll::Ready(sent) = socket.poll_send(&waiting.part.start(waiting.looked), context) else {
-            // The client takes its time, and what was looked at may go.
-            waiting.looked = 0;
-            return Poll::Pending;
-        };
-        let sent = sent?;
+        let sent = ready!(socket.poll_send(&waiting.part.start(waiting.looked), context))?;
         waiting.looked = waiting.looked.saturating_sub(sent);
         match waiting.part.clone().after(sent) {
             Some(rest) => waiting.part = rest,
@@ -181,5 +198,50 @@ pub(super) fn split<'a, 'b>(pieces: &'a [IoSlice<'b>]) -> (&'a [IoSlice<'b>], Op
     match blank.and_then(|at| pieces.split_at_checked(at)) {
         Some((before, rest)) => (before, rest.first().map(|piece| &**piece)),
         None => (pieces, None),
+    }
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
+    use std::future::poll_fn;
+    use std::io::Write as _;
+    use std::sync::Arc;
+
+    use rustix::fs::{Advice, fadvise};
+
+    use super::*;
+
+    /// A part that the system has just dropped from memory; nothing on file systems that live there.
+    fn forgotten(file: &Arc<std::fs::File>) -> Option<FilePart> {
+        let part = FilePart::new(file.clone(), 0, FilePart::AT_ONCE).unwrap();
+        file.sync_all().unwrap();
+        fadvise(file, 0, None, Advice::DontNeed).unwrap();
+        (!part.is_in_memory()).then_some(part)
+    }
+
+    #[tokio::test]
+    async fn what_left_memory_while_a_client_was_slow_is_brought_in_again() {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(&vec![7; FilePart::AT_ONCE]).unwrap();
+        let file = Arc::new(file);
+        let Some(part) = forgotten(&file) else {
+            eprintln!("the temporary folder lies in memory: nothing can leave it");
+            return;
+        };
+        let parts = Parts::default();
+        drop(parts.stand_in(part.clone()));
+        let looked = |when| parts.list().front_mut().unwrap().when = when;
+        let is_brought = || parts.list().front().unwrap().bringing.is_some();
+        let (fresh, stale) = (Instant::now() + FRESH * 1000, Instant::now().checked_sub(FRESH * 2).unwrap());
+        looked(fresh);
+        poll_fn(|context| parts.poll_at_hand(context)).await;
+        assert!(!is_brought() && !part.is_in_memory(), "it was looked at a moment ago");
+        // That look has brought in a page.
+        let part = forgotten(&file).unwrap();
+        looked(stale);
+        assert!(poll_fn(|context| Poll::Ready(parts.poll_at_hand(context))).await.is_pending() && is_brought());
+        poll_fn(|context| parts.poll_at_hand(context)).await;
+        assert!(part.is_in_memory() && !is_brought());
     }
 }
