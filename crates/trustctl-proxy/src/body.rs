@@ -28,6 +28,8 @@ pub enum ProxyBody {
 pub trait Streamed: Body<Data = Bytes, Error = io::Error> + Send {
     /// The next part of the body as a part of a file that is in memory, so that the system can send it without waiting for the disk.
     /// What is handed out here does not come as a frame too. Nothing where the next part has to come as a frame.
+    ///
+    /// A body with parts has to tell its end with its last piece (`is_end_stream`): what does not fill a packet waits for that.
     fn file_part(self: Pin<&mut Self>) -> Option<FilePart> {
         None
     }

@@ -5,7 +5,7 @@ use std::io;
 use std::sync::Arc;
 
 /// How far apart is looked whether a file is in memory. Each look costs a hundredth of what sending so much costs (measured).
-const LOOK: usize = 512 * 1024;
+const LOOK: usize = 256 * 1024;
 /// How much is read at a time of what has to come into memory.
 const READ: usize = 64 * 1024;
 
@@ -20,7 +20,7 @@ pub struct FilePart {
 impl FilePart {
     /// Most bytes of a part. More at once is not faster (measured), and keeps the others of a thread waiting.
     pub const MOST: usize = 1024 * 1024;
-    /// Most bytes that are sent after one look.
+    /// Most bytes that are looked at, and brought in, for a client that was slow.
     pub const AT_ONCE: usize = LOOK;
 
     /// `length` bytes of `file` from `at` on. Nothing where that is no byte, or too many.

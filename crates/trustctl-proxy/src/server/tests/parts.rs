@@ -8,6 +8,7 @@ use std::sync::atomic::AtomicUsize;
 use http::header::CONTENT_LENGTH;
 use tempfile::TempDir;
 use tokio::io::AsyncRead;
+use tokio::time::Instant;
 
 use super::*;
 use crate::file_part::FilePart;
@@ -62,6 +63,10 @@ impl Body for InFile {
         let read = part.file().read_exact_at(&mut bytes, part.at());
         Poll::Ready(Some(read.map(|()| Frame::data(bytes.into()))))
     }
+
+    fn is_end_stream(&self) -> bool {
+        self.at == self.end
+    }
 }
 
 impl Site for Files {
@@ -114,6 +119,18 @@ async fn what_lies_in_a_file_arrives_as_it_is() {
         assert!(body(&mut stream).await == content());
     }
     assert!(site.handed_out.load(Ordering::SeqCst) > 3 * 8 || !cfg!(target_os = "linux"), "the system sends most of it");
+}
+
+#[tokio::test]
+async fn the_end_of_an_answer_does_not_wait() {
+    let (address, _) = serve(&plain()).await;
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let start = Instant::now();
+    for _ in 0..20 {
+        stream.write_all(REQUEST).await.unwrap();
+        body(&mut stream).await;
+    }
+    assert!(start.elapsed() < Duration::from_secs(3), "held back until a packet is full, each comes 200 ms late");
 }
 
 #[tokio::test]
