@@ -1,6 +1,7 @@
 //! The last decisions, for the status page.
 
 use std::collections::VecDeque;
+use std::fmt::{self, Write as _};
 use std::sync::Mutex;
 
 use serde::Serialize;
@@ -8,7 +9,7 @@ use trustctl_core::digest::Digest;
 use trustctl_core::reason::Reason;
 use trustctl_core::time::Timestamp;
 
-use crate::observe::Outcome;
+use crate::observe::{Event, Outcome};
 
 /// How many decisions are kept.
 const KEPT: usize = 200;
@@ -61,6 +62,26 @@ impl Recent {
         kept.push_front(decision);
     }
 
+    /// Counts a decision that only repeats the newest, which almost all do. False where it does not: then it is to be kept.
+    pub fn repeats(&self, event: &Event<'_>, request: &str, client: &str) -> bool {
+        let Ok(mut kept) = self.0.lock() else { return false };
+        let Some(newest) = kept.front_mut().filter(|newest| is_of(newest, event)) else { return false };
+        newest.at = event.at;
+        // Nothing is allocated: what this thread frees, another may have allocated, and both would wait for the same heap.
+        request.clone_into(&mut newest.request);
+        client.clone_into(&mut newest.client);
+        newest.took_ms = took_ms(event);
+        newest.times = newest.times.saturating_add(1);
+        let signers = event.signers.map(AsRef::as_ref).unwrap_or_default();
+        if newest.signers != signers {
+            newest.signers = signers.to_vec();
+        }
+        if newest.reason.as_ref() != event.reason {
+            newest.reason = event.reason.cloned();
+        }
+        true
+    }
+
     /// The decisions, the newest first.
     #[must_use]
     pub fn all(&self) -> Vec<Decision> {
@@ -77,10 +98,67 @@ fn same(one: &Decision, two: &Decision) -> bool {
         && code(one) == code(two)
 }
 
+/// As [`same`], for what was not made a [`Decision`] yet.
+fn is_of(one: &Decision, event: &Event<'_>) -> bool {
+    let image = |rest: &mut Rest<'_>| match event.tag {
+        Some(tag) => write!(rest, "{}:{tag}", event.repository),
+        None => write!(rest, "{}", event.repository),
+    };
+    let mut rest = Rest(&one.image);
+    one.digest.as_ref() == event.digest
+        && one.outcome == event.outcome
+        && one.rule.as_deref() == event.rule
+        && one.reason.as_ref().map(|reason| reason.code) == event.code()
+        && image(&mut rest).is_ok()
+        && rest.0.is_empty()
+}
+
+/// What of a text has not been written again.
+struct Rest<'a>(&'a str);
+
+impl fmt::Write for Rest<'_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.0 = self.0.strip_prefix(text).ok_or(fmt::Error)?;
+        Ok(())
+    }
+}
+
+fn took_ms(event: &Event<'_>) -> u64 {
+    u64::try_from(event.took.as_millis()).unwrap_or(u64::MAX)
+}
+
+impl Decision {
+    /// What was decided, by the number of the request and who asked.
+    #[must_use]
+    pub fn new(event: &Event<'_>, request: &str, client: &str) -> Self {
+        let tag = event.tag.map(|tag| format!(":{tag}")).unwrap_or_default();
+        Self {
+            at: event.at,
+            request: request.to_owned(),
+            client: client.to_owned(),
+            image: format!("{}{tag}", event.repository),
+            digest: event.digest.copied(),
+            outcome: event.outcome,
+            rule: event.rule.map(str::to_owned),
+            signers: event.signers.map(|signers| signers.to_vec()).unwrap_or_default(),
+            reason: event.reason.cloned(),
+            took_ms: took_ms(event),
+            times: 1,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     #![expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use trustctl_core::reason::Code;
+    use trustctl_core::reference::{Repository, Tag};
+
     use super::*;
+    use crate::server::{Client, RequestId};
 
     fn decision(image: &str) -> Decision {
         Decision {
@@ -117,5 +195,57 @@ mod tests {
         recent.keep(decision("a"));
         let shown: Vec<(String, u64)> = recent.all().into_iter().map(|decision| (decision.image, decision.times)).collect();
         assert_eq!(shown, [("a".to_owned(), 1), ("b".to_owned(), 1), ("a".to_owned(), 2)]);
+    }
+
+    #[test]
+    fn what_repeats_is_counted_without_being_made_anew() {
+        let (client, id) = (Client::new("127.0.0.1:1".parse().unwrap(), None), RequestId::new(1, 2));
+        let (repository, tag): (Repository, Tag) = ("r.example/a/b".parse().unwrap(), "1.0".parse().unwrap());
+        let signers: Arc<[String]> = Arc::new(["release".to_owned()]);
+        let (digest, other) = (Digest::sha256_of(b"a"), Digest::sha256_of(b"b"));
+        let reason = |words: &str| Reason::new(Code::DctTagMoved, words);
+        let (why, why_else) = (reason("a"), reason("b"));
+        let event = Event {
+            at: Timestamp::UNIX_EPOCH,
+            client: &client,
+            host: None,
+            trace: None,
+            id,
+            call: "manifest",
+            repository: &repository,
+            tag: Some(&tag),
+            digest: Some(&digest),
+            outcome: Outcome::Served,
+            reason: Some(&why),
+            rule: Some("rule"),
+            scheme: None,
+            signers: Some(&signers),
+            evidence_age: None,
+            took: Duration::from_millis(3),
+            fingerprint: None,
+            ruling: None,
+        };
+        let recent = Recent::default();
+        assert!(!recent.repeats(&event, "1", "a"), "nothing is kept yet");
+        recent.keep(Decision::new(&event, "1", "a"));
+        let later = Event { took: Duration::from_millis(5), reason: Some(&why_else), signers: None, ..event.clone() };
+        assert!(recent.repeats(&later, "2", "b"));
+        // It is what keeping it would have made of it.
+        let expected = Decision { times: 2, ..Decision::new(&later, "2", "b") };
+        assert_eq!(recent.all(), [expected]);
+        let (longer, shorter): (Tag, Tag) = ("1.0.1".parse().unwrap(), "1".parse().unwrap());
+        let others = [
+            Event { tag: None, ..event.clone() },
+            Event { tag: Some(&longer), ..event.clone() },
+            Event { tag: Some(&shorter), ..event.clone() },
+            Event { digest: Some(&other), ..event.clone() },
+            Event { outcome: Outcome::Refused, ..event.clone() },
+            Event { rule: None, ..event.clone() },
+            Event { reason: None, ..event.clone() },
+        ];
+        for other in &others {
+            assert!(!recent.repeats(other, "3", "c"), "{other:?}");
+            assert!(!same(&Decision::new(other, "", ""), &Decision::new(&event, "", "")), "{other:?}");
+        }
     }
 }

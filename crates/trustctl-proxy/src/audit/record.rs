@@ -9,6 +9,8 @@ use crate::observe::Outcome;
 
 /// Most characters of a text from outside that are recorded.
 const MAX_TEXT: usize = 512;
+/// Bytes that a record usually takes.
+const USUAL: usize = 640;
 
 /// One decision.
 #[derive(Clone, Debug, Serialize)]
@@ -72,8 +74,12 @@ impl Record<'_> {
             policy: self.policy.map(cut),
             ..self.clone()
         };
-        let json = serde_json::to_string(&short).map_err(|error| error.to_string())?;
-        Ok(json.strip_prefix('{').and_then(|json| json.strip_suffix('}')).unwrap_or_default().to_owned())
+        let mut json = Vec::with_capacity(USUAL);
+        serde_json::to_writer(&mut json, &short).map_err(|error| error.to_string())?;
+        let inner = json.len().saturating_sub(1);
+        json.truncate(inner);
+        json.drain(..inner.min(1));
+        String::from_utf8(json).map_err(|error| error.to_string())
     }
 }
 

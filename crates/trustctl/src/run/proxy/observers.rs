@@ -62,14 +62,15 @@ impl Observer for Told {
             Outcome::NotFound => return,
             _ => {}
         }
+        let (request, client) = (event.id.to_string(), who(event));
         // What is served as a matter of course would push everything else off the page.
-        if event.call == "manifest" {
-            self.recent.keep(decision(event));
+        if event.call == "manifest" && !self.recent.repeats(event, &request, &client) {
+            self.recent.keep(Decision::new(event, &request, &client));
         }
         let policy = event.fingerprint.map(Digest::hex);
         let written = self.log.post(&Record {
-            request_id: &event.id.to_string(),
-            client: &who(event),
+            request_id: &request,
+            client: &client,
             host: event.host,
             call: event.call,
             repository: event.repository,
@@ -97,23 +98,6 @@ fn who(event: &Event<'_>) -> String {
     match &event.client.subject {
         Some(subject) => format!("{} ({subject})", event.client.address),
         None => event.client.address.to_string(),
-    }
-}
-
-fn decision(event: &Event<'_>) -> Decision {
-    let tag = event.tag.map(|tag| format!(":{tag}")).unwrap_or_default();
-    Decision {
-        at: event.at,
-        request: event.id.to_string(),
-        client: who(event),
-        image: format!("{}{tag}", event.repository),
-        digest: event.digest.copied(),
-        outcome: event.outcome,
-        rule: event.rule.map(str::to_owned),
-        signers: event.signers.map(|signers| signers.to_vec()).unwrap_or_default(),
-        reason: event.reason.cloned(),
-        took_ms: u64::try_from(event.took.as_millis()).unwrap_or(u64::MAX),
-        times: 1,
     }
 }
 
