@@ -67,7 +67,7 @@ impl Recent {
         let Ok(mut kept) = self.0.lock() else { return false };
         let Some(newest) = kept.front_mut().filter(|newest| is_of(newest, event)) else { return false };
         newest.at = event.at;
-        // Nothing is allocated: what this thread frees, another may have allocated, and both would wait for the same heap.
+        // Usually nothing is allocated: what this thread frees, another may have allocated, and both would wait for the same heap.
         request.clone_into(&mut newest.request);
         client.clone_into(&mut newest.client);
         newest.took_ms = took_ms(event);
@@ -228,13 +228,19 @@ mod tests {
         let recent = Recent::default();
         assert!(!recent.repeats(&event, "1", "a"), "nothing is kept yet");
         recent.keep(Decision::new(&event, "1", "a"));
-        let later = Event { took: Duration::from_millis(5), reason: Some(&why_else), signers: None, ..event.clone() };
+        let at = Timestamp::UNIX_EPOCH.saturating_add(Duration::from_secs(9));
+        let later = Event { at, took: Duration::from_millis(5), reason: Some(&why_else), signers: None, ..event.clone() };
         assert!(recent.repeats(&later, "2", "b"));
         // It is what keeping it would have made of it.
         let expected = Decision { times: 2, ..Decision::new(&later, "2", "b") };
         assert_eq!(recent.all(), [expected]);
         let (longer, shorter): (Tag, Tag) = ("1.0.1".parse().unwrap(), "1".parse().unwrap());
+        let (elsewhere, another_why): (Repository, _) = ("r.example/a/c".parse().unwrap(), Reason::new(Code::Unavailable, "a"));
+        let kept = recent.all();
         let others = [
+            Event { repository: &elsewhere, ..event.clone() },
+            Event { rule: Some("other"), ..event.clone() },
+            Event { reason: Some(&another_why), ..event.clone() },
             Event { tag: None, ..event.clone() },
             Event { tag: Some(&longer), ..event.clone() },
             Event { tag: Some(&shorter), ..event.clone() },
@@ -247,5 +253,9 @@ mod tests {
             assert!(!recent.repeats(other, "3", "c"), "{other:?}");
             assert!(!same(&Decision::new(other, "", ""), &Decision::new(&event, "", "")), "{other:?}");
         }
+        assert_eq!(recent.all(), kept);
+        let without_tag = Recent::default();
+        without_tag.keep(Decision::new(&Event { tag: None, ..event.clone() }, "1", "a"));
+        assert!(!without_tag.repeats(&event, "2", "b"));
     }
 }
