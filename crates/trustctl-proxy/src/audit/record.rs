@@ -79,6 +79,10 @@ impl Record<'_> {
         let inner = json.len().saturating_sub(1);
         json.truncate(inner);
         json.drain(..inner.min(1));
+        if json.capacity() > USUAL {
+            // Many of them wait where the disk is slow.
+            json.shrink_to_fit();
+        }
         String::from_utf8(json).map_err(|error| error.to_string())
     }
 }
