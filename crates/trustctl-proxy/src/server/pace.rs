@@ -265,7 +265,7 @@ mod tests {
         assert_eq!((before.len(), part.map(<[u8]>::as_ptr)), (1, Some(blank.as_ptr())));
     }
 
-    /// Segments that are not full make half again as many; an end that is held back comes 200 ms late.
+    /// Segments that are not full are many more; an end that is held back comes 200 ms late.
     #[cfg(target_os = "linux")]
     #[tokio::test]
     async fn segments_are_filled_until_the_answer_has_ended() {
