@@ -140,7 +140,7 @@ impl Waiting {
         if let Some(bringing) = &mut self.bringing {
             // It has no way to fail; what cannot be read cannot be sent either, and then that is told.
             let _ = ready!(Pin::new(bringing).poll(context));
-            (self.bringing, self.when) = (None, Instant::now());
+            self.bringing = None;
         }
         Poll::Ready(())
     }
