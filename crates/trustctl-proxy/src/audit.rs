@@ -10,12 +10,13 @@
 //! The chain shows that lines were changed, added, moved or removed in between. Whoever can write to the file can still remove lines at
 //! its end or write all of it anew: copy the last hash ([`Summary::head`]) elsewhere to notice that.
 //!
-//! In reading order: [`line`](mod@line) (what a line is), [`record`] (what is recorded), `log` and `writer` (writing), `check` (verifying), `tail` (reading).
+//! In reading order: [`line`](mod@line) (what a line is), [`record`] (what is recorded), `log`, `spare` and `writer` (writing), `check` (verifying), `tail` (reading).
 
 mod check;
 pub mod line;
 mod log;
 pub mod record;
+mod spare;
 mod tail;
 #[cfg(test)]
 mod tests;

@@ -10,6 +10,7 @@ use tokio::sync::{mpsc, oneshot};
 use trustctl_core::reason::{Code, Reason};
 
 use super::record::Record;
+use super::spare::Spares;
 use super::writer::{Order, Writer};
 use crate::observe::Outcome;
 
@@ -42,6 +43,7 @@ pub struct AuditLog {
     failing: Arc<AtomicBool>,
     /// Records that found no place, until the writer has recorded how many.
     dropped: Arc<AtomicU64>,
+    spares: Spares,
     file: String,
     writer: Option<JoinHandle<()>>,
 }
@@ -57,13 +59,14 @@ impl AuditLog {
         let unusable = |why: &dyn std::fmt::Display| Reason::new(Code::AuditUnusable, format!("{file}: {why}"));
         let failing = Arc::new(AtomicBool::new(false));
         let dropped = Arc::new(AtomicU64::new(0));
-        let told = (Arc::clone(&failing), Arc::clone(&dropped));
+        let spares = Spares::default();
+        let told = (Arc::clone(&failing), Arc::clone(&dropped), spares.clone());
         let mut writer = Writer::open(path, options, told).map_err(|why| unusable(&why))?;
         let (orders, receiver) = mpsc::channel(WAITING);
         let clock = tokio::runtime::Builder::new_current_thread().enable_time().build().map_err(|why| unusable(&why))?;
         let run = move || clock.block_on(writer.run(receiver));
         let thread = std::thread::Builder::new().name("audit".to_owned()).spawn(run).map_err(|why| unusable(&why))?;
-        Ok(Self { orders: Some(orders), failing, dropped, file, writer: Some(thread) })
+        Ok(Self { orders: Some(orders), failing, dropped, spares, file, writer: Some(thread) })
     }
 
     /// Whether records can be written at the moment.
@@ -122,7 +125,7 @@ impl AuditLog {
     /// [`Code::AuditFailed`] when too many records wait, so that this one is not in the log, and while nothing can be written: then this
     /// record may get there later.
     pub fn post(&self, record: &Record<'_>) -> Result<(), Reason> {
-        let fields = record.fields().map_err(|why| self.failed(&why))?;
+        let fields = record.fields(self.spares.take()).map_err(|why| self.failed(&why))?;
         // Whoever waits for the disk makes it happen at once; here nobody listens.
         let done = (record.outcome == Outcome::BreakGlass).then(|| oneshot::channel().0);
         match self.orders()?.try_send(Order { fields: Some(fields), done }) {
@@ -137,7 +140,7 @@ impl AuditLog {
     }
 
     async fn order(&self, record: &Record<'_>, done: Option<oneshot::Sender<bool>>) -> Result<(), Reason> {
-        let fields = record.fields().map_err(|why| self.failed(&why))?;
+        let fields = record.fields(self.spares.take()).map_err(|why| self.failed(&why))?;
         self.orders()?.send(Order { fields: Some(fields), done }).await.map_err(|_| self.failed(ENDED))
     }
 

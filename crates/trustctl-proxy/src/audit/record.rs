@@ -10,7 +10,7 @@ use crate::observe::Outcome;
 /// Most characters of a text from outside that are recorded.
 const MAX_TEXT: usize = 512;
 /// Bytes that a record usually takes.
-const USUAL: usize = 640;
+pub(super) const USUAL: usize = 640;
 
 /// One decision.
 #[derive(Clone, Debug, Serialize)]
@@ -58,12 +58,12 @@ pub struct Record<'a> {
 }
 
 impl Record<'_> {
-    /// The members of its JSON object, without the braces. Texts from outside are cut to 512 characters; JSON escapes line ends, so a
-    /// record is always one line.
+    /// The members of its JSON object, without the braces, in the room of a text that is not needed any more. Texts from outside are
+    /// cut to 512 characters; JSON escapes line ends, so a record is always one line.
     ///
     /// # Errors
     /// The words of whoever writes JSON.
-    pub fn fields(&self) -> Result<String, String> {
+    pub(super) fn fields(&self, room: String) -> Result<String, String> {
         let short = Record {
             request_id: cut(self.request_id),
             client: cut(self.client),
@@ -74,7 +74,9 @@ impl Record<'_> {
             policy: self.policy.map(cut),
             ..self.clone()
         };
-        let mut json = Vec::with_capacity(USUAL);
+        let mut json = room.into_bytes();
+        json.clear();
+        json.reserve_exact(USUAL);
         serde_json::to_writer(&mut json, &short).map_err(|error| error.to_string())?;
         let inner = json.len().saturating_sub(1);
         json.truncate(inner);

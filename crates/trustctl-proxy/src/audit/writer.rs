@@ -12,9 +12,13 @@ use trustctl_core::time::Timestamp;
 
 use super::line::{self, Head, MAX_LINE};
 use super::log::AuditOptions;
+use super::record::USUAL;
+use super::spare::Spares;
 
 /// Records written at once.
 const BATCH: usize = 256;
+/// Bytes for lines that are kept from one batch to the next: what a batch usually takes.
+const ROOM: usize = 256 * 1024;
 /// How long a record for which nobody waits is left for others to join it. Waking this thread for each of them would cost more than
 /// writing them.
 const GATHER: Duration = Duration::from_millis(10);
@@ -32,6 +36,9 @@ pub(super) struct Writer {
     options: AuditOptions,
     failing: Arc<AtomicBool>,
     dropped: Arc<AtomicU64>,
+    spares: Spares,
+    /// Room for the lines of a batch.
+    text: String,
     file: File,
     /// Bytes of whole lines in the file.
     length: u64,
@@ -49,7 +56,7 @@ impl Writer {
     pub(super) fn open(
         path: PathBuf,
         options: AuditOptions,
-        (failing, dropped): (Arc<AtomicBool>, Arc<AtomicU64>),
+        (failing, dropped, spares): (Arc<AtomicBool>, Arc<AtomicU64>, Spares),
     ) -> io::Result<Self> {
         let mut file = open_locked(&path)?;
         let end = End::find(&mut file)?;
@@ -61,8 +68,20 @@ impl Writer {
             // The file is new; the chain may go on from one that was renamed.
             None => last_of_renamed(&path)?,
         };
-        let mut writer =
-            Self { path, options, failing, dropped, file, length: end.whole, head, lost: 0, half: false, unflushed: None };
+        let mut writer = Self {
+            path,
+            options,
+            failing,
+            dropped,
+            spares,
+            text: String::new(),
+            file,
+            length: end.whole,
+            head,
+            lost: 0,
+            half: false,
+            unflushed: None,
+        };
         if !end.torn.is_empty() {
             writer.set_aside(&end.torn)?;
         }
@@ -121,12 +140,11 @@ impl Writer {
         if self.unflushed.is_some_and(|since| since.elapsed() >= FLUSH) {
             self.flush();
         }
-        for order in batch.drain(..) {
-            if let Some(done) = order.done {
-                // Whoever asked may have gone.
-                let _ = done.send(written);
-            }
+        for done in batch.iter_mut().filter_map(|order| order.done.take()) {
+            // Whoever asked may have gone.
+            let _ = done.send(written);
         }
+        self.spares.keep(batch.drain(..).filter_map(|order| order.fields), USUAL);
     }
 
     /// Writes all of the batch, or nothing and counts it as lost.
@@ -138,7 +156,9 @@ impl Writer {
             self.lost = self.lost.saturating_add(count);
             return false;
         }
-        let (mut text, mut head) = (String::new(), self.head.clone());
+        let (mut text, mut head) = (std::mem::take(&mut self.text), self.head.clone());
+        text.clear();
+        text.shrink_to(ROOM);
         let mut add = |kind: &str, fields: &str| {
             let (line, next) = head.next(now(), kind, fields);
             head = next;
@@ -149,7 +169,9 @@ impl Writer {
             add("lost", &format!(r#""count":{}"#, self.lost));
         }
         records().for_each(|fields| add("decision", fields));
-        match self.write_lines(&text, head) {
+        let written = self.write_lines(&text, head);
+        self.text = text;
+        match written {
             Ok(()) => {
                 self.lost = 0;
                 true
