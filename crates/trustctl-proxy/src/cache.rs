@@ -12,7 +12,7 @@
 //!   hashed whenever they are read.
 //!
 //! In reading order: `blob` (what is handed out), `fill` and `pump` (a transfer and the task behind it), `disk` (all of it together),
-//! `shelf` (what is there and what goes first), `folder` (how it lies on disk), `part` (files that are not whole), `buffers`,
+//! `shelf` (what is there and what goes first), `folder` (how it lies on disk), `part` (files that are not whole), `turns`, `buffers`,
 //! [`RegistryBlob`].
 
 mod blob;
@@ -28,6 +28,7 @@ mod shelf;
 mod source;
 #[cfg(test)]
 mod tests;
+mod turns;
 
 use std::sync::Arc;
 

@@ -10,7 +10,7 @@
 //!   operator's word ([`break_glass`]);
 //! - [`cache`]: blobs and manifests on disk, by digest; [`observe`]: who is told of every decision; [`audit`]: the log of them that shows
 //!   when it is altered;
-//! - [`answer`], [`body`], [`file_part`]: what goes back;
+//! - [`answer`], [`body`], [`file_part`]: what goes back; `jobs`: what waits for the disk meanwhile;
 //! - [`metrics`], [`recent`], [`admin`]: what operators see of it; [`clients`]: how those who pull are set up to get nothing past it, and
 //!   [`doctor`]: whether they do.
 
@@ -25,6 +25,7 @@ pub mod config;
 pub mod decide;
 pub mod doctor;
 pub mod file_part;
+mod jobs;
 pub mod metrics;
 pub mod observe;
 pub mod recent;

@@ -141,8 +141,13 @@ fn command_line() -> Vec<OsString> {
 
 /// One thread does for whatever ends soon; a server takes all processors.
 fn runtime(command: &Command) -> Result<tokio::runtime::Runtime, Failure> {
+    /// After so long without work, a thread that waits for the disk ends. They take turns, so more than are needed would never end, and
+    /// the heap of each would grow to what the largest job takes (measured); the next thread takes the heap of the last that ended.
+    const IDLE: Duration = Duration::from_millis(100);
     let built = match command {
-        Command::Proxy(ProxyCommand::Run(_)) => tokio::runtime::Builder::new_multi_thread().enable_all().build(),
+        Command::Proxy(ProxyCommand::Run(_)) => {
+            tokio::runtime::Builder::new_multi_thread().thread_keep_alive(IDLE).enable_all().build()
+        }
         _ => tokio::runtime::Builder::new_current_thread().enable_all().build(),
     };
     built.map_err(|error| Failure::new(Reason::new(Code::ConfigUnusable, format!("no runtime: {error}"))))

@@ -1,7 +1,6 @@
 //! What is handed out: a blob, and the bodies of answers that are made from it.
 
 use std::fs::File;
-use std::future::Future as _;
 use std::io;
 use std::ops::Range;
 use std::pin::Pin;
@@ -12,9 +11,8 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use http_body::{Body, Frame, SizeHint};
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
 
-use super::buffers::{Buffer, Buffers};
+use super::buffers::{Buffers, Read};
 use super::error::CacheError;
 use super::fill::{Following, Progress};
 use crate::body::Streamed;
@@ -84,13 +82,6 @@ impl Blob {
         };
         BlobBody { start, at: start, end, reading, read: None, buffers: self.buffers.clone() }
     }
-
-    pub(super) fn memory(&self) -> Option<&Bytes> {
-        match &self.place {
-            Place::Memory(bytes) => Some(bytes),
-            Place::File(_) | Place::Filling(_) => None,
-        }
-    }
 }
 
 /// The body of an answer. It ends with an error when the digest turns out to be wrong, the transfer fails, or the disk does.
@@ -100,7 +91,7 @@ pub struct BlobBody {
     end: u64,
     reading: Reading,
     /// A read that waits for the disk.
-    read: Option<JoinHandle<io::Result<(Buffer, usize)>>>,
+    read: Option<Read>,
     buffers: Buffers,
 }
 
@@ -126,9 +117,9 @@ impl BlobBody {
     fn next(&mut self, file: &Arc<File>, limit: u64, context: &mut Context<'_>) -> Poll<io::Result<Bytes>> {
         let (buffer, read) = match &mut self.read {
             Some(read) => {
-                let done = ready!(Pin::new(read).poll(context));
+                let done = ready!(read.as_mut().poll(context));
                 self.read = None;
-                done.map_err(io::Error::other)??
+                done?
             }
             None => {
                 let wanted = limit - self.at;
@@ -136,7 +127,7 @@ impl BlobBody {
                 match file_part::read_now(file, buffer.room(wanted), self.at) {
                     Ok(read) => (buffer, read),
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                        self.read = Some(read_later(Arc::clone(file), buffer, wanted, self.at));
+                        self.read = Some(self.buffers.read_later(Arc::clone(file), wanted, self.at));
                         return self.next(file, limit, context);
                     }
                     Err(error) => return Poll::Ready(Err(error)),
@@ -192,13 +183,6 @@ impl Streamed for BlobBody {
         self.at += u64::try_from(length).unwrap_or(u64::MAX);
         Some(part)
     }
-}
-
-fn read_later(file: Arc<File>, mut buffer: Buffer, wanted: u64, at: u64) -> JoinHandle<io::Result<(Buffer, usize)>> {
-    tokio::task::spawn_blocking(move || {
-        let read = file_part::read_at(&file, buffer.room(wanted), at)?;
-        Ok((buffer, read))
-    })
 }
 
 impl Body for BlobBody {

@@ -1,32 +1,64 @@
 //! Buffers that are read into again and again: taken, filled, sent, and back. They are zeroed once, when they are made.
+//!
+//! Mostly they are filled from memory; of those that wait for the disk, only some do so at once.
 
+use std::fs::File;
+use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+
+use crate::file_part;
+use crate::jobs::Jobs;
 
 /// Buffers below this size double the processor's work for large blobs (measured).
 const LARGE: usize = 256 * 1024;
 /// What slow clients get when there are many of them.
 const SMALL: usize = 32 * 1024;
 /// Bytes in large buffers at once. Beyond, buffers are small: a thousand clients that do not read must not take hundreds of megabytes.
-const LARGE_AT_ONCE: usize = 16 * 1024 * 1024;
+const LARGE_AT_ONCE: usize = 8 * 1024 * 1024;
 /// Bytes in small buffers that are kept for later.
 const SMALL_KEPT: usize = 4 * 1024 * 1024;
+
+/// Buffers that wait for the disk at once: enough to keep a fast one at work.
+const READS: usize = 8;
+
+/// A read that is going on.
+pub(super) type Read = BoxFuture<'static, io::Result<(Buffer, usize)>>;
 
 /// The buffers of one cache. Clones are the same pool.
 #[derive(Clone, Default)]
 pub(super) struct Buffers(Arc<Inner>);
 
-#[derive(Default)]
 struct Inner {
     large: Mutex<Vec<Box<[u8]>>>,
     small: Mutex<Vec<Box<[u8]>>>,
+    reads: Jobs,
     /// Bytes in large buffers that are out.
     out: AtomicUsize,
 }
 
+impl Default for Inner {
+    fn default() -> Self {
+        Self { large: Mutex::default(), small: Mutex::default(), reads: Jobs::at_once(READS), out: AtomicUsize::new(0) }
+    }
+}
+
 impl Buffers {
+    /// Reads bytes of `file` from `at` on, `wanted` at most, waiting for the disk; says how many. Who waits for a turn has no buffer yet.
+    pub(super) fn read_later(&self, file: Arc<File>, wanted: u64, at: u64) -> Read {
+        let buffers = self.clone();
+        let read = move || {
+            let mut buffer = buffers.take(wanted);
+            let read = file_part::read_at(&file, buffer.room(wanted), at)?;
+            Ok((buffer, read))
+        };
+        self.0.reads.run(read).map(|done| done.map_err(io::Error::other)?).boxed()
+    }
+
     /// A buffer for up to `wanted` bytes; it can be smaller than that.
     pub(super) fn take(&self, wanted: u64) -> Buffer {
         let wants_large = usize::try_from(wanted).unwrap_or(usize::MAX) > SMALL;

@@ -23,7 +23,9 @@ use super::folder::Folder;
 use super::part::Part;
 use super::pump::{self, Patience, Room};
 use super::shelf::Shelf;
+use super::turns::Turns;
 use super::{BlobSource, Blobs};
+use crate::jobs::Jobs;
 
 /// Files up to this size are read whole, checked each time, and kept in memory while they are used: manifests, configurations and
 /// signatures are smaller.
@@ -77,8 +79,7 @@ pub(super) struct Shared {
     fills: Mutex<HashMap<Digest, Arc<Fill>>>,
     buffers: Buffers,
     pub(super) transfers: Semaphore,
-    /// Whole files that are being hashed at once: as many as there are processors.
-    checks: Semaphore,
+    pub(super) turns: Turns,
     pub(super) patience: Patience,
 }
 
@@ -96,14 +97,13 @@ impl DiskCache {
             shelf.insert(digest, size, None);
         }
         let victims = shelf.reserve(0, 0).unwrap_or_default();
-        let processors = std::thread::available_parallelism().map_or(1, usize::from);
         let shared = Shared {
             folder,
             shelf: Mutex::new(shelf),
             fills: Mutex::default(),
             buffers: Buffers::default(),
             transfers: Semaphore::new(options.transfers.max(1)),
-            checks: Semaphore::new(processors),
+            turns: Turns::new(options.transfers),
             patience: options.patience,
         };
         shared.unlink(&victims);
@@ -121,20 +121,15 @@ impl DiskCache {
 
     async fn find(&self, digest: &Digest) -> Result<Option<Blob>, CacheError> {
         for _ in 0..TRIES {
-            let (size, note) = {
-                let mut shelf = self.0.shelf();
-                if let Some(bytes) = shelf.warm(digest) {
-                    return Ok(Some(Blob::in_memory(bytes, &self.0.buffers)));
+            let found = match self.look_up(digest) {
+                None => return Ok(None),
+                Some(Known::InMemory(bytes)) => return Ok(Some(Blob::in_memory(bytes, &self.0.buffers))),
+                Some(Known::OnDisk { size, note }) if size <= SMALL => {
+                    let bytes = self.load(&self.0.turns.looks, digest, (SMALL, note)).await?;
+                    bytes.map(|bytes| Blob::in_memory(bytes, &self.0.buffers))
                 }
-                shelf.touch(digest);
-                let Some(entry) = shelf.entry(digest) else { return Ok(None) };
-                let note = entry.noted.is_none_or(|noted| noted.elapsed() > NOTE_EVERY);
-                if note {
-                    entry.noted = Some(Instant::now());
-                }
-                (entry.size, note)
+                Some(Known::OnDisk { note, .. }) => self.open_large(digest, note).await?,
             };
-            let found = if size <= SMALL { self.load(digest, note).await? } else { self.open_large(digest, note).await? };
             if found.is_some() {
                 return Ok(found);
             }
@@ -142,27 +137,46 @@ impl DiskCache {
         Ok(None)
     }
 
-    /// Reads and checks a small file; `None` when it is gone or wrong, and then it is forgotten.
-    async fn load(&self, digest: &Digest, note: bool) -> Result<Option<Blob>, CacheError> {
+    /// What the index has of it, which counts as a use.
+    fn look_up(&self, digest: &Digest) -> Option<Known> {
+        let mut shelf = self.0.shelf();
+        if let Some(bytes) = shelf.warm(digest) {
+            return Some(Known::InMemory(bytes));
+        }
+        shelf.touch(digest);
+        let entry = shelf.entry(digest)?;
+        let note = entry.noted.is_none_or(|noted| noted.elapsed() > NOTE_EVERY);
+        if note {
+            entry.noted = Some(Instant::now());
+        }
+        Some(Known::OnDisk { size: entry.size, note })
+    }
+
+    /// Reads and checks a file of up to `max` bytes; `None` when it is gone or wrong, and then it is forgotten.
+    async fn load(&self, jobs: &Jobs, digest: &Digest, (max, note): (u64, bool)) -> Result<Option<Bytes>, CacheError> {
         let (shared, asked) = (Arc::clone(&self.0), *digest);
-        let read = on_disk(move || {
+        let read = move || {
             let Some(file) = shared.open_file(&asked)? else { return Ok(None) };
             let mut bytes = Vec::new();
-            io::Read::read_to_end(&mut io::Read::take(&file, SMALL + 1), &mut bytes)?;
+            io::Read::read_to_end(&mut io::Read::take(&file, max.saturating_add(1)), &mut bytes)?;
             if !asked.matches(&bytes) {
                 shared.forget(&asked);
                 return Ok(None);
             }
             if note {
-                // Only the order after the next start depends on it.
-                let _ = note_use(&file);
+                shared.note_use(&asked, &file)?;
             }
-            Ok(Some(Bytes::from(bytes)))
-        })
-        .await?;
-        let Some(bytes) = read else { return Ok(None) };
-        self.0.shelf().keep_warm(digest, bytes.clone());
-        Ok(Some(Blob::in_memory(bytes, &self.0.buffers)))
+            io::Result::Ok(Some(Bytes::from(bytes)))
+        };
+        let Some(bytes) = jobs.run(read).await?? else { return Ok(None) };
+        self.keep_small(digest, &bytes);
+        Ok(Some(bytes))
+    }
+
+    fn keep_small(&self, digest: &Digest, bytes: &Bytes) {
+        if u64::try_from(bytes.len()).is_ok_and(|length| length <= SMALL) {
+            self.0.shelf().keep_warm(digest, bytes.clone());
+        }
     }
 
     /// Opens a large file, which is hashed when that was not done since it last changed; `None` when it is gone or wrong.
@@ -173,14 +187,14 @@ impl DiskCache {
         if checked == Some(stamp) {
             return Ok(Some(Blob::in_file(file, stamp.size(), &self.0.buffers)));
         }
-        let _only_one = checking.lock().await;
-        let checked = self.0.shelf().entry(digest).and_then(|entry| entry.checked);
-        let _turn = self.0.checks.acquire().await.map_err(|_| CacheError::Abandoned(*digest))?;
+        let only_one = checking.lock_owned().await;
         let (shared, asked) = (Arc::clone(&self.0), *digest);
-        let good = on_disk(move || {
+        let check = move || {
+            // Until the end, also when whoever asked has gone: the next one finds it done.
+            let _only_one = only_one;
             // Somebody else may have checked it meanwhile, or noted its use.
             let before = Stamp::of(&file.metadata()?);
-            if checked == Some(before) {
+            if shared.shelf().entry(&asked).and_then(|entry| entry.checked) == Some(before) {
                 return Ok(Some((file, before)));
             }
             if !file::has_digest(&file, &asked)? {
@@ -188,34 +202,26 @@ impl DiskCache {
                 return Ok(None);
             }
             // What changed while it was hashed is looked at anew.
-            Ok((Stamp::of(&file.metadata()?) == before).then_some((file, before)))
-        })
-        .await?;
-        let Some((file, stamp)) = good else { return Ok(None) };
-        if let Some(entry) = self.0.shelf().entry(digest) {
-            entry.checked = Some(stamp);
-        }
+            if Stamp::of(&file.metadata()?) != before {
+                return Ok(None);
+            }
+            if let Some(entry) = shared.shelf().entry(&asked) {
+                entry.checked = Some(before);
+            }
+            io::Result::Ok(Some((file, before)))
+        };
+        let Some((file, stamp)) = self.0.turns.checks.run(check).await?? else { return Ok(None) };
         Ok(Some(Blob::in_file(file, stamp.size(), &self.0.buffers)))
     }
 
     async fn open_stamped(&self, digest: &Digest, note: bool) -> Result<Option<(File, Stamp)>, CacheError> {
         let (shared, asked) = (Arc::clone(&self.0), *digest);
-        on_disk(move || {
+        let look = move || {
             let Some(file) = shared.open_file(&asked)? else { return Ok(None) };
-            let before = Stamp::of(&file.metadata()?);
-            if !note || note_use(&file).is_err() {
-                return Ok(Some((file, before)));
-            }
-            let after = Stamp::of(&file.metadata()?);
-            if let Some(entry) = shared.shelf().entry(&asked)
-                && entry.checked == Some(before)
-                && after.same_content(&before)
-            {
-                entry.checked = Some(after);
-            }
-            Ok(Some((file, after)))
-        })
-        .await
+            let stamp = if note { shared.note_use(&asked, &file)? } else { Stamp::of(&file.metadata()?) };
+            io::Result::Ok(Some((file, stamp)))
+        };
+        Ok(self.0.turns.looks.run(look).await??)
     }
 
     async fn fill(&self, digest: &Digest, source: Arc<dyn BlobSource>) -> Result<Blob, CacheError> {
@@ -265,35 +271,43 @@ impl DiskCache {
                 let mut part =
                     Part::create(&shared.folder.filling(), &asked).map_err(|error| CacheError::writing(&asked, &error))?;
                 part.append(&pieces, |bytes| shared.give_up(bytes))?;
-                part.publish(&shared.folder.place(&asked))
+                part.publish(&shared.folder.place(&asked), room)
             };
-            let stamp = tokio::task::spawn_blocking(write).await.map_err(|_| CacheError::Abandoned(*digest))??;
-            room.become_file(length, stamp);
+            self.0.turns.puts.run(write).await??;
         }
-        if u64::try_from(bytes.len()).is_ok_and(|length| length <= SMALL) {
-            self.0.shelf().keep_warm(digest, bytes);
-        }
+        self.keep_small(digest, &bytes);
         Ok(())
     }
 
     async fn read(&self, digest: &Digest, max: u64) -> Result<Option<Bytes>, CacheError> {
-        let Some(blob) = self.find(digest).await? else { return Ok(None) };
-        let size = blob.length();
-        if size > max {
-            return Err(CacheError::TooLarge { digest: *digest, size, limit: max });
+        let too_large = |size| CacheError::TooLarge { digest: *digest, size, limit: max };
+        for _ in 0..TRIES {
+            match self.look_up(digest) {
+                None => return Ok(None),
+                Some(Known::InMemory(bytes)) => {
+                    let size = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+                    return if size > max { Err(too_large(size)) } else { Ok(Some(bytes)) };
+                }
+                Some(Known::OnDisk { size, .. }) if size > max => return Err(too_large(size)),
+                Some(Known::OnDisk { note, .. }) => {
+                    if let Some(bytes) = self.load(&self.0.turns.reads, digest, (max, note)).await? {
+                        return Ok(Some(bytes));
+                    }
+                }
+            }
         }
-        if let Some(bytes) = blob.memory() {
-            return Ok(Some(bytes.clone()));
-        }
-        let (shared, asked) = (Arc::clone(&self.0), *digest);
-        on_disk(move || {
-            let Some(file) = shared.open_file(&asked)? else { return Ok(None) };
-            let mut bytes = Vec::new();
-            io::Read::read_to_end(&mut io::Read::take(&file, max), &mut bytes)?;
-            Ok(asked.matches(&bytes).then(|| Bytes::from(bytes)))
-        })
-        .await
+        Ok(None)
     }
+}
+
+/// What the index has.
+enum Known {
+    InMemory(Bytes),
+    OnDisk {
+        size: u64,
+        /// Whether the use is noted on disk.
+        note: bool,
+    },
 }
 
 impl Blobs for DiskCache {
@@ -336,16 +350,40 @@ impl Shared {
 
     /// Removes a file that is wrong, so that it is fetched again.
     fn forget(&self, digest: &Digest) {
-        self.unlink(&[*digest]);
+        self.remove_file(digest);
         self.shelf().remove(digest);
     }
 
-    /// Removes files that the index does not have any more. Who is reading one reads on.
+    /// Removes files that the index does not have any more, unless it has them again. Who is reading one reads on.
     pub(super) fn unlink(&self, victims: &[Digest]) {
         for victim in victims {
-            // What cannot be removed is counted again at the next start.
-            let _ = fs::remove_file(self.folder.place(victim));
+            let is_back = self.shelf().entry(victim).is_some();
+            if !is_back {
+                self.remove_file(victim);
+            }
         }
+    }
+
+    fn remove_file(&self, digest: &Digest) {
+        // What cannot be removed is counted again at the next start.
+        let _ = fs::remove_file(self.folder.place(digest));
+    }
+
+    /// Notes on disk that a file was used, for the order after the next start; what was checked stays so. What the file is like then.
+    fn note_use(&self, digest: &Digest, file: &File) -> io::Result<Stamp> {
+        let before = Stamp::of(&file.metadata()?);
+        if file.set_times(FileTimes::new().set_accessed(SystemTime::now())).is_err() {
+            // Only the order depends on it.
+            return Ok(before);
+        }
+        let after = Stamp::of(&file.metadata()?);
+        if let Some(entry) = self.shelf().entry(digest)
+            && entry.checked == Some(before)
+            && after.same_content(&before)
+        {
+            entry.checked = Some(after);
+        }
+        Ok(after)
     }
 
     /// The disk is full: removes what was least recently used, at least `bytes`. False when nothing is left.
@@ -356,13 +394,4 @@ impl Shared {
         self.unlink(&victims);
         !victims.is_empty()
     }
-}
-
-/// Runs what waits for the disk where that does no harm.
-async fn on_disk<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> Result<T, CacheError> {
-    tokio::task::spawn_blocking(work).await.map_err(|error| CacheError::Io(error.to_string()))?.map_err(CacheError::from)
-}
-
-fn note_use(file: &File) -> io::Result<()> {
-    file.set_times(FileTimes::new().set_accessed(SystemTime::now()))
 }

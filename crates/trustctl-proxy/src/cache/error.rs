@@ -5,6 +5,8 @@ use std::io;
 use trustctl_core::digest::Digest;
 use trustctl_core::reason::{Code, Reason};
 
+use crate::jobs::Ended;
+
 /// Why something cannot be had from the cache or through it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -83,6 +85,12 @@ impl From<CacheError> for Reason {
 impl From<io::Error> for CacheError {
     fn from(error: io::Error) -> Self {
         Self::Io(error.to_string())
+    }
+}
+
+impl From<Ended> for CacheError {
+    fn from(ended: Ended) -> Self {
+        Self::Io(ended.to_string())
     }
 }
 

@@ -11,6 +11,7 @@ use trustctl_core::digest::Digest;
 
 use super::error::{CacheError, is_full};
 use super::file::{Check, Stamp};
+use super::pump::Room;
 
 /// A file in the folder of transfers. Removed when dropped, unless it was published.
 pub(super) struct Part {
@@ -62,11 +63,12 @@ impl Part {
         Ok(())
     }
 
-    /// Moves the file to `place`, when it has its digest.
+    /// Moves the file to `place`, when it has its digest, and has it found from then on: it takes `room`. Both happen or none, also where
+    /// nobody waits for it any more.
     ///
     /// Nothing is flushed to the disk before: a file that a power cut leaves incomplete is found out when it is hashed, before its first
     /// use after the start.
-    pub(super) fn publish(mut self, place: &Path) -> Result<Stamp, CacheError> {
+    pub(super) fn publish(mut self, place: &Path, room: Room) -> Result<(), CacheError> {
         if let Some(found) = self.check.clone().mismatch() {
             return Err(CacheError::WrongDigest { expected: self.digest, found });
         }
@@ -75,7 +77,8 @@ impl Part {
         }
         fs::rename(&self.path, place)?;
         self.published = true;
-        Ok(Stamp::of(&self.file.metadata()?))
+        room.become_file(self.length, self.file.metadata().ok().map(|metadata| Stamp::of(&metadata)));
+        Ok(())
     }
 }
 

@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::StreamExt as _;
+use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
-use tokio::task::JoinHandle;
+use futures_util::{FutureExt as _, StreamExt as _};
 use trustctl_core::digest::Digest;
 use trustctl_core::reason::{Code, Reason};
 
@@ -17,6 +17,7 @@ use super::fill::Fill;
 use super::part::Part;
 use super::shelf::{NoRoom, blocks};
 use super::{BlobSource, Incoming};
+use crate::jobs::{Ended, Jobs};
 
 /// Bytes that are collected while earlier ones are being written; more are not asked for until then.
 const BATCH: usize = 128 * 1024;
@@ -121,10 +122,10 @@ async fn transfer(shared: &Arc<Shared>, fill: &Arc<Fill>, source: &dyn BlobSourc
     let closed = || CacheError::Abandoned(digest);
     let _turn = shared.transfers.acquire().await.map_err(|_| closed())?;
     let mut incoming = source.open(0).await.map_err(CacheError::upstream)?.ok_or(CacheError::NotFound(digest))?;
-    let mut room = Room { shared: Arc::clone(shared), digest, total: None, reserved: 0 };
+    let mut room = Room::none(shared, digest, &shared.turns.evictions);
     room.learn(incoming.total).await?;
     let filling = shared.folder.filling();
-    let created = blocking(digest, move || Part::create(&filling, &digest)).await?;
+    let created = shared.turns.writes.run(move || Part::create(&filling, &digest)).await?;
     let mut part = created.map_err(|error| CacheError::writing(&digest, &error))?;
     fill.announce(part.file(), room.total);
     let mut resumes = 0;
@@ -139,14 +140,8 @@ async fn transfer(shared: &Arc<Shared>, fill: &Arc<Fill>, source: &dyn BlobSourc
         resumes = if part.length() - from >= PROGRESS { 0 } else { resumes };
         incoming = room.reopen(source, part.length(), &mut resumes, trouble).await?;
     }
-    let (length, place) = (part.length(), shared.folder.place(&digest));
-    let stamp = blocking(digest, move || part.publish(&place)).await??;
-    room.become_file(length, stamp);
-    Ok(())
-}
-
-async fn blocking<T: Send + 'static>(digest: Digest, work: impl FnOnce() -> T + Send + 'static) -> Result<T, CacheError> {
-    tokio::task::spawn_blocking(work).await.map_err(|_| CacheError::Abandoned(digest))
+    let place = shared.folder.place(&digest);
+    shared.turns.writes.run(move || part.publish(&place, room)).await?
 }
 
 /// What a transfer takes of the cache's size; given back when dropped.
@@ -155,12 +150,18 @@ pub(super) struct Room {
     digest: Digest,
     total: Option<u64>,
     reserved: u64,
+    evictions: Jobs,
 }
 
 impl Room {
-    /// Room for something of `size` bytes.
+    /// No room yet. What goes to make some is removed in its turn among `evictions`.
+    fn none(shared: &Arc<Shared>, digest: Digest, evictions: &Jobs) -> Self {
+        Self { shared: Arc::clone(shared), digest, total: None, reserved: 0, evictions: evictions.clone() }
+    }
+
+    /// Room for something of `size` bytes that those who decide keep.
     pub(super) async fn of(shared: &Arc<Shared>, digest: Digest, size: u64) -> Result<Self, CacheError> {
-        let mut room = Self { shared: Arc::clone(shared), digest, total: None, reserved: 0 };
+        let mut room = Self::none(shared, digest, &shared.turns.puts);
         room.learn(Some(size)).await?;
         Ok(room)
     }
@@ -196,8 +197,12 @@ impl Room {
             shelf.reserve(self.reserved, bytes).map_err(|NoRoom| CacheError::Full(self.digest))?
         };
         self.reserved = bytes;
-        let shared = Arc::clone(&self.shared);
-        if victims.is_empty() { Ok(()) } else { blocking(self.digest, move || shared.unlink(&victims)).await }
+        if !victims.is_empty() {
+            // The index has forgotten them already.
+            let shared = Arc::clone(&self.shared);
+            self.evictions.run_to_end(move || shared.unlink(&victims)).await?;
+        }
+        Ok(())
     }
 
     /// Takes note of a piece; refuses it when there is more than was declared.
@@ -235,13 +240,13 @@ impl Room {
         Err(trouble)
     }
 
-    /// The file takes the room now, and is there to be found.
-    pub(super) fn become_file(mut self, length: u64, stamp: Stamp) {
+    /// The file takes the room now, and is there to be found. Where there is no stamp, it is hashed before its first use.
+    pub(super) fn become_file(mut self, length: u64, stamp: Option<Stamp>) {
         let mut shelf = self.shared.shelf();
         // Giving back always succeeds, and needs no victims.
         let _ = shelf.reserve(self.reserved, 0);
         self.reserved = 0;
-        shelf.insert(self.digest, length, Some(stamp));
+        shelf.insert(self.digest, length, stamp);
     }
 }
 
@@ -254,6 +259,7 @@ impl Drop for Room {
 }
 
 type Written = (Part, Result<(), CacheError>);
+type Writing = BoxFuture<'static, Result<Written, Ended>>;
 
 /// Writes what arrives, and says why it ended before the blob did. While one batch is hashed and written, the next is collected.
 async fn receive(
@@ -263,7 +269,7 @@ async fn receive(
     mut chunks: BoxStream<'static, Result<Bytes, Reason>>,
 ) -> Result<Written, CacheError> {
     let mut arrived = part.length();
-    let (mut idle, mut writing): (Option<Part>, Option<JoinHandle<Written>>) = (Some(part), None);
+    let (mut idle, mut writing): (Option<Part>, Option<Writing>) = (Some(part), None);
     let (mut batch, mut collected) = (Vec::new(), 0);
     let mut end: Option<Result<(), CacheError>> = None;
     loop {
@@ -300,7 +306,7 @@ async fn receive(
             },
             done = join(&mut writing) => {
                 writing = None;
-                let (part, outcome) = done.map_err(|()| CacheError::Abandoned(room.digest))?;
+                let (part, outcome) = done?;
                 outcome?;
                 fill.arrived(part.length());
                 idle = Some(part);
@@ -310,17 +316,19 @@ async fn receive(
 }
 
 /// The end of what is going on; waits for ever when nothing is.
-async fn join(writing: &mut Option<JoinHandle<Written>>) -> Result<Written, ()> {
+async fn join(writing: &mut Option<Writing>) -> Result<Written, Ended> {
     match writing {
-        Some(writing) => writing.await.map_err(|_| ()),
+        Some(writing) => writing.await,
         None => std::future::pending().await,
     }
 }
 
-fn write(shared: &Arc<Shared>, mut part: Part, batch: Vec<Bytes>) -> JoinHandle<Written> {
-    let shared = Arc::clone(shared);
-    tokio::task::spawn_blocking(move || {
-        let outcome = part.append(&batch, |bytes| shared.give_up(bytes));
+/// Begins at once, and goes on while its end is not asked for.
+fn write(shared: &Arc<Shared>, mut part: Part, batch: Vec<Bytes>) -> Writing {
+    let making_room = Arc::clone(shared);
+    let write = move || {
+        let outcome = part.append(&batch, |bytes| making_room.give_up(bytes));
         (part, outcome)
-    })
+    };
+    shared.turns.writes.run_to_end(write).boxed()
 }

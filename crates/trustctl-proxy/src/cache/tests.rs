@@ -3,6 +3,7 @@
 
 mod disk;
 mod transfers;
+mod turns;
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -82,7 +83,8 @@ impl BlobSource for Upstream {
             let sent = self.bytes.slice(from..from.saturating_add(part.sends).min(self.bytes.len()));
             let pieces: Vec<Result<Bytes, Reason>> =
                 (0..sent.len()).step_by(part.piece).map(|at| Ok(sent.slice(at..(at + part.piece).min(sent.len())))).collect();
-            let pieces = stream::iter(pieces);
+            // Between pieces, others get their turn: whoever asked has the beginning before the end is there.
+            let pieces = stream::iter(pieces).then(|piece| tokio::task::yield_now().map(|()| piece));
             let chunks = match part.then {
                 Then::Ends => pieces.boxed(),
                 Then::Breaks => pieces.chain(stream::iter([Err(Reason::new(Code::Unavailable, "broke off"))])).boxed(),

@@ -15,6 +15,7 @@ use trustctl_remote::gather::{Limits, Supply, collect};
 use trustctl_remote::registry::Online;
 use trustctl_remote::state::Store;
 
+use crate::jobs::Jobs;
 use crate::metrics::Metrics;
 use crate::trust::Trust;
 use crate::world::World;
@@ -27,10 +28,15 @@ pub(super) struct Found {
     pub(super) lasts: bool,
 }
 
+/// Readers of the memory at once, and writers, who mostly find that nothing is new.
+const AT_ONCE: usize = 4;
+
 /// Judges images with the memory of this proxy.
 #[derive(Clone)]
 pub(super) struct Judge {
     memory: Store,
+    recalling: Jobs,
+    learning: Jobs,
     /// The time for all that is asked for about one image.
     budget: Duration,
     /// For how long a judgement is made at once.
@@ -40,7 +46,7 @@ pub(super) struct Judge {
 
 impl Judge {
     pub(super) fn new(memory: Store, (budget, span): (Duration, Duration), metrics: Arc<Metrics>) -> Self {
-        Self { memory, budget, span, metrics }
+        Self { memory, recalling: Jobs::at_once(AT_ONCE), learning: Jobs::at_once(AT_ONCE), budget, span, metrics }
     }
 
     /// Gathers the evidence about `subject` and judges it at `now`.
@@ -105,7 +111,7 @@ impl Judge {
         let names = remembered_names(subject, trust.signature_repository.as_ref());
         let store = self.memory.clone();
         let load = move || store.load(names.iter().map(|(scheme, name)| (*scheme, name.as_str())));
-        super::records::blocking(load).await
+        self.recalling.run(load).await?
     }
 
     async fn learn(&self, assessment: &Assessment) -> Result<(), Reason> {
@@ -122,7 +128,7 @@ impl Judge {
             }
             Ok(())
         };
-        super::records::blocking(learn).await
+        self.learning.run_to_end(learn).await?
     }
 }
 

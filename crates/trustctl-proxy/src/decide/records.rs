@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use tokio::sync::Semaphore;
-use trustctl_core::reason::{Code, Reason};
+use trustctl_core::reason::Reason;
 
+use crate::jobs::Jobs;
 use crate::store::{Records, StoreError};
 
 /// Looks at the store at the same time. Most take microseconds, and more of them only start threads.
@@ -12,19 +12,17 @@ const LOOKS: usize = 4;
 
 /// The records for the decision path.
 ///
-/// The store takes one change after the other, and each waits while another is made durable. Here they wait as tasks, not as threads, and so
-/// do looks beyond some: a thread costs its stack and a part of the heap for good, a hundred kilobytes together (measured).
+/// The store takes one change after the other, and each waits while another is made durable.
 pub(super) struct AsyncRecords {
     records: Arc<dyn Records>,
-    looking: Semaphore,
-    changing: Arc<Semaphore>,
-    settling: Arc<Semaphore>,
+    looking: Jobs,
+    changing: Jobs,
+    settling: Jobs,
 }
 
 impl AsyncRecords {
     pub(super) fn new(records: Arc<dyn Records>) -> Self {
-        let turns = || Arc::new(Semaphore::new(1));
-        Self { records, looking: Semaphore::new(LOOKS), changing: turns(), settling: turns() }
+        Self { records, looking: Jobs::at_once(LOOKS), changing: Jobs::at_once(1), settling: Jobs::at_once(1) }
     }
 
     /// What is in the store. An entry that cannot be read is none: it is gathered again, and nothing is served for it.
@@ -36,12 +34,11 @@ impl AsyncRecords {
         look: impl FnOnce(&dyn Records) -> Result<Option<T>, StoreError> + Send + 'static,
     ) -> Result<Option<T>, Reason> {
         let records = self.records.clone();
-        let _leave = self.looking.acquire().await.map_err(|_| ended())?;
-        blocking(move || match look(&*records) {
+        let look = move || match look(&*records) {
             Err(StoreError::Damaged { .. }) => Ok(None),
             found => found.map_err(Reason::from),
-        })
-        .await
+        };
+        self.looking.run(look).await?
     }
 
     /// Changes what is in the store, also where nobody waits for it any more.
@@ -83,25 +80,12 @@ impl AsyncRecords {
 
     async fn in_turn(
         &self,
-        turns: &Arc<Semaphore>,
+        turns: &Jobs,
         work: impl FnOnce(&dyn Records) -> Result<(), StoreError> + Send + 'static,
     ) -> Result<(), Reason> {
-        let (records, turns) = (self.records.clone(), turns.clone());
-        let task = tokio::spawn(async move {
-            let _turn = turns.acquire_owned().await.map_err(|_| ended())?;
-            blocking(move || work(&*records).map_err(Reason::from)).await
-        });
-        task.await.map_err(|_| ended())?
+        let records = self.records.clone();
+        turns.run_to_end(move || work(&*records).map_err(Reason::from)).await?
     }
-}
-
-/// The result of blocking work, done off the executor.
-pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, Reason> + Send + 'static) -> Result<T, Reason> {
-    tokio::task::spawn_blocking(work).await.map_err(|_| ended())?
-}
-
-fn ended() -> Reason {
-    Reason::new(Code::ConfigUnusable, "a worker of the proxy came to an end")
 }
 
 #[cfg(test)]

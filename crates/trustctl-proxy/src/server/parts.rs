@@ -6,24 +6,27 @@
 
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
-use std::pin::Pin;
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
-use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_rustls::server::TlsStream;
 
 use crate::file_part::FilePart;
+use crate::jobs::{Ended, Jobs};
 
 /// As many bytes as a part of a file can have. Nobody touches them, so they take no memory.
 static BLANK: LazyLock<Box<[u8]>> = LazyLock::new(|| vec![0; FilePart::MOST].into_boxed_slice());
 /// How long what was seen in memory is taken to be there still: a client that takes 50 MiB/s has a whole part by then.
 const FRESH: Duration = Duration::from_millis(20);
+/// What is brought in for slow clients: at once as much as keeps a fast disk at work.
+static BRINGING: LazyLock<Jobs> = LazyLock::new(|| Jobs::at_once(8));
 /// How much is read at a time where the system does not send files.
 #[cfg(target_os = "linux")]
 const READ: usize = 32 * 1024;
@@ -124,7 +127,7 @@ struct Waiting {
     /// at this time.
     when: Instant,
     /// Whoever brings them in.
-    bringing: Option<JoinHandle<()>>,
+    bringing: Option<BoxFuture<'static, Result<(), Ended>>>,
 }
 
 impl Waiting {
@@ -134,12 +137,12 @@ impl Waiting {
             let next = self.part.start(FilePart::AT_ONCE);
             (self.looked, self.when) = (next.length(), Instant::now());
             if !next.is_in_memory() {
-                self.bringing = Some(tokio::task::spawn_blocking(move || next.bring_in()));
+                self.bringing = Some(BRINGING.run(move || next.bring_in()).boxed());
             }
         }
         if let Some(bringing) = &mut self.bringing {
             // It has no way to fail; what cannot be read cannot be sent either, and then that is told.
-            let _ = ready!(Pin::new(bringing).poll(context));
+            let _ = ready!(bringing.as_mut().poll(context));
             self.bringing = None;
         }
         Poll::Ready(())

@@ -14,7 +14,7 @@ mod trust;
 
 use std::future::Future;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
@@ -135,6 +135,7 @@ async fn serve(session: &Session, args: &RunProxyArgs) -> Result<Exit, Failure> 
         create_folder(&config.state.join("break-glass"))?;
     }
     let stop = stop()?;
+    let _standby = standby();
     let engine = Engine::new(session, &config, (&config.state, Store::new(&config.state)))?;
     let notices = notices(session);
     let server = Server::bind(&config.listen, config.limits).await?;
@@ -212,6 +213,21 @@ async fn keep_up(trust: Arc<InForce>, break_glass: Arc<BreakGlass>, (notices, me
             known_wrong = wrong;
         }
         tokio::time::sleep(RELOAD).await;
+    }
+}
+
+/// Sees to it that there is always a thread for blocking work, as long as what is returned is held: where the system makes no more
+/// threads, such work waits for one that there is, and without any the runtime would end the process.
+fn standby() -> mpsc::Sender<()> {
+    let (held, end) = mpsc::channel();
+    tokio::task::spawn_blocking(move || stand_by(end));
+    held
+}
+
+/// Takes its place behind what waits, again and again: its thread does that first.
+fn stand_by(end: mpsc::Receiver<()>) {
+    if end.recv_timeout(RELOAD) == Err(mpsc::RecvTimeoutError::Timeout) {
+        tokio::task::spawn_blocking(move || stand_by(end));
     }
 }
 
