@@ -103,7 +103,7 @@ impl DiskCache {
             fills: Mutex::default(),
             buffers: Buffers::default(),
             transfers: Semaphore::new(options.transfers.max(1)),
-            turns: Turns::new(options.transfers),
+            turns: Turns::default(),
             patience: options.patience,
         };
         shared.unlink(&victims);

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
 use futures_util::{FutureExt as _, StreamExt as _};
 use trustctl_core::digest::Digest;
@@ -17,10 +16,13 @@ use super::fill::Fill;
 use super::part::Part;
 use super::shelf::{NoRoom, blocks};
 use super::{BlobSource, Incoming};
-use crate::jobs::{Ended, Jobs};
+use crate::jobs::Jobs;
 
-/// Bytes that are collected while earlier ones are being written; more are not asked for until then.
-const BATCH: usize = 128 * 1024;
+/// Bytes that all transfers write at once, and what each of them does at most and at least: fewer in a piece cost the processor more, and
+/// more take memory 64 times.
+const AT_ONCE: usize = 2 * 1024 * 1024;
+const MOST: usize = 128 * 1024;
+const LEAST: usize = 32 * 1024;
 /// How often a transfer is continued without [`PROGRESS`] in between.
 const RESUMES: u32 = 5;
 /// After so many bytes the tries count anew: a large blob over a bad line arrives in the end.
@@ -205,6 +207,26 @@ impl Room {
         Ok(())
     }
 
+    /// Takes note of what comes next: a piece, and whether it is the last; or the end, good or bad.
+    async fn accept(
+        &mut self,
+        next: Option<Result<Bytes, Reason>>,
+        arrived: &mut u64,
+    ) -> Result<(Bytes, bool), Result<(), CacheError>> {
+        let chunk = match next {
+            Some(Ok(chunk)) => chunk,
+            Some(Err(reason)) => return Err(Err(CacheError::upstream(reason))),
+            None if self.total.is_some_and(|total| *arrived < total) => {
+                return Err(Err(upstream(&self.digest, "ended before its declared length")));
+            }
+            None => return Err(Ok(())),
+        };
+        *arrived = arrived.saturating_add(u64::try_from(chunk.len()).unwrap_or(u64::MAX));
+        self.admit(*arrived).await.map_err(Err)?;
+        // Whatever comes after the last byte is of no interest.
+        Ok((chunk, self.total == Some(*arrived)))
+    }
+
     /// Takes note of a piece; refuses it when there is more than was declared.
     async fn admit(&mut self, arrived: u64) -> Result<(), CacheError> {
         match self.total {
@@ -258,77 +280,46 @@ impl Drop for Room {
     }
 }
 
-type Written = (Part, Result<(), CacheError>);
-type Writing = BoxFuture<'static, Result<Written, Ended>>;
-
-/// Writes what arrives, and says why it ended before the blob did. While one batch is hashed and written, the next is collected.
+/// Writes what arrives, and says why it ended before the blob did. While one batch is hashed and written, the next one waits in the
+/// connection: the system collects it, and it takes no memory here.
 async fn receive(
     fill: &Arc<Fill>,
     room: &mut Room,
-    part: Part,
+    mut part: Part,
     mut chunks: BoxStream<'static, Result<Bytes, Reason>>,
-) -> Result<Written, CacheError> {
+) -> Result<(Part, Result<(), CacheError>), CacheError> {
     let mut arrived = part.length();
-    let (mut idle, mut writing): (Option<Part>, Option<Writing>) = (Some(part), None);
-    let (mut batch, mut collected) = (Vec::new(), 0);
-    let mut end: Option<Result<(), CacheError>> = None;
     loop {
-        if let Some(part) = idle.take() {
-            match (batch.is_empty(), end.take()) {
-                (true, Some(end)) => return Ok((part, end)),
-                (true, None) => idle = Some(part),
-                (false, stays) => {
-                    end = stays;
-                    writing = Some(write(&room.shared, part, std::mem::take(&mut batch)));
-                    collected = 0;
+        let most = (AT_ONCE / room.shared.fills().len().max(1)).clamp(LEAST, MOST);
+        let (mut batch, mut collected, mut end) = (Vec::new(), 0, None);
+        let mut next = Some(chunks.next().await);
+        while let Some(chunk) = next {
+            match room.accept(chunk, &mut arrived).await {
+                Ok((chunk, is_last)) => {
+                    collected += chunk.len();
+                    batch.push(chunk);
+                    end = is_last.then_some(Ok(()));
                 }
+                Err(why) => end = Some(why),
             }
+            // As much of it as is there already.
+            next = if end.is_none() && collected < most { chunks.next().now_or_never() } else { None };
         }
-        tokio::select! {
-            chunk = chunks.next(), if end.is_none() && collected < BATCH => match chunk {
-                Some(Ok(chunk)) => {
-                    arrived += u64::try_from(chunk.len()).unwrap_or(u64::MAX);
-                    match room.admit(arrived).await {
-                        Ok(()) => {
-                            collected += chunk.len();
-                            batch.push(chunk);
-                            // Whatever comes after the last byte is of no interest.
-                            end = (room.total == Some(arrived)).then_some(Ok(()));
-                        }
-                        Err(error) => end = Some(Err(error)),
-                    }
-                }
-                Some(Err(reason)) => end = Some(Err(CacheError::upstream(reason))),
-                None if room.total.is_some_and(|total| arrived < total) => {
-                    end = Some(Err(upstream(&room.digest, "ended before its declared length")));
-                }
-                None => end = Some(Ok(())),
-            },
-            done = join(&mut writing) => {
-                writing = None;
-                let (part, outcome) = done?;
-                outcome?;
-                fill.arrived(part.length());
-                idle = Some(part);
-            }
+        if !batch.is_empty() {
+            part = write(&room.shared, part, batch).await?;
+            fill.arrived(part.length());
+        }
+        if let Some(end) = end {
+            return Ok((part, end));
         }
     }
 }
 
-/// The end of what is going on; waits for ever when nothing is.
-async fn join(writing: &mut Option<Writing>) -> Result<Written, Ended> {
-    match writing {
-        Some(writing) => writing.await,
-        None => std::future::pending().await,
-    }
-}
-
-/// Begins at once, and goes on while its end is not asked for.
-fn write(shared: &Arc<Shared>, mut part: Part, batch: Vec<Bytes>) -> Writing {
+async fn write(shared: &Arc<Shared>, mut part: Part, batch: Vec<Bytes>) -> Result<Part, CacheError> {
     let making_room = Arc::clone(shared);
     let write = move || {
-        let outcome = part.append(&batch, |bytes| making_room.give_up(bytes));
-        (part, outcome)
+        part.append(&batch, |bytes| making_room.give_up(bytes))?;
+        Ok(part)
     };
-    shared.turns.writes.run_to_end(write).boxed()
+    shared.turns.writes.run(write).await?
 }

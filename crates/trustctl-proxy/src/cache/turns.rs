@@ -13,8 +13,7 @@ pub(super) struct Turns {
     pub(super) reads: Jobs,
     /// Large files that are hashed before their first use: as many as there are processors.
     pub(super) checks: Jobs,
-    /// What transfers create, hash, write and publish. Each does one of it at a time: where they wait, they hold what has come (measured:
-    /// with turns, 64 transfers take ten megabytes more).
+    /// What transfers create, hash, write and publish.
     pub(super) writes: Jobs,
     /// What those who decide keep.
     pub(super) puts: Jobs,
@@ -22,15 +21,14 @@ pub(super) struct Turns {
     pub(super) evictions: Jobs,
 }
 
-impl Turns {
-    /// Those of a cache with so many transfers at once.
-    pub(super) fn new(transfers: usize) -> Self {
+impl Default for Turns {
+    fn default() -> Self {
         let processors = std::thread::available_parallelism().map_or(1, usize::from);
         Self {
             looks: Jobs::at_once(AT_ONCE),
             reads: Jobs::at_once(AT_ONCE),
             checks: Jobs::at_once(processors),
-            writes: Jobs::at_once(transfers),
+            writes: Jobs::at_once(AT_ONCE),
             puts: Jobs::at_once(AT_ONCE),
             evictions: Jobs::at_once(1),
         }

@@ -5,9 +5,9 @@ use std::sync::mpsc;
 use super::*;
 use crate::jobs::Jobs;
 
-/// More than any kind has at once: the number of transfers, or of processors.
+/// More than any kind has at once: four, or the number of processors.
 fn many() -> usize {
-    std::thread::available_parallelism().unwrap().get() + 65
+    std::thread::available_parallelism().unwrap().get() + 5
 }
 
 /// Occupies a kind until what is returned is dropped.
