@@ -23,6 +23,8 @@ use crate::jobs::Jobs;
 const AT_ONCE: usize = 2 * 1024 * 1024;
 const MOST: usize = 128 * 1024;
 const LEAST: usize = 32 * 1024;
+/// What a piece counts for at least.
+const LEAST_PIECE: usize = 256;
 /// How often a transfer is continued without [`PROGRESS`] in between.
 const RESUMES: u32 = 5;
 /// After so many bytes the tries count anew: a large blob over a bad line arrives in the end.
@@ -296,7 +298,8 @@ async fn receive(
         while let Some(chunk) = next {
             match room.accept(chunk, &mut arrived).await {
                 Ok((chunk, is_last)) => {
-                    collected += chunk.len();
+                    // Also a piece without bytes takes room, and an upstream may send nothing else.
+                    collected += chunk.len().max(LEAST_PIECE);
                     batch.push(chunk);
                     end = is_last.then_some(Ok(()));
                 }

@@ -162,3 +162,46 @@ async fn transfers_of_unknown_length_end_in_a_full_cache() {
     soon(quiet(&cache)).await;
     assert_eq!(files(&folder).len(), cache.usage().blobs);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_there_again_is_not_removed_late() {
+    let (folder, cache) = cache(CacheOptions { limit: 3 * 4096, ..hasty() });
+    let oldest = bytes(1000);
+    for blob in [oldest.clone(), bytes(1001), bytes(1002)] {
+        cache.put(&digest(&blob), blob).await.unwrap();
+    }
+    let held = occupy(&cache.0.turns.evictions).await;
+    let (other, filling) = (bytes(2000), cache.clone());
+    let fill = tokio::spawn(async move { read_all(&filling.fill(&digest(&other), Upstream::good(&other)).await.unwrap()).await });
+    soon(async {
+        while cache.usage().blobs == 3 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    })
+    .await;
+    soon(cache.put(&digest(&oldest), oldest.clone())).await.unwrap();
+    drop(held);
+    assert_eq!(soon(fill).await.unwrap().len(), 2000);
+    soon(quiet(&cache)).await;
+    is_consistent(&folder, &cache).await;
+    assert!(read_all(&cache.find(&digest(&oldest)).await.unwrap().unwrap()).await == oldest);
+}
+
+/// An upstream that sends pieces without bytes, for ever and as fast as they are taken.
+struct Empty;
+
+impl BlobSource for Empty {
+    fn open<'a>(&'a self, _: u64) -> BoxFuture<'a, Result<Option<Incoming>, Reason>> {
+        let chunks = stream::repeat_with(|| Ok(Bytes::new())).boxed();
+        async move { Ok(Some(Incoming { total: Some(1000), chunks })) }.boxed()
+    }
+}
+
+#[tokio::test]
+async fn pieces_without_bytes_are_not_gathered_for_ever() {
+    let mut options = hasty();
+    options.patience.window = 5;
+    let (_folder, cache) = cache(options);
+    let filling = soon(cache.fill(&digest(b"x"), Arc::new(Empty))).await.unwrap();
+    assert!(soon(drain(filling.body(0..u64::MAX))).await.1.unwrap_err().contains("too slowly"));
+}
