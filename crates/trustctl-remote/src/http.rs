@@ -11,8 +11,11 @@ mod incoming;
 mod ledger;
 mod message;
 pub mod origin;
+mod patient;
+mod plain;
 mod redirect;
 mod retry;
+mod transport;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -22,7 +25,6 @@ use std::time::Duration;
 
 use bytes::Bytes;
 pub use reqwest::Method;
-use reqwest::header::{AUTHORIZATION, CONTENT_LENGTH};
 
 use crate::error::RemoteError;
 use crate::limits::{Deadline, IDLE_TIMEOUT, MAX_ERROR_BODY, RETRY_PAUSE};
@@ -35,6 +37,7 @@ use origin::{Origin, Scheme};
 pub(crate) use retry::pause;
 pub(crate) use retry::server_words;
 use retry::{Again, Failure};
+use transport::TransportError;
 
 /// How the network is to be used. [`Network::default`] uses no folder and no exception.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -244,22 +247,9 @@ impl Http {
     /// Sends to one server and waits for the head of its answer.
     async fn exchange(&self, request: &Request, hop: &redirect::Hop) -> Result<reqwest::Response, Failure> {
         let client = self.0.clients.client(hop).await?;
+        let outgoing = request.outgoing(&hop.url, hop.may_have_credentials)?;
         *lock(&hop.began) = Some(self.ledger().begin(&hop.server, hop.url.path()));
-        let mut outgoing = client.request(request.method.clone(), hop.url.clone());
-        for (name, value) in &request.headers {
-            outgoing = outgoing.header(name, value);
-        }
-        if let Some(authorization) = request.authorization.as_ref().filter(|_| hop.may_have_credentials) {
-            outgoing = outgoing.header(AUTHORIZATION, authorization.header()?);
-        }
-        if let Some(body) = &request.body {
-            if body.is_empty() {
-                // The library leaves it out, and some servers then wait for a body (RFC 9110, section 8.6).
-                outgoing = outgoing.header(CONTENT_LENGTH, 0);
-            }
-            outgoing = outgoing.body(body.clone());
-        }
-        outgoing.send().await.map_err(|error| {
+        client.send(outgoing).await.map_err(|error| {
             self.record(request, &hop.began, if error.is_timeout() { End::OutOfTime } else { End::Broken });
             Failure::of_transport(&hop.server, &error)
         })
@@ -346,7 +336,7 @@ pub(crate) enum Take {
 
 enum Trouble {
     TooLarge,
-    Transport(reqwest::Error),
+    Transport(TransportError),
 }
 
 /// How a request ended.
@@ -372,7 +362,7 @@ fn body_end(body: &Result<Bytes, Trouble>, status: u16) -> End {
 async fn read_body(response: &mut reqwest::Response, limit: u64, success: bool) -> Result<Bytes, Trouble> {
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
     let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(Trouble::Transport)? {
+    while let Some(chunk) = response.chunk().await.map_err(|error| Trouble::Transport(error.into()))? {
         let room = limit - body.len();
         if chunk.len() <= room {
             body.extend_from_slice(&chunk);

@@ -13,4 +13,5 @@ mod outages;
 mod reload;
 mod stage;
 mod tenants;
+mod threads;
 mod watched;

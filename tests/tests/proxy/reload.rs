@@ -5,17 +5,6 @@ use std::time::{Duration, Instant};
 
 use crate::stage::{SIGNED, Setup, Stage, refused, served};
 
-/// Waits until an answer has this status; how long that took.
-#[track_caller]
-fn until(stage: &Stage, path: &str, status: u16) -> Duration {
-    let begin = Instant::now();
-    while stage.get(path).status != status {
-        assert!(begin.elapsed() < Duration::from_secs(10), "{path} never became {status}");
-        thread::sleep(Duration::from_millis(20));
-    }
-    begin.elapsed()
-}
-
 #[test]
 fn a_new_policy_counts_at_once_and_a_broken_one_changes_nothing() {
     let times = "tag-ttl = \"1h\"\nrevocation = \"1h\"\nrefusal = \"1h\"";
@@ -24,7 +13,7 @@ fn a_new_policy_counts_at_once_and_a_broken_one_changes_nothing() {
     let digest = stage.world.registry().tag("shop/cart", "1").unwrap();
     let policy = SIGNED.replace("HOST", &stage.host());
     stage.write("policy.toml", &format!("{policy}[[deny]]\ndigest = \"{digest}\"\nreason = \"CVE-2026-1\"\n"));
-    until(&stage, "shop/cart/manifests/1", 403);
+    stage.until("shop/cart/manifests/1", 403);
     refused(&stage.get("shop/cart/manifests/1"), "TC0703");
     stage.write("policy.toml", "version = 1\nnonsense = true\n");
     let proxy = stage.proxy.as_ref().unwrap();
@@ -39,7 +28,7 @@ fn a_new_policy_counts_at_once_and_a_broken_one_changes_nothing() {
     assert!(!proxy.log().contains("again as it is in force"), "{}", proxy.log());
     assert_eq!(proxy.log().matches("TC0701").count(), 1, "{}", proxy.log());
     stage.write("policy.toml", &policy);
-    until(&stage, "shop/cart/manifests/1", 200);
+    stage.until("shop/cart/manifests/1", 200);
 }
 
 #[test]
@@ -50,7 +39,7 @@ fn a_key_that_is_replaced_counts_at_once() {
     stage.done(&["key", "generate", "other"]);
     stage.done(&["key", "export", "other", "--public", "--to", "other.pub"]);
     std::fs::rename(stage.home.path().join("other.pub"), stage.home.path().join("release.pub")).unwrap();
-    until(&stage, "shop/cart/manifests/1", 403);
+    stage.until("shop/cart/manifests/1", 403);
 }
 
 #[test]
@@ -63,7 +52,7 @@ fn a_break_glass_token_lets_one_image_pass_and_says_so() {
     std::fs::create_dir_all(stage.home.path().join("state/break-glass")).unwrap();
     let words = ["proxy", "break-glass", &image, "--key", "release", "--reason", "signing is down, INC-7"];
     stage.done(&[&words[..], &["--config", "proxy.toml", "--to", "state/break-glass/new.json"]].concat());
-    until(&stage, "shop/new/manifests/1", 200);
+    stage.until("shop/new/manifests/1", 200);
     let answer = stage.get("shop/new/manifests/1");
     served(&answer, &digest);
     let key = stage.done(&["key", "show", "release"])["keys"][0]["fingerprint"].as_str().unwrap().to_owned();
@@ -73,7 +62,7 @@ fn a_break_glass_token_lets_one_image_pass_and_says_so() {
     let child = index["manifests"][0]["digest"].as_str().unwrap().to_owned();
     served(&stage.get(&format!("shop/new/manifests/{child}")), &child);
     std::fs::remove_file(stage.home.path().join("state/break-glass/new.json")).unwrap();
-    until(&stage, "shop/new/manifests/1", 403);
+    stage.until("shop/new/manifests/1", 403);
 }
 
 /// A token that the proxy would pass over is not made, where the proxy is named.

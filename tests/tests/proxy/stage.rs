@@ -1,7 +1,10 @@
 //! A lab, a user who signs, and a proxy in front of the lab's registry.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -28,6 +31,8 @@ pub(crate) struct Setup {
     pub(crate) more: &'static str,
     /// More lines before its first table.
     pub(crate) top: &'static str,
+    /// Runs the proxy as this user, by a copy of the program that it may read; the home becomes that user's.
+    pub(crate) uid: Option<u32>,
 }
 
 /// Every answer is good for a second at most.
@@ -38,7 +43,7 @@ pub(crate) const SIGNED: &str = "version = 1\n[signers.release]\nscheme = \"cosi
 
 impl Default for Setup {
     fn default() -> Self {
-        Self { times: IMPATIENT, upstream: "", policy: SIGNED, more: "", top: "" }
+        Self { times: IMPATIENT, upstream: "", policy: SIGNED, more: "", top: "", uid: None }
     }
 }
 
@@ -94,9 +99,23 @@ impl Stage {
             );
             // By its whole path, as a service names it: so are the files that it names.
             let path = self.write("proxy.toml", &config).display().to_string();
-            Ok(user.command(&["proxy", "run", "--config", &path]))
+            let command = user.command(&["proxy", "run", "--config", &path]);
+            Ok(if let Some(uid) = setup.uid { self.as_user(uid, &command) } else { command })
         });
         self.proxy = Some(started.unwrap());
+    }
+
+    /// The command as another user runs it.
+    fn as_user(&self, uid: u32, command: &Command) -> Command {
+        let home = self.home.path();
+        let program = home.join("trustctl");
+        // Not copied here: a program that is being written, by whatever child has inherited the file, cannot be run.
+        assert!(Command::new("cp").args([command.get_program(), program.as_os_str()]).status().unwrap().success());
+        assert!(Command::new("chown").args(["-R", &uid.to_string()]).arg(home).status().unwrap().success());
+        let mut other = setpriv(uid, &program);
+        other.args(command.get_args()).env_clear().envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        other.current_dir(home);
+        other
     }
 
     /// Stops the proxy, as an operator does.
@@ -162,11 +181,29 @@ impl Stage {
         self.send(&Request::new("GET", &format!("/v2/{path}")).header("Accept", ACCEPT))
     }
 
+    /// Waits until an answer has this status.
+    #[track_caller]
+    pub(crate) fn until(&self, path: &str, status: u16) {
+        let begin = Instant::now();
+        while self.get(path).status != status {
+            assert!(begin.elapsed() < Duration::from_secs(30), "{path} never became {status}");
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+
     /// How often the registry was asked by `method` for a path that ends so.
     pub(crate) fn asked(&self, method: &str, end: &str) -> usize {
         let requests = self.world.registry().requests().all();
         requests.iter().filter(|request| request.method == method && request.path.ends_with(end)).count()
     }
+}
+
+/// A program, run as this user.
+pub(crate) fn setpriv(uid: u32, program: &Path) -> Command {
+    let uid = uid.to_string();
+    let mut command = Command::new("setpriv");
+    command.args(["--reuid", &uid, "--regid", &uid, "--clear-groups", "--"]).arg(program);
+    command
 }
 
 /// Asserts that an answer is a refusal with this reason code.

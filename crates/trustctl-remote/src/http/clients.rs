@@ -5,7 +5,7 @@ use std::error::Error;
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::{LazyLock, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
 use hyper_util::client::proxy::matcher::Matcher;
@@ -14,24 +14,31 @@ use reqwest::{Client, Url};
 
 use super::Network;
 use super::origin::{Origin, is_private};
+use super::plain::PlainClient;
 use super::redirect::Hop;
+use super::transport::Transport;
 use crate::error::RemoteError;
 use crate::limits::CONNECT_TIMEOUT;
 use crate::tls::{self, HostCertificates, SystemRoots};
 
 /// What we call ourselves.
-const USER_AGENT: &str = concat!("trustctl/", env!("CARGO_PKG_VERSION"));
+pub(super) const OUR_NAME: &str = concat!("trustctl/", env!("CARGO_PKG_VERSION"));
 /// Most response headers; registries send twenty.
-const MAX_HEADERS: usize = 128;
+pub(super) const MAX_HEADERS: usize = 128;
 
 /// A way of connecting; each has a client, and so connections, of its own.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Way {
-    trust: Trust,
-    /// No proxy: servers on loopback, as Go's clients do it.
-    direct: bool,
-    /// Refuse to connect to private addresses.
-    public_only: bool,
+enum Way {
+    /// Plain HTTP, straight to any address.
+    Plain,
+    /// All else, by the library's client.
+    Library {
+        trust: Trust,
+        /// No proxy: servers on loopback, as Go's clients do it.
+        direct: bool,
+        /// Refuse to connect to private addresses.
+        public_only: bool,
+    },
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -49,7 +56,7 @@ pub(super) struct Clients {
     direct: bool,
     idle: Duration,
     roots: SystemRoots,
-    made: Mutex<HashMap<Way, Client>>,
+    made: Mutex<HashMap<Way, Transport>>,
 }
 
 impl Clients {
@@ -70,14 +77,19 @@ impl Clients {
     }
 
     /// The client to send `hop` with.
-    pub(super) async fn client(&self, hop: &Hop) -> Result<Client, RemoteError> {
+    pub(super) async fn client(&self, hop: &Hop) -> Result<Transport, RemoteError> {
         let trust = match hop.url.scheme() {
             "http" => Trust::NoTls,
             _ => tls::host_folder(&self.folders, &hop.server).map_or(Trust::System, Trust::Folder),
         };
         let direct = self.direct || hop.is_loopback();
+        let proxied = !direct && is_proxied(&hop.url);
         // Behind a proxy names are resolved there; only addresses can be judged here, and were.
-        let way = Way { trust, direct, public_only: hop.public_only && (direct || !is_proxied(&hop.url)) };
+        let public_only = hop.public_only && !proxied;
+        let way = match trust {
+            Trust::NoTls if !proxied && !public_only => Way::Plain,
+            trust => Way::Library { trust, direct, public_only },
+        };
         if let Some(client) = super::lock(&self.made).get(&way) {
             return Ok(client.clone());
         }
@@ -86,28 +98,31 @@ impl Clients {
         Ok(client)
     }
 
-    async fn make(&self, way: &Way) -> Result<Client, RemoteError> {
-        let config = match &way.trust {
+    async fn make(&self, way: &Way) -> Result<Transport, RemoteError> {
+        let Way::Library { trust, direct, public_only } = way else {
+            return Ok(Transport::Plain(Arc::new(PlainClient::new(self.idle))));
+        };
+        let config = match trust {
             Trust::NoTls => tls::no_tls()?,
             Trust::System => tls::client_config(&*self.roots.load().await?, HostCertificates::default())?,
             Trust::Folder(folder) => tls::client_config(&*self.roots.load().await?, tls::read_host_folder(folder)?)?,
         };
         let mut builder = Client::builder()
             .tls_backend_preconfigured(config)
-            .user_agent(USER_AGENT)
+            .user_agent(OUR_NAME)
             .redirect(reqwest::redirect::Policy::none())
             .referer(false)
             .retry(reqwest::retry::never())
             .connect_timeout(CONNECT_TIMEOUT)
             .read_timeout(self.idle)
             .http1_max_headers(MAX_HEADERS);
-        if way.direct {
+        if *direct {
             builder = builder.no_proxy();
         }
-        if way.public_only {
+        if *public_only {
             builder = builder.dns_resolver(PublicOnly);
         }
-        builder.build().map_err(|error| RemoteError::configuration("network", error.to_string()))
+        builder.build().map(Transport::Library).map_err(|error| RemoteError::configuration("network", error.to_string()))
     }
 }
 

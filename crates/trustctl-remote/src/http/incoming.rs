@@ -5,6 +5,7 @@ use std::fmt;
 use bytes::Bytes;
 
 use super::retry::Failure;
+use super::transport::TransportError;
 use super::{Http, Response};
 use crate::error::RemoteError;
 
@@ -42,6 +43,7 @@ impl Incoming {
     /// [`RemoteError::Unavailable`] when the transfer breaks off, or nothing comes for [`super::Network::idle`].
     pub async fn chunk(&mut self) -> Result<Option<Bytes>, RemoteError> {
         let chunk = self.response.chunk().await.map_err(|error| {
+            let error = TransportError::from(error);
             if let (Some(watch), true) = (&self.http.0.watch, error.is_timeout()) {
                 watch.stalled();
             }

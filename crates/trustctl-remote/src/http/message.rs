@@ -3,8 +3,8 @@
 use std::fmt;
 
 use bytes::Bytes;
-use reqwest::Method;
-use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use reqwest::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use reqwest::{Method, Url};
 use zeroize::Zeroizing;
 
 use super::origin::Origin;
@@ -110,6 +110,28 @@ impl Request {
     pub fn body(mut self, media_type: &str, body: impl Into<Bytes>) -> Self {
         self.body = Some(body.into());
         self.header(CONTENT_TYPE, media_type)
+    }
+
+    /// What is sent to `url`.
+    pub(super) fn outgoing(&self, url: &Url, with_credentials: bool) -> Result<reqwest::Request, RemoteError> {
+        let mut outgoing = reqwest::Request::new(self.method.clone(), url.clone());
+        for (name, value) in &self.headers {
+            let value = HeaderValue::from_str(value).map_err(|_| {
+                RemoteError::configuration("request", format!("`{name}` holds characters that HTTP cannot carry"))
+            })?;
+            outgoing.headers_mut().append(name, value);
+        }
+        if let Some(authorization) = self.authorization.as_ref().filter(|_| with_credentials) {
+            outgoing.headers_mut().append(AUTHORIZATION, authorization.header()?);
+        }
+        if let Some(body) = &self.body {
+            if body.is_empty() {
+                // The library leaves it out, and some servers then wait for a body (RFC 9110, section 8.6).
+                outgoing.headers_mut().append(CONTENT_LENGTH, HeaderValue::from_static("0"));
+            }
+            *outgoing.body_mut() = Some(body.clone().into());
+        }
+        Ok(outgoing)
     }
 }
 

@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 use reqwest::header::{HeaderMap, RETRY_AFTER};
 use trustctl_core::reason::clean;
 
+use super::transport::TransportError;
 use crate::error::RemoteError;
 use crate::limits::MAX_RETRY_AFTER;
 
@@ -55,8 +56,8 @@ impl Failure {
     }
 
     /// The failure that trouble on the way stands for.
-    pub(super) fn of_transport(host: &str, error: &reqwest::Error) -> Self {
-        let causes = causes(error);
+    pub(super) fn of_transport(host: &str, error: &TransportError) -> Self {
+        let causes = error.causes();
         let tls = causes.iter().find_map(|cause| tls_error(*cause));
         // The address is left out: its query may be signed.
         let last = causes.last().map(ToString::to_string).unwrap_or_default();
@@ -64,7 +65,7 @@ impl Failure {
             Some(tls) => format!("TLS failed ({})", tls_words(tls)),
             None if error.is_timeout() => "no answer in time".to_owned(),
             None if error.is_connect() => format!("no connection ({last})"),
-            None if error.is_body() || error.is_decode() => format!("the answer broke off ({last})"),
+            None if error.is_body() => format!("the answer broke off ({last})"),
             None => format!("the connection broke ({last})"),
         };
         let is_certificate = tls.is_some_and(|tls| {
@@ -86,7 +87,7 @@ impl Failure {
         };
         Self {
             again,
-            is_broken_connection: !is_refused && !error.is_timeout() && !error.is_body() && !error.is_decode(),
+            is_broken_connection: !is_refused && !error.is_timeout() && !error.is_body(),
             is_certificate,
             is_refused,
             ..trouble.into()
@@ -147,16 +148,6 @@ pub(crate) fn server_words(body: &[u8]) -> String {
         (code, message) => format!("{code}, {message}"),
     };
     format!(": {}", clean(&words))
-}
-
-fn causes(error: &reqwest::Error) -> Vec<&(dyn Error + 'static)> {
-    let mut causes: Vec<&(dyn Error + 'static)> = Vec::new();
-    let mut next: Option<&(dyn Error + 'static)> = Some(error);
-    while let Some(cause) = next {
-        causes.push(cause);
-        next = cause.source();
-    }
-    causes
 }
 
 /// What went wrong with TLS, in words that help.

@@ -198,6 +198,31 @@ async fn the_deadline_ends_everything() {
 }
 
 #[tokio::test]
+async fn silence_is_given_up_before_the_deadline() {
+    let server = Server::start(|_| Reply::Silent).await;
+    let mut network = network();
+    network.idle = Duration::from_millis(50);
+    let http = Http::new(network);
+    let mut request = get(&server, "/");
+    request.tries = 1;
+    let error = http.send(&request, soon()).await.unwrap_err();
+    assert_eq!(error.code(), Code::Unavailable);
+    assert!(error.to_string().contains("no answer in time"), "{error}");
+    assert!(http.exchanges().iter().all(|exchange| exchange.out_of_time) && http.counts().requests > 0);
+}
+
+#[tokio::test]
+async fn a_header_that_http_cannot_carry_is_not_sent() {
+    let server = Server::start(|_| answer(200, "text/plain", "hello")).await;
+    let http = Http::new(network());
+    let request = |value: &str| get(&server, "/").header(http::header::ACCEPT, value);
+    assert_eq!(body_of(&http, &request("a/b")).await.unwrap(), "hello");
+    let error = http.send(&request("a/b\r\nX-Other: c"), soon()).await.unwrap_err();
+    assert!(matches!(&error, RemoteError::Configuration { .. }) && error.to_string().contains("accept"), "{error}");
+    assert_eq!((server.lines().len(), http.counts().requests), (1, 1));
+}
+
+#[tokio::test]
 async fn nobody_listening_is_unavailable() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();

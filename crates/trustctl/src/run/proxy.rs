@@ -42,6 +42,8 @@ use trust::PolicyFile;
 
 /// How often policy, anchors and tokens are looked at.
 const RELOAD: Duration = Duration::from_millis(500);
+/// How long blocking work waits where the system makes no more threads.
+const STANDBY: Duration = Duration::from_millis(200);
 /// How long a caller with credentials of its own is not asked about again.
 const ADMISSION: Duration = Duration::from_secs(60);
 
@@ -226,7 +228,7 @@ fn standby() -> mpsc::Sender<()> {
 
 /// Takes its place behind what waits, again and again: its thread does that first.
 fn stand_by(end: mpsc::Receiver<()>) {
-    if end.recv_timeout(RELOAD) == Err(mpsc::RecvTimeoutError::Timeout) {
+    if end.recv_timeout(STANDBY) == Err(mpsc::RecvTimeoutError::Timeout) {
         tokio::task::spawn_blocking(move || stand_by(end));
     }
 }
