@@ -7,6 +7,7 @@
 //! - An outage is never a refusal and never a pass: only what was trusted before passes for a while longer, marked as stale.
 
 mod artifact;
+mod below;
 mod digests;
 mod flights;
 mod judge;
@@ -40,6 +41,7 @@ use crate::metrics::Metrics;
 use crate::store::{Kept, Parent, Records, StoreError};
 use crate::trust::{InForce, Trust};
 use crate::world::World;
+use below::Asker;
 use flights::{Flights, Joined};
 use judge::{Found, Judge};
 use records::AsyncRecords;
@@ -126,6 +128,10 @@ pub struct Decider {
     edges: moka::sync::Cache<(Repository, Digest), Arc<Vec<Parent>>>,
     /// The manifests whose content is in the records.
     opened: moka::sync::Cache<(Repository, Digest), ()>,
+    /// Searches for what names a blob.
+    below: Flights<Asker, Result<(), Trouble>>,
+    /// What an index names and could not be opened for who asked, and until when that is repeated.
+    closed: moka::sync::Cache<(Asker, Digest), (Trouble, Instant)>,
 }
 
 impl Decider {
@@ -150,6 +156,8 @@ impl Decider {
             pinning: Flights::default(),
             edges: moka::sync::Cache::new(NAMES),
             opened: moka::sync::Cache::new(NAMES),
+            below: Flights::default(),
+            closed: moka::sync::Cache::new(NAMES),
             ground,
         }
     }

@@ -14,7 +14,7 @@ use crate::stage::{SIGNED, Setup, Stage, refused, served};
 const STICKY: &str = "mirror = true\ndeny-mode = \"sticky\"";
 
 /// The digests that a manifest names: of its children, or of its configuration and layers.
-fn named(manifest: &[u8]) -> Vec<String> {
+pub(crate) fn named(manifest: &[u8]) -> Vec<String> {
     let manifest: Value = serde_json::from_slice(manifest).unwrap();
     let list = |name: &str| manifest[name].as_array().cloned().unwrap_or_default();
     let config = manifest["config"]["digest"].as_str().map(str::to_owned);

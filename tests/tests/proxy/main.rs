@@ -7,6 +7,7 @@ mod decisions;
 mod discreet;
 mod disks;
 mod faults;
+mod layers;
 
 mod doctor;
 mod outages;
