@@ -41,7 +41,7 @@ use crate::metrics::Metrics;
 use crate::store::{Kept, Parent, Records, StoreError};
 use crate::trust::{InForce, Trust};
 use crate::world::World;
-use below::Asker;
+use below::{Asker, Closed};
 use flights::{Flights, Joined};
 use judge::{Found, Judge};
 use records::AsyncRecords;
@@ -128,10 +128,10 @@ pub struct Decider {
     edges: moka::sync::Cache<(Repository, Digest), Arc<Vec<Parent>>>,
     /// The manifests whose content is in the records.
     opened: moka::sync::Cache<(Repository, Digest), ()>,
-    /// Searches for what names a blob.
-    below: Flights<Asker, Result<(), Trouble>>,
-    /// What an index names and could not be opened for who asked, and until when that is repeated.
-    closed: moka::sync::Cache<(Asker, Digest), (Trouble, Instant)>,
+    /// Searches below indexes.
+    below: Flights<Asker, ()>,
+    /// What an index names and could not be opened for who asked.
+    closed: moka::sync::Cache<(Asker, Digest), Closed>,
 }
 
 impl Decider {

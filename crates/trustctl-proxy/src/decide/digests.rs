@@ -118,17 +118,6 @@ impl Decider {
     /// As for [`Decider::decide`].
     pub async fn blob(self: &Arc<Self>, world: &World, repository: &Repository, digest: Digest) -> Result<Decision, Trouble> {
         let world = &world.within(self.patience());
-        for _ in 0..MAX_PARENTS {
-            let known = self.parents(repository, &digest).await?.len();
-            let decision = self.named_blob(world, repository, digest).await?;
-            if matches!(decision, Decision::Pass(_)) || !self.look_below(world, repository, (digest, known)).await? {
-                return Ok(decision);
-            }
-        }
-        self.named_blob(world, repository, digest).await
-    }
-
-    async fn named_blob(self: &Arc<Self>, world: &World, repository: &Repository, digest: Digest) -> Result<Decision, Trouble> {
         let parents = self.parents(repository, &digest).await?;
         // What an image names is a part of it, whatever else somebody may have attached that names it too.
         let images = parents.iter().filter_map(|parent| if let Parent::Manifest(above) = parent { Some(*above) } else { None });

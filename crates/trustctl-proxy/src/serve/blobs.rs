@@ -27,12 +27,20 @@ impl Proxy {
     pub(super) async fn blob(&self, request: &Request<'_>, digest: &Digest) -> Answer {
         let asked = Asked { call: "blob", tag: None, digest: Some(digest) };
         let decided = self.decide_blob(request, digest).await.map(|decision| (decision, false));
-        let (permit, is_stale) = match self.announce(request, asked, decided) {
+        let (mut permit, is_stale) = match self.announce(request, asked, decided) {
             Ok(permitted) => permitted,
             Err(answer) => return *answer,
         };
         if let Why::Evidence = permit.why {
-            return self.evidence(request, digest).await;
+            let refused = match self.evidence(request, digest).await {
+                Ok(answer) => return answer,
+                Err(answer) => *answer,
+            };
+            // Whoever can push can attach an artifact that names the layer of an image as its own.
+            match self.decide_below(request, digest).await {
+                Ok(Some(Decision::Pass(image))) if !matches!(image.why, Why::Evidence) => permit = image,
+                _ => return refused,
+            }
         }
         match self.find(request, digest).await {
             Ok(blob) => {
@@ -49,14 +57,38 @@ impl Proxy {
         self.admit_to_blob(request, digest).await?;
         let (world, repository) = (&request.world, &request.place.repository);
         let decision = self.parts.decider.blob(world, repository, *digest).await?;
-        if let Decision::Unreached(_) = decision
-            && let Ok(_leave) = self.asking.try_acquire()
-        {
+        if let Decision::Pass(_) = decision {
+            return Ok(decision);
+        }
+        let is_unreached = matches!(decision, Decision::Unreached(_));
+        match self.decide_below(request, digest).await {
+            Ok(Some(decision)) => return Ok(decision),
+            Err(trouble) if is_unreached => return Err(trouble),
+            Ok(None) | Err(_) => {}
+        }
+        if is_unreached && let Ok(_leave) = self.asking.try_acquire() {
             // Only to say it: what cannot be found out changes nothing about the refusal.
             let is_there = world.registry.knows_blob(repository, digest, world.deadline(PATIENCE)).await;
             return if is_there.unwrap_or(true) { Ok(decision) } else { Err(Trouble::NotFound) };
         }
         Ok(decision)
+    }
+
+    /// The decision about a blob by what trusted indexes lead to and nobody asked for yet; `None` where there is nothing of that kind.
+    /// Only for what its registry has: whoever makes up digests causes one question for each.
+    async fn decide_below(&self, request: &Request<'_>, digest: &Digest) -> Result<Option<Decision>, Trouble> {
+        let (decider, repository) = (&self.parts.decider, &request.place.repository);
+        if !decider.has_unopened(&request.world, repository) {
+            return Ok(None);
+        }
+        let world = request.world.within(decider.patience());
+        let deadline = world.deadline(decider.patience());
+        let late = |error| Trouble::Unknown(late(error, repository, &format!("whether there is a blob {digest}")));
+        let _leave = deadline.limit("the proxy", self.asking.acquire()).await.map_err(late)?;
+        if let Ok(false) = world.registry.knows_blob(repository, digest, deadline).await {
+            return Err(Trouble::NotFound);
+        }
+        decider.blob_below(&world, repository, *digest).await.map(Some)
     }
 
     async fn find(&self, request: &Request<'_>, digest: &Digest) -> Result<Blob, CacheError> {
@@ -80,19 +112,17 @@ impl Proxy {
 
     /// The blob of a signature or an attestation: read in full before it is served, and served only when it is what it says it is,
     /// so that nothing that can be run passes in its guise.
-    async fn evidence(&self, request: &Request<'_>, digest: &Digest) -> Answer {
-        if !self.looked_at.contains_key(digest)
-            && let Err(answer) = self.look_at(request, digest).await
-        {
-            return *answer;
+    async fn evidence(&self, request: &Request<'_>, digest: &Digest) -> Result<Answer, Box<Answer>> {
+        if !self.looked_at.contains_key(digest) {
+            self.look_at(request, digest).await?;
         }
-        match self.find(request, digest).await {
+        Ok(match self.find(request, digest).await {
             Ok(blob) => {
                 let body = |range| ProxyBody::streamed(blob.body(range));
                 answer::blob(request.headers, request.ask.head, (digest, blob.length()), body)
             }
             Err(error) => self.not_had(request, digest, error),
-        }
+        })
     }
 
     /// Fetches such a blob, and puts it in the cache when it is one.
