@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use trustctl_core::digest::Digest;
 use trustctl_core::reference::Repository;
 
+use super::flights::Joined;
 use super::outage::out_of_time;
 use super::{Decider, Decision, Permit, Ruling, Trouble, Why};
 use crate::world::World;
@@ -64,10 +65,14 @@ impl Decider {
     ) -> Result<Decision, Trouble> {
         let world = &world.within(self.patience());
         let asker = (world.caller, repository.clone());
+        // What is full forgets: nothing is opened twice for one question.
+        let mut tried = HashSet::new();
         loop {
             let decision = self.blob(world, repository, digest).await?;
             let is_image = matches!(&decision, Decision::Pass(Permit { why, .. }) if !matches!(why, Why::Evidence));
-            let below = self.unopened(&asker);
+            let mut below = self.unopened(&asker);
+            below.children.retain(|child| !tried.contains(child));
+            below.children.truncate(MAX_OPENED);
             if is_image || below.children.is_empty() || world.is_late() {
                 let late = || Trouble::from(out_of_time(repository, &format!("what names {digest}")));
                 let trouble = below.trouble.or_else(|| (!below.children.is_empty()).then(late));
@@ -76,15 +81,17 @@ impl Decider {
                     (decision, _) => Ok(decision),
                 };
             }
-            let begin = || self.clone().open_all(world.clone(), asker.clone(), below.children);
+            let begin = || self.clone().open_all(world.clone(), asker.clone(), below.children.clone());
             let search = self.below.join(asker.clone(), begin);
             // Late, it goes on for others; what was opened in time counts.
-            let _ = world.deadline(self.patience()).limit("the proxy", search).await;
+            if let Ok(((), Joined::Began)) = world.deadline(self.patience()).limit("the proxy", search).await {
+                tried.extend(below.children);
+            }
         }
     }
 
     async fn open_all(self: Arc<Self>, world: World, asker: Asker, children: Vec<Digest>) {
-        let opening = children.into_iter().take(MAX_OPENED).map(|child| self.open_child(&world, &asker, child));
+        let opening = children.into_iter().map(|child| self.open_child(&world, &asker, child));
         futures_util::stream::iter(opening).buffer_unordered(AT_ONCE).collect::<()>().await;
     }
 
